@@ -1,0 +1,55 @@
+"""Names of things, as the standards write them, checked where they enter.
+
+A KME ID or SAE ID is 1 to 64 visible characters (ETSI GS QKD 020 bounds SAE IDs at 64). A key ID is 16 bytes
+inside keyhop and a UUID in text outside.
+"""
+
+from typing import NewType
+
+from keyhop.core.errors import BadRequest
+
+KmeId = NewType("KmeId", str)
+SaeId = NewType("SaeId", str)
+LinkId = NewType("LinkId", str)
+
+MAX_NAME_LENGTH = 64
+KEY_ID_BYTES = 16
+
+
+def _checked(kind: str, text: str) -> str:
+    if not 1 <= len(text) <= MAX_NAME_LENGTH or not text.isprintable() or any(c.isspace() for c in text):
+        raise BadRequest(f"{kind} shall be 1 to {MAX_NAME_LENGTH} visible characters")
+    return text
+
+
+def sae_id(text: str) -> SaeId:
+    """An SAE ID, or `BadRequest`."""
+    return SaeId(_checked("SAE_ID", text))
+
+
+def kme_id(text: str) -> KmeId:
+    """A KME ID, or `BadRequest`."""
+    return KmeId(_checked("KME_ID", text))
+
+
+def link_id(text: str) -> LinkId:
+    """A link ID, or `BadRequest`."""
+    return LinkId(_checked("link ID", text))
+
+
+def key_id_from_text(text: str) -> bytes:
+    """The 16 bytes of a UUID in its 8-4-4-4-12 form (either case), or `BadRequest`."""
+    if len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-":
+        digits = text[:8] + text[9:13] + text[14:18] + text[19:23] + text[24:]
+        if digits.isascii() and digits.isalnum():
+            try:
+                return bytes.fromhex(digits)
+            except ValueError:
+                pass
+    raise BadRequest("key_ID shall be a UUID")
+
+
+def key_id_text(key_id: bytes) -> str:
+    """The 8-4-4-4-12 form of 16 bytes, in lower case."""
+    h = key_id.hex()
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"

@@ -1,0 +1,121 @@
+"""What an SAE can ask of its KME and what it gets, free of any wire format.
+
+The interfaces (ETSI 014 first) translate their messages into these; `delivery` answers them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from keyhop.core.errors import KeyhopError
+from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.keys import KeyMaterial
+
+RouteType = Literal["direct", "any"]
+
+
+@dataclass(frozen=True, slots=True)
+class GetStatus:
+    """ETSI GS QKD 014, clause 5.1: `caller` asks about keys shared with `peer`."""
+
+    caller: SaeId
+    peer: SaeId
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a KME says of a pair of SAEs; counts are of keys of `key_size_bits`."""
+
+    source_kme: KmeId
+    target_kme: KmeId
+    master: SaeId
+    slave: SaeId
+    key_size_bits: int
+    stored_key_count: int
+    max_key_count: int
+    max_key_per_request: int
+    max_key_size_bits: int
+    min_key_size_bits: int
+    max_sae_id_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class GetKey:
+    """ETSI GS QKD 014, clause 5.2: `master` asks for fresh keys to share with `slave` and `additional_slaves`.
+
+    `number` and `size_bits` are None when the SAE leaves them to the policy. `route` and `max_age_s` are
+    requirements; a request that they make impossible fails when `strict`, and is served without them otherwise.
+    """
+
+    master: SaeId
+    slave: SaeId
+    number: int | None = None
+    size_bits: int | None = None
+    additional_slaves: tuple[SaeId, ...] = ()
+    route: RouteType = "any"
+    route_strict: bool = False
+    max_age_s: float | None = None
+    max_age_strict: bool = False
+    provenance: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GetKeyWithIds:
+    """ETSI GS QKD 014, clause 5.3: `slave` asks for the keys whose IDs (16 bytes each, all different) `master` sent it."""
+
+    slave: SaeId
+    master: SaeId
+    key_ids: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where key bytes come from: the kind of source, the trusted nodes they crossed, the age of the oldest byte."""
+
+    source: str
+    path: tuple[KmeId, ...]
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRun:
+    """`len(ids) // 16` keys of one size: their IDs one after the other, and their bytes one after the other."""
+
+    ids: bytes
+    size_bytes: int
+    material: KeyMaterial
+
+    @property
+    def count(self) -> int:
+        """How many keys."""
+        return len(self.ids) // 16
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The answer to `GetKey` and `GetKeyWithIds`: keys in the order asked for, as runs of one size each."""
+
+    runs: tuple[KeyRun, ...]
+    provenance: Provenance | None = None
+
+
+type KeyReply = Callable[[Keys | KeyhopError], None]
+
+
+class KeyService(Protocol):
+    """What an interface needs of the delivery. Both calls answer through `reply`, exactly once, often at once.
+
+    A reply comes only after everything that it depends on is durable here and at the other KMEs.
+    """
+
+    def get_status(self, request: GetStatus) -> Status:
+        """Raises RequestError."""
+        ...
+
+    def get_key(self, request: GetKey, reply: KeyReply) -> None:
+        """Replies Keys, or a RequestError or Unavailable (never raises them)."""
+        ...
+
+    def get_key_with_ids(self, request: GetKeyWithIds, reply: KeyReply) -> None:
+        """Replies Keys, or a RequestError or Unavailable (never raises them); all keys or none."""
+        ...
