@@ -1,0 +1,65 @@
+"""The command line: one file per noun, each exporting `app` (a `typer.Typer`).
+
+What enters: arguments, and `KEYHOP_*` environment variables for every flag (`KEYHOP_LAB_UP_DIR` is `--dir` of
+`keyhop lab up`). What leaves: results on stdout, progress and errors on stderr, and an exit code: 0 done,
+1 failed, 2 wrong usage.
+
+A noun is imported when it is used, so `keyhop key get` does not pay for the node's imports.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_group
+
+from keyhop.cli import output
+from keyhop.core.errors import KeyhopError
+
+NOUNS = ("demo", "key", "lab", "node", "pki")
+"""Each is a file of this package. To add a noun, write the file and put its name here."""
+
+
+class NounGroup(TyperGroup):
+    """Finds the nouns by name instead of having imported them all."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(NOUNS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperGroup | None:
+        if cmd_name not in NOUNS:
+            return None
+        group = get_group(import_module(f"keyhop.cli.{cmd_name}").app)
+        group.name = cmd_name
+        return group
+
+
+app = typer.Typer(name="keyhop", cls=NounGroup, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"keyhop {version('keyhop')}")
+        raise typer.Exit
+
+
+@app.callback()
+def keyhop(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """The software of a quantum key distribution network."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The `keyhop` command. What keyhop raises on purpose becomes `error:` and `hint:`, with no traceback."""
+    try:
+        app(arguments, prog_name="keyhop", auto_envvar_prefix="KEYHOP")
+    except KeyhopError as failure:
+        output.print_error(failure.message, failure.hint)
+        raise SystemExit(1) from None
