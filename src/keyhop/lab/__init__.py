@@ -1,0 +1,23 @@
+"""Whole networks on one machine: every node a real process, every connection a real socket on loopback.
+
+    topology   what the network is: KMEs, SAEs, links (a TOML file, or the name of one that is shipped)
+    layout     where everything of a lab lies in its directory
+    ports      free ports for its nodes
+    setup      topology -> PKI, link secrets and a node.toml per node, made once and kept
+    process    one node process: start it, recognise it again, end it
+    management what a running node says of itself
+    inventory  lab.json, for those who use the lab
+    node       one node: its files, its process, its state
+    lab        `Lab`: up, load, start, kill, down, state
+    demo       the paper's key exchange, step by step
+
+What enters: a topology and a directory. What leaves: running nodes and `lab.json`. The lab knows nodes only
+by their configuration file and their management API. It needs Linux (pidfd).
+"""
+
+from keyhop.lab.inventory import Inventory, KmeEntry, SaeEntry
+from keyhop.lab.lab import Lab, LabError
+from keyhop.lab.node import NodeState
+from keyhop.lab.topology import Topology, load_topology
+
+__all__ = ["Inventory", "KmeEntry", "Lab", "LabError", "NodeState", "SaeEntry", "Topology", "load_topology"]

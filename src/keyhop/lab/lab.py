@@ -1,0 +1,177 @@
+"""A whole network of real node processes on loopback, kept in one directory.
+
+What is true of a lab stands in its directory and in the running processes, not in a `Lab` object: several may
+look at the same lab, from several programs.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from keyhop.core.errors import ConfigurationError, KeyhopError
+from keyhop.lab.inventory import Inventory, SaeEntry
+from keyhop.lab.layout import Layout
+from keyhop.lab.node import LabNode, NodeState
+from keyhop.lab.setup import set_up, write_whole
+from keyhop.lab.topology import Topology, load_topology
+
+READY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 15.0
+_POLL_S = 0.05
+
+type Progress = Callable[[str], None]
+
+
+class LabError(KeyhopError):
+    """A node of the lab did not do what was asked of it; the message ends with the end of its log."""
+
+
+def _silent(message: str) -> None:
+    """Progress that nobody wants to see."""
+
+
+class Lab:
+    """One lab. `up` makes or resumes it, `load` finds it again."""
+
+    def __init__(self, layout: Layout, topology: Topology) -> None:
+        self._layout = layout
+        self._topology = topology
+        self._nodes = {kme: LabNode(layout, kme) for kme in topology.kme_ids()}
+
+    @property
+    def directory(self) -> Path:
+        """Where it is kept."""
+        return self._layout.directory
+
+    @classmethod
+    def up(
+        cls,
+        topology: str | Path | Topology,
+        directory: Path,
+        *,
+        timeout_s: float = READY_TIMEOUT_S,
+        progress: Progress = _silent,
+    ) -> Self:
+        """Start every node that does not run, wait until all are ready, write lab.json.
+
+        Raises ConfigurationError, or LabError when a node ends or is not ready within `timeout_s` seconds; the
+        nodes that this call started are stopped again then.
+        """
+        if not isinstance(topology, Topology):
+            topology = load_topology(topology)
+        lab = cls(Layout(directory), topology)
+        progress("making certificates, link secrets and configuration")
+        set_up(lab._layout, topology)
+        started: list[LabNode] = []
+        try:
+            for node in lab._nodes.values():
+                if node.process() is None:
+                    progress(f"starting {node.id}")
+                    started.append(node)
+                    node.spawn()
+            lab._await_ready(list(lab._nodes.values()), timeout_s, progress)
+        except BaseException:
+            _stop(started)
+            raise
+        lab._record()
+        return lab
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """The lab that was set up in `directory`. Raises ConfigurationError."""
+        layout = Layout(directory)
+        if not layout.topology.exists():
+            raise ConfigurationError(
+                f"there is no lab in {layout.directory}",
+                hint=f"make one: keyhop lab up two-sites --dir {directory} --detach",
+            )
+        return cls(layout, load_topology(layout.topology))
+
+    def start(self, kme: str, *, timeout_s: float = READY_TIMEOUT_S) -> int:
+        """Bring one node (back) up and wait until it is ready; its process ID. Raises LabError."""
+        node = self._node(kme)
+        process = node.process() or node.spawn()
+        self._record()
+        self._await_ready([node], timeout_s, _silent)
+        return process.pid
+
+    def kill(self, kme: str) -> None:
+        """`kill -9`: the node gets no chance to end in order."""
+        process = self._node(kme).process()
+        if process is not None:
+            process.signal(signal.SIGKILL)
+            process.wait(STOP_TIMEOUT_S)
+        self._record()
+
+    def down(self) -> None:
+        """Stop every node in order, and with force those that do not end within 15 s."""
+        _stop(list(self._nodes.values()))
+        self._record()
+
+    def inventory(self) -> Inventory:
+        """Who is in the lab, with the processes that run now."""
+        saes = []
+        for sae in self._topology.saes:
+            certificate, key = self._layout.sae_certificate(sae.id)
+            saes.append(SaeEntry(id=sae.id, kme=sae.kme, cert=str(certificate), key=str(key)))
+        kmes = tuple(node.entry() for node in self._nodes.values())
+        return Inventory(ca=str(self._layout.ca), kmes=kmes, saes=tuple(saes))
+
+    def state(self) -> list[NodeState]:
+        """Every node as it is now."""
+        return [node.state() for node in self._nodes.values()]
+
+    def running(self) -> list[str]:
+        """The IDs of the nodes that run now."""
+        return [node.id for node in self._nodes.values() if node.process()]
+
+    def _record(self) -> None:
+        document = msgspec.json.format(msgspec.json.encode(self.inventory()), indent=2).decode()
+        write_whole(self._layout.inventory, document + "\n")
+
+    def _node(self, kme: str) -> LabNode:
+        if kme not in self._nodes:
+            raise ConfigurationError(
+                f"there is no node `{kme}` in this lab", hint=f"its nodes are: {', '.join(self._nodes)}"
+            )
+        return self._nodes[kme]
+
+    def _await_ready(self, nodes: Sequence[LabNode], timeout_s: float, progress: Progress) -> None:
+        deadline = time.monotonic() + timeout_s
+        for node in nodes:
+            progress(f"waiting for {node.id} to be ready")
+            while not node.readiness().ready:
+                _raise_if_ended(nodes)
+                if time.monotonic() > deadline:
+                    raise LabError(f"not ready after {timeout_s:g} s\n" + "\n".join(map(_complaint, nodes)))
+                time.sleep(_POLL_S)
+
+
+def _raise_if_ended(nodes: Sequence[LabNode]) -> None:
+    for node in nodes:
+        if node.process() is None:
+            raise LabError(
+                f"the node {node.id} ended before it was ready; the end of its log:\n{node.log_tail()}"
+            )
+
+
+def _complaint(node: LabNode) -> str:
+    readiness = node.readiness()
+    if readiness.ready:
+        return f"{node.id} is ready"
+    return f"{node.id} is not: {'; '.join(readiness.not_ready)}; the end of its log:\n{node.log_tail()}"
+
+
+def _stop(nodes: Sequence[LabNode]) -> None:
+    processes = [process for node in nodes if (process := node.process())]
+    for process in processes:
+        process.signal(signal.SIGTERM)
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    for process in processes:
+        if not process.wait(max(0.0, deadline - time.monotonic())):
+            process.signal(signal.SIGKILL)
+            process.wait(STOP_TIMEOUT_S)

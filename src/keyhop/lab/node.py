@@ -1,0 +1,100 @@
+"""One node of a lab: its files, its process if it runs, and what it says of itself."""
+
+import tomllib
+
+import msgspec
+
+from keyhop.lab.inventory import KmeEntry
+from keyhop.lab.layout import Layout
+from keyhop.lab.management import LinkState, NodeManagement, Readiness
+from keyhop.lab.process import NodeProcess
+from keyhop.lab.setup import write_whole
+
+LOG_TAIL_LINES = 15
+_NO_ANSWER = Readiness(ready=False, not_ready=("its management address does not answer",))
+_DOWN = Readiness(ready=False, not_ready=("it does not run",))
+
+
+class NodeState(msgspec.Struct, frozen=True):
+    """One node as it is now; `not_ready` says why it is not ready."""
+
+    id: str
+    pid: int | None
+    ready: bool
+    not_ready: tuple[str, ...]
+    etsi014_url: str
+    management_url: str
+    links: list[LinkState]
+
+
+class LabNode:
+    """The node of the KME `kme`."""
+
+    def __init__(self, layout: Layout, kme: str) -> None:
+        self.id = kme
+        self._layout = layout
+        self._arguments = ("-m", "keyhop", "node", "run", "--config", str(layout.config(kme)))
+
+    def process(self) -> NodeProcess | None:
+        """The process, if it runs: the one noted at its start, or the one that answers for it."""
+        try:
+            noted = NodeProcess(int(self._layout.pid(self.id).read_text()), self._arguments)
+        except (FileNotFoundError, ValueError):
+            noted = None
+        if noted and noted.running():
+            return noted
+        answer = self._management().node()
+        if answer is None or answer.id != self.id:
+            return None
+        answering = NodeProcess(answer.pid, self._arguments)
+        return answering if answering.running() else None
+
+    def spawn(self) -> NodeProcess:
+        """Start the process and note its number."""
+        process = NodeProcess.spawn(self._arguments, self._layout.log(self.id))
+        write_whole(self._layout.pid(self.id), f"{process.pid}\n")
+        return process
+
+    def readiness(self) -> Readiness:
+        """Whether it is ready, or why not."""
+        return self._management().readiness() or _NO_ANSWER
+
+    def entry(self) -> KmeEntry:
+        """Its line in lab.json."""
+        process = self.process()
+        return KmeEntry(
+            id=self.id,
+            etsi014_url=f"https://{self._listen('etsi014')}",
+            management_url=self._management().url,
+            config=str(self._layout.config(self.id)),
+            pid=process.pid if process else None,
+        )
+
+    def state(self) -> NodeState:
+        """It as it is now."""
+        entry = self.entry()
+        readiness = _DOWN if entry.pid is None else self.readiness()
+        return NodeState(
+            id=self.id,
+            pid=entry.pid,
+            ready=readiness.ready,
+            not_ready=readiness.not_ready,
+            etsi014_url=entry.etsi014_url,
+            management_url=entry.management_url,
+            links=([] if entry.pid is None else self._management().links()) or [],
+        )
+
+    def log_tail(self) -> str:
+        """The last lines that it wrote."""
+        try:
+            lines = self._layout.log(self.id).read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            lines = []
+        return "\n".join(lines[-LOG_TAIL_LINES:]) or "(empty)"
+
+    def _management(self) -> NodeManagement:
+        return NodeManagement(f"http://{self._listen('management')}")
+
+    def _listen(self, section: str) -> str:
+        document = tomllib.loads(self._layout.config(self.id).read_text(encoding="utf-8"))
+        return str(document[section]["listen"])

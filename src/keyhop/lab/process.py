@@ -1,0 +1,97 @@
+"""One node process of a lab: start it, recognise it again from its number, end it.
+
+A process number alone proves nothing, since the kernel uses numbers again. So a process is held by a pidfd,
+and is ours only while its command line is the one that we started; signals go through the same pidfd.
+"""
+
+import os
+import select
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+_children: set[int] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeProcess:
+    """A process by number and by its arguments (after the interpreter), running or not."""
+
+    pid: int
+    arguments: tuple[str, ...]
+
+    @classmethod
+    def spawn(cls, arguments: tuple[str, ...], log: Path) -> Self:
+        """Start the interpreter in a session of its own: it outlives us, and misses our Ctrl-C."""
+        appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, *arguments],
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(log), appending, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
+        _children.add(pid)
+        return cls(pid, arguments)
+
+    def running(self) -> bool:
+        """Whether this very process runs."""
+        return not self.wait(0)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal; one that has ended needs none."""
+        with self._held() as pidfd:
+            if pidfd is not None:
+                signal.pidfd_send_signal(pidfd, number)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether it has ended, waiting for that at most `timeout_s` seconds."""
+        with self._held() as pidfd:
+            if pidfd is None:
+                return True
+            ending = select.poll()
+            ending.register(pidfd, select.POLLIN)
+            ended = bool(ending.poll(timeout_s * 1000))
+        _collect_ended_children()
+        return ended
+
+    @contextmanager
+    def _held(self) -> Iterator[int | None]:
+        """A pidfd while it runs, else None."""
+        _collect_ended_children()
+        try:
+            pidfd = os.pidfd_open(self.pid)
+        except OSError:
+            yield None
+            return
+        try:
+            yield pidfd if self._is_ours() else None
+        finally:
+            os.close(pidfd)
+
+    def _is_ours(self) -> bool:
+        try:
+            words = Path(f"/proc/{self.pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        # An ended process that some other parent has not collected yet shows no words at all.
+        return tuple(map(os.fsdecode, words[1:-1])) == self.arguments
+
+
+def _collect_ended_children() -> None:
+    """Take the ended ones among the processes that we started off the kernel's list."""
+    for pid in tuple(_children):
+        try:
+            ended, _ = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:  # collected by somebody else, a signal handler say
+            ended = pid
+        if ended:
+            _children.discard(pid)

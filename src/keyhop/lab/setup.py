@@ -1,0 +1,113 @@
+"""From a topology to what nodes need before they start: PKI, link secrets, ports, a node.toml each.
+
+Done once per lab and then kept, so that `up` on an existing directory finds the same certificates, ports and
+stores. The copy of the topology is written last: without it, setting up was cut short and is done again.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli_w
+
+from keyhop.core.errors import ConfigurationError
+from keyhop.lab.layout import Layout
+from keyhop.lab.ports import LOOPBACK, free_ports
+from keyhop.lab.topology import Topology, load_topology
+from keyhop.pki import Authority, create_authority
+
+LINK_SECRET_BYTES = 32
+_LISTENERS = ("etsi014", "management", "peers")
+
+
+def set_up(layout: Layout, topology: Topology) -> None:
+    """Make the lab's files, or find them made. ConfigurationError when they are of another topology."""
+    if layout.topology.exists():
+        if load_topology(layout.topology) != topology:
+            raise ConfigurationError(
+                f"{layout.directory} holds a lab of another topology",
+                hint="give another --dir, or bring that lab down and remove the directory",
+            )
+        return
+    layout.directory.mkdir(parents=True, exist_ok=True)
+    for kme in topology.kme_ids():
+        layout.node(kme).mkdir(parents=True, exist_ok=True)
+    _make_certificates(layout, topology)
+    _make_link_secrets(layout, topology)
+    _write_configurations(layout, topology)
+    write_whole(layout.topology, tomli_w.dumps(msgspec.to_builtins(topology)))
+
+
+def _make_certificates(layout: Layout, topology: Topology) -> None:
+    authority = Authority.load(layout.pki) if layout.ca.exists() else create_authority(layout.pki)
+    for kme in topology.kme_ids():
+        if not all(path.exists() for path in layout.node_certificate(kme)):
+            authority.issue_node(kme, [LOOPBACK, "localhost"])
+    for sae in topology.saes:
+        if not all(path.exists() for path in layout.sae_certificate(sae.id)):
+            authority.issue_sae(sae.id)
+
+
+def _make_link_secrets(layout: Layout, topology: Topology) -> None:
+    for link in topology.links:
+        path = layout.link_secret(link.id)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        write_whole(path, secrets.token_hex(LINK_SECRET_BYTES) + "\n", mode=0o600)
+
+
+def _write_configurations(layout: Layout, topology: Topology) -> None:
+    kmes = topology.kme_ids()
+    ports = iter(free_ports(len(kmes) * len(_LISTENERS)))
+    listen = {kme: {name: f"{LOOPBACK}:{next(ports)}" for name in _LISTENERS} for kme in kmes}
+    for kme in kmes:
+        document = node_configuration(layout, topology, kme, listen)
+        write_whole(layout.config(kme), tomli_w.dumps(document))
+
+
+def node_configuration(
+    layout: Layout, topology: Topology, kme: str, listen: dict[str, dict[str, str]]
+) -> dict[str, Any]:
+    """The node.toml of `kme` as plain data; `listen` gives every KME's `host:port` per listener."""
+    here = layout.node(kme)
+
+    def relative(path: Path) -> str:
+        return os.path.relpath(path, here)  # so that a lab may be moved
+
+    certificate, key = layout.node_certificate(kme)
+    links = []
+    for link in topology.links:
+        if kme in link.ends:
+            options = msgspec.structs.asdict(link)
+            first, second = options.pop("ends")
+            peer = second if kme == first else first
+            links.append({"peer": peer, "secret_file": relative(layout.link_secret(link.id))} | options)
+    document: dict[str, Any] = {
+        "node": {"id": kme, "data_dir": "data", "lab": True},
+        "tls": {
+            "ca": relative(layout.ca),
+            "certificate": relative(certificate),
+            "key": relative(key),
+            "crl": relative(layout.crl),
+        },
+    }
+    document |= {name: {"listen": address} for name, address in listen[kme].items()}
+    document["policy"] = topology.policy
+    document["kmes"] = [
+        {"id": other, "peer_address": listen[other]["peers"]} for other in topology.kme_ids() if other != kme
+    ]
+    document["saes"] = [{"id": sae.id, "kme": sae.kme} for sae in topology.saes]
+    document["links"] = links
+    return document
+
+
+def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(
+        os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8"
+    ) as file:
+        file.write(text)
+    partial.replace(path)

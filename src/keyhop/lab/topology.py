@@ -1,0 +1,134 @@
+"""What a lab's network is: a TOML file with KMEs, SAEs and links, or the name of one that is shipped.
+
+[[kmes]]   id
+[[saes]]   id, kme
+[[links]]  id, ends = ["alice", "bob"], kind = "rate", rate_bps, qber, block_bytes
+[policy]   optional; passed to every node as it is
+"""
+
+import difflib
+import re
+import tomllib
+from collections import Counter
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from keyhop.core.errors import ConfigurationError
+
+MAX_TOPOLOGY_BYTES = 1 << 20
+
+# Narrower than what the standards allow: in a lab these also name files.
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class Kme(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One site with one node."""
+
+    id: Name
+
+
+class Sae(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An application at the site of `kme`."""
+
+    id: Name
+    kme: Name
+
+
+class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A QKD link between two KMEs; `rate_bps` in bits per second, `qber` a fraction."""
+
+    id: Name
+    ends: tuple[Name, Name]
+    kind: Literal["rate"] = "rate"
+    rate_bps: Annotated[int, msgspec.Meta(gt=0)] = 726_000
+    qber: Annotated[float, msgspec.Meta(ge=0, le=0.5)] = 0.0322
+    block_bytes: Annotated[int, msgspec.Meta(gt=0)] = 8192
+
+
+class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A whole network; `policy` is the node's `[policy]` section, checked by the nodes."""
+
+    kmes: Annotated[tuple[Kme, ...], msgspec.Meta(min_length=1)]
+    saes: tuple[Sae, ...] = ()
+    links: tuple[Link, ...] = ()
+    policy: dict[str, Any] = {}
+
+    def kme_ids(self) -> list[str]:
+        """The KMEs in the order of the file."""
+        return [kme.id for kme in self.kmes]
+
+
+def shipped_topologies() -> list[str]:
+    """The names that `load_topology` takes instead of a path."""
+    folder = resources.files("keyhop.lab") / "topologies"
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
+    )
+
+
+def load_topology(source: str | Path) -> Topology:
+    """The topology at a path, or the shipped one of that name. Raises ConfigurationError."""
+    if isinstance(source, str) and source in shipped_topologies():
+        text = (resources.files("keyhop.lab") / "topologies" / f"{source}.toml").read_text(encoding="utf-8")
+        return parse_topology(text, origin=source)
+    path = Path(source)
+    try:
+        if path.stat().st_size > MAX_TOPOLOGY_BYTES:
+            raise ConfigurationError(f"{path}: larger than {MAX_TOPOLOGY_BYTES} bytes")
+        text = path.read_text(encoding="utf-8")
+    except OSError as failure:
+        shipped = ", ".join(shipped_topologies())
+        raise ConfigurationError(
+            f"cannot read the topology {source}: {failure.strerror}",
+            hint=f"give the path of a TOML file, or one of the shipped topologies: {shipped}",
+        ) from failure
+    except UnicodeDecodeError as failure:
+        raise ConfigurationError(f"{path}: not UTF-8 text") from failure
+    return parse_topology(text, origin=str(path))
+
+
+def parse_topology(text: str, *, origin: str) -> Topology:
+    """A topology from TOML text; `origin` names it in errors. Raises ConfigurationError."""
+    try:
+        topology = msgspec.convert(tomllib.loads(text), Topology)
+    except tomllib.TOMLDecodeError as failure:
+        raise ConfigurationError(f"{origin}: {failure}") from failure
+    except msgspec.ValidationError as failure:
+        raise ConfigurationError(f"{origin}: {failure}", hint=_nearest_key(str(failure))) from failure
+    _check_references(topology, origin)
+    return topology
+
+
+def _nearest_key(complaint: str) -> str | None:
+    unknown = re.search(r"unknown field `(.+)`", complaint)
+    if unknown is None:
+        return None
+    known = sorted({f.name for part in (Topology, Kme, Sae, Link) for f in msgspec.structs.fields(part)})
+    nearest = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0)
+    return f"the nearest known key is `{nearest[0]}`"
+
+
+def _check_references(topology: Topology, origin: str) -> None:
+    for kind, ids in (
+        ("KME", topology.kme_ids()),
+        ("SAE", [sae.id for sae in topology.saes]),
+        ("link", [link.id for link in topology.links]),
+    ):
+        twice = [name for name, count in Counter(ids).items() if count > 1]
+        if twice:
+            raise ConfigurationError(f"{origin}: {kind} `{twice[0]}` stands there twice")
+    known = topology.kme_ids()
+    mentions = [(f"SAE `{sae.id}`", sae.kme) for sae in topology.saes]
+    mentions += [(f"link `{link.id}`", end) for link in topology.links for end in link.ends]
+    for who, kme in mentions:
+        if kme not in known:
+            raise ConfigurationError(
+                f"{origin}: {who} names the KME `{kme}`, which is not there",
+                hint=f"the KMEs are: {', '.join(known)}",
+            )
+    for link in topology.links:
+        if link.ends[0] == link.ends[1]:
+            raise ConfigurationError(f"{origin}: link `{link.id}` has both ends at `{link.ends[0]}`")

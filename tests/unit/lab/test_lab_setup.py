@@ -1,0 +1,141 @@
+"""What a lab writes before its nodes start."""
+
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keyhop.core.errors import ConfigurationError
+from keyhop.lab.layout import Layout
+from keyhop.lab.setup import set_up, write_whole
+from keyhop.lab.topology import load_topology, parse_topology
+
+TRIANGLE = """
+[[kmes]]
+id = "a"
+[[kmes]]
+id = "b"
+[[kmes]]
+id = "c"
+[[links]]
+id = "a-b"
+ends = ["a", "b"]
+[[links]]
+id = "c-a"
+ends = ["c", "a"]
+rate_bps = 1000
+[policy]
+wait_s = 0.5
+"""
+
+
+def configuration(layout: Layout, kme: str) -> dict[str, Any]:
+    return tomllib.loads(layout.config(kme).read_text())
+
+
+def resolved(layout: Layout, kme: str, path: str) -> Path:
+    return (layout.node(kme) / path).resolve()
+
+
+@pytest.fixture(scope="module")
+def two_sites(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    layout = Layout(tmp_path_factory.mktemp("lab"))
+    set_up(layout, load_topology("two-sites"))
+    return layout
+
+
+def test_every_file_that_a_configuration_names_is_there(two_sites: Layout) -> None:
+    for kme in ("alice", "bob"):
+        document = configuration(two_sites, kme)
+        named = list(document["tls"].values()) + [link["secret_file"] for link in document["links"]]
+        assert named
+        for path in named:
+            assert resolved(two_sites, kme, path).is_file()
+
+
+def test_both_ends_of_a_link_get_the_same_secret_and_figures(two_sites: Layout) -> None:
+    ends = {kme: configuration(two_sites, kme)["links"][0] for kme in ("alice", "bob")}
+    secrets = {resolved(two_sites, kme, link.pop("secret_file")) for kme, link in ends.items()}
+    assert [link.pop("peer") for link in ends.values()] == ["bob", "alice"]
+    assert ends["alice"] == ends["bob"]
+    (secret,) = secrets
+    assert len(bytes.fromhex(secret.read_text())) == 32
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+
+
+def test_each_node_dials_the_address_on_which_the_other_listens(two_sites: Layout) -> None:
+    alice, bob = (configuration(two_sites, kme) for kme in ("alice", "bob"))
+    assert alice["kmes"] == [{"id": "bob", "peer_address": bob["peers"]["listen"]}]
+    assert bob["kmes"] == [{"id": "alice", "peer_address": alice["peers"]["listen"]}]
+    listen = [
+        node[section]["listen"] for node in (alice, bob) for section in ("etsi014", "management", "peers")
+    ]
+    assert len(set(listen)) == 6
+
+
+def test_all_nodes_know_all_saes_and_their_certificates_exist(two_sites: Layout) -> None:
+    alice, bob = (configuration(two_sites, kme) for kme in ("alice", "bob"))
+    assert alice["saes"] == bob["saes"]
+    assert {"id": "bobsae2", "kme": "bob"} in alice["saes"]
+    for sae in alice["saes"]:
+        for path in two_sites.sae_certificate(sae["id"]):
+            assert path.is_file()
+
+
+def test_links_appear_only_at_their_ends_and_the_policy_everywhere(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    set_up(layout, parse_topology(TRIANGLE, origin="triangle"))
+    links = {kme: configuration(layout, kme)["links"] for kme in "abc"}
+    seen = {kme: [(link["id"], link["peer"], link["rate_bps"]) for link in links[kme]] for kme in "abc"}
+    assert seen == {
+        "a": [("a-b", "b", 726_000), ("c-a", "c", 1000)],
+        "b": [("a-b", "a", 726_000)],
+        "c": [("c-a", "a", 1000)],
+    }
+    assert all(configuration(layout, kme)["policy"] == {"wait_s": 0.5} for kme in "abc")
+
+
+def contents(layout: Layout) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in layout.directory.rglob("*") if path.is_file()}
+
+
+def test_setting_up_again_changes_nothing(tmp_path: Path) -> None:
+    layout, topology = Layout(tmp_path), parse_topology(TRIANGLE, origin="triangle")
+    set_up(layout, topology)
+    before = contents(layout)
+    set_up(layout, topology)
+    assert contents(layout) == before
+
+
+def test_setting_up_that_was_cut_short_is_finished_with_the_same_authority(tmp_path: Path) -> None:
+    layout, topology = Layout(tmp_path), parse_topology(TRIANGLE, origin="triangle")
+    set_up(layout, topology)
+    authority = layout.ca.read_bytes()
+    layout.topology.unlink()
+    layout.config("b").unlink()
+    layout.node_certificate("c")[0].unlink()
+    set_up(layout, topology)
+    assert layout.ca.read_bytes() == authority
+    assert layout.node_certificate("c")[0].is_file()
+    peers = {kme: configuration(layout, kme)["peers"]["listen"] for kme in "abc"}
+    assert {peer["id"]: peer["peer_address"] for peer in configuration(layout, "a")["kmes"]} == {
+        "b": peers["b"],
+        "c": peers["c"],
+    }
+
+
+def test_another_topology_does_not_overwrite_a_lab(two_sites: Layout) -> None:
+    with pytest.raises(ConfigurationError, match="another topology"):
+        set_up(two_sites, parse_topology(TRIANGLE, origin="triangle"))
+
+
+def test_a_secret_is_never_readable_by_others(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("old")
+    path.chmod(0o644)
+    write_whole(path, "new", mode=0o600)
+    assert path.read_text() == "new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [entry.name for entry in tmp_path.iterdir()] == ["secret"]

@@ -1,0 +1,109 @@
+"""Topology files: what is read, and what each mistake is told."""
+
+from pathlib import Path
+
+import pytest
+
+from keyhop.core.errors import ConfigurationError
+from keyhop.lab.topology import load_topology, parse_topology, shipped_topologies
+
+PAIR = """
+[[kmes]]
+id = "a"
+[[kmes]]
+id = "b"
+[[saes]]
+id = "asae"
+kme = "a"
+[[links]]
+id = "a-b"
+ends = ["a", "b"]
+"""
+
+
+def refusal(text: str) -> ConfigurationError:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_topology(text, origin="net.toml")
+    return caught.value
+
+
+def test_two_sites_is_the_lab_of_the_paper() -> None:
+    topology = load_topology("two-sites")
+    assert topology.kme_ids() == ["alice", "bob"]
+    homes = {sae.id: sae.kme for sae in topology.saes}
+    assert homes == {
+        "alicesae": "alice",
+        "alicesae2": "alice",
+        "alicesae3": "alice",
+        "bobsae": "bob",
+        "bobsae2": "bob",
+        "bobsae3": "bob",
+    }
+    (link,) = topology.links
+    assert (link.id, link.ends, link.kind, link.rate_bps, link.qber) == (
+        "alice-bob",
+        ("alice", "bob"),
+        "rate",
+        726_000,
+        0.0322,
+    )
+
+
+def test_every_shipped_topology_loads() -> None:
+    assert "two-sites" in shipped_topologies()
+    for name in shipped_topologies():
+        assert load_topology(name).kmes
+
+
+def test_a_file_is_read_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "net.toml"
+    path.write_text(PAIR + "[policy]\nwait_s = 0.5\n")
+    topology = load_topology(str(path))
+    assert topology.policy == {"wait_s": 0.5}
+    assert topology == load_topology(path)
+
+
+def test_a_missing_file_names_the_shipped_ones() -> None:
+    with pytest.raises(ConfigurationError, match="no-such-thing") as caught:
+        load_topology("no-such-thing")
+    assert caught.value.hint is not None
+    assert "two-sites" in caught.value.hint
+
+
+def test_an_unknown_key_names_the_nearest() -> None:
+    error = refusal(PAIR + "rate_bits = 5\n")
+    assert "net.toml" in error.message
+    assert "rate_bits" in error.message
+    assert error.hint == "the nearest known key is `rate_bps`"
+
+
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        ("kmes = []", "kmes"),
+        ('kmes = [{id = "a"}, {id = "a"}]', "KME `a` stands there twice"),
+        ('kmes = [{id = "../a"}]', "id"),
+        ('kmes = [{id = "a/b"}]', "id"),
+        ('kmes = [{id = ""}]', "id"),
+        (PAIR + '[[saes]]\nid = "x"\nkme = "c"', "SAE `x` names the KME `c`"),
+        (PAIR + '[[saes]]\nid = "asae"\nkme = "b"', "SAE `asae` stands there twice"),
+        (PAIR + '[[links]]\nid = "a-c"\nends = ["a", "c"]', "link `a-c` names the KME `c`"),
+        (PAIR + '[[links]]\nid = "a-a"\nends = ["a", "a"]', "both ends at `a`"),
+        (PAIR + '[[links]]\nid = "x"\nends = ["a"]', "ends"),
+        (PAIR + 'kind = "magic"', "magic"),
+        (PAIR + "rate_bps = 0", "rate_bps"),
+        (PAIR + 'rate_bps = "fast"', "rate_bps"),
+        (PAIR + "qber = 0.6", "qber"),
+        (PAIR + "qber = nan", "qber"),
+        ("kmes = [", "net.toml"),
+    ],
+)
+def test_a_mistake_is_told_where_it_stands(mistake: str, told: str) -> None:
+    assert told in refusal(mistake).message
+
+
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.toml"
+    path.write_text("#" * (1 << 20) + "\n")
+    with pytest.raises(ConfigurationError, match="larger than"):
+        load_topology(path)
