@@ -1,17 +1,14 @@
 """`keyhop lab`: whole networks of real nodes on this machine."""
 
-import os
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from keyhop.cli.output import print_json, print_note, print_table
 from keyhop.lab import Lab, NodeState
 from keyhop.lab.lab import READY_TIMEOUT_S
 
@@ -34,13 +31,10 @@ def up(
 ) -> None:
     """Start a network, or bring back the one that DIR holds."""
     stop_on_signals()
-    try:
-        lab = Lab.up(topology, directory, timeout_s=timeout, progress=report)
-        print_state(lab.state())
-    except KeyboardInterrupt:
-        raise typer.Exit(1) from None
+    lab = Lab.up(topology, directory, timeout_s=timeout, progress=print_note)
+    print_state(lab.state())
     if detach:
-        report(f"stop it with: keyhop lab down --dir {directory}")
+        print_note(f"stop it with: keyhop lab down --dir {directory}")
     else:
         stay(lab)
 
@@ -53,7 +47,7 @@ def status(
     """Show the nodes and their links."""
     state = Lab.load(directory).state()
     if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode({"kmes": state}), indent=2).decode() + "\n")
+        print_json({"kmes": msgspec.to_builtins(state)})
     else:
         print_state(state)
 
@@ -66,57 +60,48 @@ def start(
 ) -> None:
     """Bring back a node that was stopped or killed."""
     pid = Lab.load(directory).start(node, timeout_s=timeout)
-    report(f"{node} is ready, process {pid}")
+    print_note(f"{node} is ready, process {pid}")
 
 
 @app.command()
 def down(directory: Directory) -> None:
     """Stop all nodes; keys, certificates and ports are kept for the next `up`."""
     Lab.load(directory).down()
-    report("all nodes are down")
-
-
-def report(message: str) -> None:
-    """Progress, on stderr."""
-    Console(stderr=True, highlight=False).print(message, style="dim", markup=False, soft_wrap=True)
+    print_note("all nodes are down")
 
 
 def stop_on_signals() -> None:
     """Make SIGTERM and a closed terminal end a command as Ctrl-C does, so that it can stop its nodes."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, signal.default_int_handler)
 
 
 def stay(lab: Lab) -> None:
     """Keep a lab up until Ctrl-C or SIGTERM, saying which nodes end and come back; then stop it."""
-    report(f"running in {lab.directory}; Ctrl-C stops it")
-    running = lab.running()
     try:
+        print_note(f"running in {lab.directory}; Ctrl-C stops it")
+        running = lab.running()
         while True:
             time.sleep(_WATCH_S)
             now = lab.running()
-            for node in [node for node in running if node not in now]:
-                report(f"{node} has ended; bring it back with: keyhop lab start {node} --dir {lab.directory}")
-            for node in [node for node in now if node not in running]:
-                report(f"{node} is back")
+            for node in sorted(set(running) - set(now)):
+                print_note(
+                    f"{node} has ended; bring it back with: keyhop lab start {node} --dir {lab.directory}"
+                )
+            for node in sorted(set(now) - set(running)):
+                print_note(f"{node} runs again")
             running = now
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave nodes behind
-        report("stopping the nodes")
-    lab.down()
+        print_note("stopping the nodes")
+        lab.down()
 
 
 def print_state(state: list[NodeState]) -> None:
-    """The nodes as a table on a terminal, as plain lines when piped."""
-    console = Console(highlight=False)
-    rows = [_row(node) for node in state]
-    if not console.is_terminal:
-        console.print(os.linesep.join("\t".join(row) for row in rows), markup=False, soft_wrap=True)
-        return
-    table = Table("node", "process", "state", "ETSI 014", "management", "links")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    """One line per node."""
+    columns = ("node", "process", "state", "ETSI 014", "management", "links")
+    print_table(columns, [_row(node) for node in state])
 
 
 def _row(node: NodeState) -> tuple[str, ...]:

@@ -58,8 +58,8 @@ class Lab:
     ) -> Self:
         """Start every node that does not run, wait until all are ready, write lab.json.
 
-        Raises ConfigurationError, or LabError when a node ends or is not ready within `timeout_s` seconds; the
-        nodes that this call started are stopped again then.
+        Raises ConfigurationError, or LabError when a node ends or is not ready within `timeout_s` seconds;
+        what it started is stopped again then.
         """
         if not isinstance(topology, Topology):
             topology = load_topology(topology)
