@@ -1,0 +1,75 @@
+"""Mutual TLS contexts.
+
+Both ends show a certificate of the same authority. No renegotiation, no compression, forward secrecy and AEAD only.
+Sessions are not resumed, because a resumed session skips the revocation check: no tickets at all.
+"""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from keyhop.core.errors import ConfigurationError
+from keyhop.pki.revocations import Revocations
+
+VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+# TLS 1.2 only; the suites of 1.3 are all of this kind.
+_CIPHERS_1_2 = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files: the authority that we trust, our certificate and key, and the authority's revocation list."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+    crl: Path | None = None
+
+
+def server_context(files: TlsFiles, minimum: str = "1.2") -> ssl.SSLContext:
+    """For a server that insists on a client certificate. `minimum` is "1.2" or "1.3".
+
+    Raises `ConfigurationError` when a file cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.num_tickets = 0
+    _harden(context, files, minimum)
+    return context
+
+
+def client_context(files: TlsFiles, minimum: str = "1.2", *, check_hostname: bool = True) -> ssl.SSLContext:
+    """For a client that shows its certificate.
+
+    Connections between nodes set `check_hostname` to False and compare the subject CN with the KME ID instead.
+    Raises `ConfigurationError` when a file cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = check_hostname
+    _harden(context, files, minimum)
+    return context
+
+
+def _harden(context: ssl.SSLContext, files: TlsFiles, minimum: str) -> None:
+    if minimum not in VERSIONS:
+        raise ConfigurationError(f"unknown TLS version {minimum!r}", hint=f"choose one of {', '.join(VERSIONS)}")
+    context.minimum_version = VERSIONS[minimum]
+    context.set_ciphers(_CIPHERS_1_2)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    try:
+        context.load_verify_locations(cafile=files.ca)
+        context.load_cert_chain(files.certificate, files.key, password=_no_password)
+    except (OSError, ValueError) as failure:  # ssl.SSLError is an OSError
+        raise ConfigurationError(
+            f"cannot use the TLS files {files.ca}, {files.certificate}, {files.key}: {failure}",
+            hint="each is a PEM file, and the certificate belongs to the key",
+        ) from failure
+    if files.crl is not None:
+        Revocations(files.ca, files.crl).refresh_context(context)
+
+
+def _no_password() -> str:
+    # Without this OpenSSL would stop a daemon to ask on its terminal.
+    raise ValueError("the key is encrypted; keyhop reads plain keys of mode 0600")
