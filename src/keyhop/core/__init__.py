@@ -1,0 +1,18 @@
+"""The vocabulary that every layer shares. No sockets, no event loop.
+
+    errors      the error tree: whose fault, no HTTP codes
+    ids         KME, SAE, link and key IDs, checked where they enter
+    keys        KeyMaterial, which cannot print itself
+    clock       time, injected
+    entropy     randomness, injected
+    units       streams are counted in units of eight bytes
+    key_id      the position of a key in a stream, sealed into a UUID
+    ledger      where every byte of a stream went
+    chunk       a stored run of stream bytes, and which of them are still there
+    streams     the two ends of a key stream: OwnedStream takes, FollowedStream finds
+    records     keys that are at no stream position (multicast, same KME)
+    journal     one durable commit per event-loop tick, and what may happen only after it
+    store/      KeyStore: memory and SQLite
+
+What enters: blocks of link bytes, requests to take or find. What leaves: key bytes, and writes for the store.
+"""

@@ -1,0 +1,14 @@
+"""The network layer: streams between neighbours, filled from their link, kept in step over one connection.
+
+    wire        the messages between two nodes, and their frames
+    marks       do the two ends of a stream remember the same history?
+    filling     link blocks → streams: who owns which, durable at the follower first
+    leasing     stream bytes → uses: leases that the follower has noted, and who waits for them
+    windows     the follower's delivery windows, so that a restored backup is found out
+    carriage    records carried to the peer under a one-time pad and a one-time MAC
+    pair        all of that for one peer: sessions, dispatch, time
+    peer        the asyncio shell: mutual TLS 1.3, reconnect with back-off
+
+Everything but `peer` is a state machine without I/O: link blocks, frames and ticks enter; frames and journal
+entries leave. Every message may be lost, repeated or reordered.
+"""

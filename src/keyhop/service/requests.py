@@ -61,7 +61,10 @@ class GetKey:
 
 @dataclass(frozen=True, slots=True)
 class GetKeyWithIds:
-    """ETSI GS QKD 014, clause 5.3: `slave` asks for the keys whose IDs (16 bytes each, all different) `master` sent it."""
+    """ETSI GS QKD 014, clause 5.3: `slave` asks for the keys whose IDs `master` sent it.
+
+    The IDs are 16 bytes each and all different.
+    """
 
     slave: SaeId
     master: SaeId

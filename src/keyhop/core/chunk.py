@@ -1,0 +1,95 @@
+"""A stored run of stream bytes, and which of its units are still there.
+
+Blocks of any size are stored as chunks of at most 4 KiB: delivering a key rewrites one small row, with the key's
+bytes erased, in the same commit that makes the delivery durable.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from keyhop.core.units import UNIT_BYTES
+
+CHUNK_UNITS = 512
+
+
+class _Stored(msgspec.Struct, array_like=True):
+    produced_at: float
+    source: str
+    live: bytes
+    data: bytes
+
+
+class Chunk:
+    """`units` units from position `start`; bit i of `live` says whether unit i is still there."""
+
+    __slots__ = ("data", "live", "produced_at", "source", "start", "units")
+
+    def __init__(self, start: int, data: bytes, live: int, produced_at: float, source: str) -> None:
+        self.start = start
+        self.units = len(data) // UNIT_BYTES
+        self.data = bytearray(data)
+        self.live = live
+        self.produced_at = produced_at
+        self.source = source
+
+    @classmethod
+    def fresh(cls, start: int, data: bytes, produced_at: float, source: str) -> "Chunk":
+        """A chunk with all its units there."""
+        return cls(start, data, (1 << len(data) // UNIT_BYTES) - 1, produced_at, source)
+
+    @property
+    def end(self) -> int:
+        """The unit after the last."""
+        return self.start + self.units
+
+    @property
+    def live_units(self) -> int:
+        """How many units are still there."""
+        return self.live.bit_count()
+
+    def holds(self, start: int, end: int) -> bool:
+        """Whether all units of [start, end) that fall into this chunk are still there."""
+        mask = self._mask(start, end)
+        return self.live & mask == mask
+
+    def read(self, start: int, end: int) -> bytes:
+        """The bytes of the units of [start, end) that fall into this chunk."""
+        return bytes(self.data[self._offset(start) : self._offset(end)])
+
+    def erase(self, start: int, end: int) -> int:
+        """Zeroes the units of [start, end) that fall into this chunk; returns how many of them were there."""
+        mask = self._mask(start, end)
+        erased = (self.live & mask).bit_count()
+        self.live &= ~mask
+        low, high = self._offset(start), self._offset(end)
+        self.data[low:high] = bytes(high - low)
+        return erased
+
+    def encode(self) -> bytes:
+        """The form that the store keeps. Secret."""
+        live = self.live.to_bytes(CHUNK_UNITS // 8)
+        return msgspec.msgpack.encode(_Stored(self.produced_at, self.source, live, bytes(self.data)))
+
+    @classmethod
+    def decode(cls, start: int, encoded: bytes) -> "Chunk":
+        """The inverse of `encode`."""
+        stored = msgspec.msgpack.decode(encoded, type=_Stored)
+        return cls(start, stored.data, int.from_bytes(stored.live), stored.produced_at, stored.source)
+
+    def _clamp(self, position: int) -> int:
+        return min(max(position - self.start, 0), self.units)
+
+    def _offset(self, position: int) -> int:
+        return self._clamp(position) * UNIT_BYTES
+
+    def _mask(self, start: int, end: int) -> int:
+        low, high = self._clamp(start), self._clamp(end)
+        return ((1 << (high - low)) - 1) << low
+
+
+def split(start: int, data: bytes, produced_at: float, source: str) -> Iterator[Chunk]:
+    """A block's bytes (whole units) as chunks, the first at `start`."""
+    step = CHUNK_UNITS * UNIT_BYTES
+    for offset in range(0, len(data), step):
+        yield Chunk.fresh(start + offset // UNIT_BYTES, data[offset : offset + step], produced_at, source)

@@ -1,0 +1,81 @@
+"""One durable commit for everything that one turn of the event loop decided, and what may happen only after it.
+
+State machines change their memory at once and note here which slots changed. The owner of the journal (the node's
+loop, or a simulation) flushes it: one store commit, then the effects, in the order in which they were noted. When
+the commit fails, no effect runs; the journal is dead, and tells everyone who asked to be told.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from keyhop.core.errors import StoreFailure
+from keyhop.core.store.base import KeyStore, Slot
+
+
+class _Effect(NamedTuple):
+    happens: Callable[[], None]
+    otherwise: Callable[[StoreFailure], None] | None
+
+
+class Journal:
+    """Collects writes and effects. A slot that is noted several times is written once, as it is at the flush."""
+
+    def __init__(self, store: KeyStore, wake: Callable[[], None]) -> None:
+        """`wake` is called when there is something to flush; it shall arrange for a `flush` soon."""
+        self._store = store
+        self._wake = wake
+        self._writes: dict[Slot, Callable[[], bytes] | None] = {}
+        self._effects: list[_Effect] = []
+        self._awake = False
+        self.failure: StoreFailure | None = None
+        self.on_failure: list[Callable[[StoreFailure], None]] = []
+        self.commits = 0
+
+    def save(self, slot: Slot, encode: Callable[[], bytes]) -> None:
+        """Notes that the slot shall hold what `encode` gives at the flush."""
+        self._writes[slot] = encode
+        self._stir()
+
+    def delete(self, slot: Slot) -> None:
+        """Notes that the slot shall be empty."""
+        self._writes[slot] = None
+        self._stir()
+
+    def then(self, effect: Callable[[], None], otherwise: Callable[[StoreFailure], None] | None = None) -> None:
+        """Notes what may happen once all that was noted so far is durable, and what happens if that fails."""
+        self._effects.append(_Effect(effect, otherwise))
+        self._stir()
+
+    def flush(self) -> None:
+        """Commits and lets the effects happen. Effects may note more: that waits for the next flush."""
+        self._awake = False
+        writes, self._writes = self._writes, {}
+        effects, self._effects = self._effects, []
+        if self.failure is not None:
+            return
+        if writes:
+            try:
+                self._store.commit({slot: encode and encode() for slot, encode in writes.items()})
+            except StoreFailure as failure:
+                self.fail(failure)
+                for effect in effects:
+                    if effect.otherwise:
+                        effect.otherwise(failure)
+                return
+            self.commits += 1
+        for effect in effects:
+            effect.happens()
+
+    def fail(self, failure: StoreFailure) -> None:
+        """Stops everything: called for a failed commit, and by whoever finds that the store cannot be read."""
+        if self.failure is None:
+            self.failure = failure
+            for tell in self.on_failure:
+                tell(failure)
+
+    def _stir(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if not self._awake:
+            self._awake = True
+            self._wake()

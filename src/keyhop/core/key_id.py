@@ -1,0 +1,135 @@
+"""The key ID: a position in a key stream, sealed into a UUID (version 8), so that no message need carry it.
+
+122 bits are free in a UUID. 76 of them are a tag over (position, size, master SAE, slave SAE); 46 are
+(position, size) masked by a function of the tag. It is deterministic authenticated encryption in the manner of SIV
+(Rogaway and Shrimpton 2006), with one AES-256 block for each of the two functions:
+
+    tag  = first 76 bits of AES(K_pair, head)          K_pair = HMAC-SHA-256(K_id[0:32], master ‖ slave)
+    mask = 46 bits of AES(K_id[32:64], tag)            K_id   = the first 64 bytes of the epoch
+
+Layout, as bytes of the UUID (the version is byte 6's high half, the variant byte 8's two high bits):
+
+    0 1 2 3 4 5 | 6 low half | 7 | 9 10        tag, 76 bits
+    8 low six bits | 11 12 13 14 15            head, 46 bits: ten of size in bytes less one, 36 of position in units
+
+Many keys are sealed or opened by two AES calls over all of them and a few operations on one large integer.
+"""
+
+import hmac
+import sys
+from array import array
+from dataclasses import dataclass
+from functools import lru_cache
+
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
+
+from keyhop.core.ids import KEY_ID_BYTES, SaeId
+from keyhop.core.units import MAX_POSITION, POSITION_BITS, units_for
+
+ID_KEY_BYTES = 64
+MAX_KEY_BYTES = 1 << 10
+
+_TAG = bytes.fromhex("ffffffffffff 0fff 00ffff 0000000000")
+_HEAD = bytes.fromhex("000000000000 0000 3f0000 ffffffffff")
+_UUID = bytes.fromhex("000000000000 8000 800000 0000000000")
+_LOW_BITS = 40
+_LOW = (1 << _LOW_BITS) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where a key ID points if it belongs to this epoch; says nothing yet of who may have it."""
+
+    position: int
+    size_bytes: int
+
+    @property
+    def end(self) -> int:
+        """The unit after the key's last."""
+        return self.position + units_for(self.size_bytes)
+
+
+class PairKeyIds:
+    """Seals the key IDs of one ordered pair of SAEs in one epoch, and recognises them."""
+
+    def __init__(self, tag: CipherContext, mask: CipherContext) -> None:
+        self._tag = tag
+        self._mask = mask
+
+    def seal(self, position: int, size_bytes: int, count: int = 1) -> bytes:
+        """The IDs (16 bytes each) of `count` keys of `size_bytes`, the first at `position`, one after the other.
+
+        Raises ValueError outside 1 to 1,024 bytes or when the keys would leave the epoch.
+        """
+        units = units_for(size_bytes)
+        if not 1 <= size_bytes <= MAX_KEY_BYTES or position < 0 or position + units * count > MAX_POSITION:
+            raise ValueError("a key ID cannot express that size or position")
+        heads = _heads(position, size_bytes, units, count)
+        total = KEY_ID_BYTES * count
+        tag_bits, head_bits, uuid_bits = _patterns(count)
+        tags = int.from_bytes(self._tag.update(heads)) & tag_bits
+        masks = int.from_bytes(self._mask.update(tags.to_bytes(total))) & head_bits
+        return (tags | (masks ^ int.from_bytes(heads)) | uuid_bits).to_bytes(total)
+
+    def recognises(self, key_id: bytes, located: Located) -> bool:
+        """Whether `key_id` was sealed for this pair at that place."""
+        return hmac.compare_digest(self.seal(located.position, located.size_bytes), key_id)
+
+
+class EpochKeyIds:
+    """The key IDs of one epoch, keyed by its first 64 bytes."""
+
+    def __init__(self, id_key: bytes) -> None:
+        if len(id_key) != ID_KEY_BYTES:
+            raise ValueError(f"an epoch's ID key is {ID_KEY_BYTES} bytes")
+        self._pair_root = id_key[:32]
+        self._mask = _block_cipher(id_key[32:])
+        self._pairs: dict[tuple[SaeId, SaeId], PairKeyIds] = {}
+
+    def pair(self, master: SaeId, slave: SaeId) -> PairKeyIds:
+        """The sealer of this ordered pair (cached)."""
+        known = self._pairs.get((master, slave))
+        if known is None:
+            names = [name.encode() for name in (master, slave)]
+            message = b"keyhop key-ID v1" + b"".join(len(name).to_bytes(2) + name for name in names)
+            key = hmac.digest(self._pair_root, message, "sha256")
+            known = self._pairs[master, slave] = PairKeyIds(_block_cipher(key), self._mask)
+        return known
+
+    def locate(self, key_id: bytes) -> Located | None:
+        """Unmasks the place that `key_id` names, or None when its version and variant are not ours."""
+        value = int.from_bytes(key_id)
+        tag_bits, head_bits, uuid_bits = _patterns(1)
+        if value & ~(tag_bits | head_bits) != uuid_bits:
+            return None
+        mask = int.from_bytes(self._mask.update((value & tag_bits).to_bytes(KEY_ID_BYTES)))
+        head = (value ^ mask) & head_bits
+        head = (head >> 56 << _LOW_BITS) | (head & _LOW)
+        return Located(head & (MAX_POSITION - 1), (head >> POSITION_BITS) + 1)
+
+
+def _block_cipher(key: bytes) -> CipherContext:
+    # One block at a time as a pseudo-random function: no mode is involved although the library calls it ECB.
+    return Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305
+
+
+def _heads(position: int, size_bytes: int, units: int, count: int) -> bytes:
+    """`count` blocks of 16 bytes, each with its (size, position) in the head's bits."""
+    size_code = size_bytes - 1
+    high = size_code >> (_LOW_BITS - POSITION_BITS)
+    low = (size_code << POSITION_BITS) & _LOW
+    first = (high << 56) | low | position
+    if count == 1:
+        return first.to_bytes(KEY_ID_BYTES)
+    words = array("Q", range(first, first + units * count, units))
+    if sys.byteorder == "little":
+        words.byteswap()
+    blocks = bytearray(KEY_ID_BYTES * count)
+    memoryview(blocks).cast("Q")[1::2] = memoryview(words)
+    return bytes(blocks)
+
+
+@lru_cache(maxsize=64)
+def _patterns(count: int) -> tuple[int, int, int]:
+    """Which bits of `count` IDs in a row hold tag, head, and the UUID's version and variant."""
+    return int.from_bytes(_TAG * count), int.from_bytes(_HEAD * count), int.from_bytes(_UUID * count)

@@ -1,0 +1,90 @@
+"""Keys that are at no stream position: multicast keys, and keys of two SAEs at the same KME.
+
+A record has a random UUID (version 4, so it is never taken for a stream's key ID). Every entitled SAE may fetch it
+once; after the last one it is erased.
+"""
+
+import msgspec
+
+from keyhop.core.ids import SaeId
+from keyhop.core.journal import Journal
+from keyhop.core.keys import KeyMaterial
+from keyhop.core.store.base import KeyStore, Slot
+
+
+class _Record(msgspec.Struct):
+    master: SaeId
+    waiting: list[SaeId]
+    key: bytes
+    created_at: float
+
+
+class RecordBook:
+    """The records of one KME."""
+
+    def __init__(self, store: KeyStore, journal: Journal) -> None:
+        self._journal = journal
+        self._records = {
+            bytes.fromhex(slot.name): msgspec.msgpack.decode(value, type=_Record)
+            for slot, value in store.scan("record")
+        }
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __contains__(self, key_id: bytes) -> bool:
+        return key_id in self._records
+
+    def add(self, key_id: bytes, key: KeyMaterial, master: SaeId, slaves: tuple[SaeId, ...], created_at: float) -> None:
+        """Keeps a key for its slaves at this KME; durable with the journal."""
+        self._records[key_id] = _Record(master, list(slaves), key.reveal(), created_at)
+        self._save(key_id)
+
+    def size_bytes(self, key_id: bytes) -> int:
+        """The key's length."""
+        return len(self._records[key_id].key)
+
+    def master(self, key_id: bytes) -> SaeId:
+        """Who asked for the key."""
+        return self._records[key_id].master
+
+    def entitles(self, key_id: bytes, master: SaeId, slave: SaeId) -> bool:
+        """Whether that slave may still fetch the key as one of that master's."""
+        record = self._records[key_id]
+        return record.master == master and slave in record.waiting
+
+    def deliver(self, key_id: bytes, slave: SaeId) -> bytes:
+        """The key's bytes, for the one time that this slave may have them; use them only once that is durable."""
+        record = self._records[key_id]
+        record.waiting.remove(slave)
+        if record.waiting:
+            self._save(key_id)
+        else:
+            self.discard(key_id)
+        return record.key
+
+    def discard(self, key_id: bytes) -> None:
+        """Erases a record. Idempotent."""
+        if self._records.pop(key_id, None) is not None:
+            self._journal.delete(_slot(key_id))
+
+    def expire(self, before: float) -> None:
+        """Erases what was created before that wall time."""
+        for key_id in [k for k, record in self._records.items() if record.created_at < before]:
+            self.discard(key_id)
+
+    def _save(self, key_id: bytes) -> None:
+        record = self._records[key_id]
+        self._journal.save(_slot(key_id), lambda: msgspec.msgpack.encode(record))
+
+
+def _slot(key_id: bytes) -> Slot:
+    return Slot("record", key_id.hex())
+
+
+def record_ids(random: bytes) -> bytes:
+    """Turns 16 random bytes a key into UUIDs of version 4, one after the other."""
+    ids = bytearray(random)
+    ids[6::16] = bytes(0x40 | b & 0x0F for b in ids[6::16])
+    ids[8::16] = bytes(0x80 | b & 0x3F for b in ids[8::16])
+    return bytes(ids)

@@ -1,0 +1,147 @@
+"""The embedded store: SQLite through apsw, one durable transaction per commit, encrypted at rest.
+
+Each value is sealed with AES-256-GCM-SIV under a key that is not in the database, bound to its slot, so that
+values can be neither read, altered nor moved between slots. Random nonces are safe with this mode for far more
+values than a store will ever write.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import apsw
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+
+from keyhop.core.errors import ConfigurationError, StoreFailure
+from keyhop.core.keys import KeyMaterial
+from keyhop.core.store.base import Kind, Slot
+
+_NONCE_BYTES = 12
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS slots(
+    kind TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY(kind, name)) STRICT;
+"""
+_WRITE = (
+    "INSERT INTO slots(kind, name, value) VALUES(?, ?, ?) ON CONFLICT(kind, name) DO UPDATE SET value = excluded.value"
+)
+
+
+class SqliteStore:
+    """A KeyStore in one file. Held exclusively: a second process that opens it gets a StoreFailure."""
+
+    def __init__(self, path: Path, key: KeyMaterial) -> None:
+        self._seal = AESGCMSIV(key.reveal())
+        self._failed: str | None = None
+        try:
+            self._db = apsw.Connection(str(path))
+            path.chmod(0o600)
+            for pragma in (
+                "locking_mode = EXCLUSIVE",
+                "journal_mode = WAL",
+                "synchronous = FULL",
+                "secure_delete = ON",
+                "trusted_schema = OFF",
+                "cache_size = -65536",
+            ):
+                self._db.execute(f"PRAGMA {pragma}")
+            self._db.execute(_SCHEMA)
+            self._check_key()
+        except apsw.Error as error:
+            raise self._failure(error) from None
+
+    def commit(self, writes: Mapping[Slot, bytes | None]) -> None:
+        self._check()
+        kept = [(slot.kind, slot.name, self._sealed(slot, v)) for slot, v in writes.items() if v is not None]
+        gone = [(slot.kind, slot.name) for slot, value in writes.items() if value is None]
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            if kept:
+                self._db.executemany(_WRITE, kept)
+            if gone:
+                self._db.executemany("DELETE FROM slots WHERE kind = ? AND name = ?", gone)
+            self._db.execute("COMMIT")
+        except apsw.Error as error:
+            raise self._failure(error) from None
+
+    def read(self, slot: Slot) -> bytes | None:
+        self._check()
+        try:
+            row = self._db.execute("SELECT value FROM slots WHERE kind = ? AND name = ?", slot).fetchone()
+        except apsw.Error as error:
+            raise self._failure(error) from None
+        return None if row is None else self._opened(slot, row[0])
+
+    def scan(self, kind: Kind, prefix: str = "") -> Iterator[tuple[Slot, bytes]]:
+        self._check()
+        query = "SELECT name, value FROM slots WHERE kind = ? AND substr(name, 1, ?) = ? ORDER BY name"
+        try:
+            for name, value in self._db.execute(query, (kind, len(prefix), prefix)):
+                slot = Slot(kind, name)
+                yield slot, self._opened(slot, value)
+        except apsw.Error as error:
+            raise self._failure(error) from None
+
+    def close(self) -> None:
+        self._failed = self._failed or "the store is closed"
+        self._db.close(True)
+
+    def _check_key(self) -> None:
+        for name, value in self._db.execute("SELECT kind || '/' || name, value FROM slots LIMIT 1"):
+            kind, _, rest = name.partition("/")
+            try:
+                self._opened(Slot(kind, rest), value)
+            except StoreFailure:
+                raise ConfigurationError(
+                    "the store was written under another key",
+                    hint="restore the key file that belongs to this store",
+                ) from None
+
+    def _sealed(self, slot: Slot, value: bytes) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._seal.encrypt(nonce, value, _name(slot))
+
+    def _opened(self, slot: Slot, sealed: bytes) -> bytes:
+        try:
+            return self._seal.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _name(slot))
+        except (InvalidTag, ValueError):
+            self._failed = f"the stored value {slot.kind} {slot.name} was altered"
+            raise StoreFailure(self._failed) from None
+
+    def _check(self) -> None:
+        if self._failed is not None:
+            raise StoreFailure(self._failed)
+
+    def _failure(self, error: apsw.Error) -> StoreFailure:
+        self._failed = f"the store failed: {error}"
+        return StoreFailure(self._failed, hint="check the disk; the node recovers what is on it when it starts again")
+
+
+def _name(slot: Slot) -> bytes:
+    return f"{slot.kind}\0{slot.name}".encode()
+
+
+def load_store_key(path: Path) -> KeyMaterial:
+    """The key that seals the store: 32 bytes in hexadecimal, made with mode 0600 when the file is missing."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return _read_store_key(path)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return _read_store_key(path)
+
+
+def _read_store_key(path: Path) -> KeyMaterial:
+    if path.stat().st_mode & 0o077:
+        raise ConfigurationError(f"{path} can be read by others", hint=f"chmod 600 {path}")
+    try:
+        key = bytes.fromhex(path.read_text().strip())
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise ConfigurationError(f"{path} shall hold 32 bytes in hexadecimal")
+    return KeyMaterial(key)

@@ -1,0 +1,192 @@
+"""Records carried to the peer under a one-time pad and a one-time MAC.
+
+Pad and MAC key are bytes of the sender's own stream, used for this batch only. The receiver checks the MAC, stores
+the records and erases the pad in one commit, then answers. A batch is sent again, word for word, until it is
+answered; its bytes are never used for another.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.poly1305 import Poly1305
+
+from keyhop.core.clock import Clock
+from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
+from keyhop.core.key_id import Located
+from keyhop.core.keys import KeyMaterial
+from keyhop.core.records import RecordBook
+from keyhop.core.streams import FollowedStream, OwnedStream, Place, StreamRef, Taken
+from keyhop.network.leasing import Leasing
+from keyhop.network.wire import Body, Carried, Carry, Recall
+
+MAC_KEY_BYTES = 32
+RESEND_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Keys of one size for slaves at one KME: 16-byte IDs and key bytes, each one after the other."""
+
+    batch: bytes
+    master: SaeId
+    slaves: tuple[SaeId, ...]
+    created_at: float
+    ids: bytes
+    keys: KeyMaterial
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    message: Carry
+    deadline: float
+    sent_at: float
+    done: Callable[[bool], None]
+
+
+class Carriage:
+    """Carries batches to one peer and receives the peer's."""
+
+    def __init__(
+        self,
+        owned: OwnedStream,
+        followed: FollowedStream,
+        leasing: Leasing,
+        records: RecordBook,
+        clock: Clock,
+        send: Callable[[Body], None],
+        home: Callable[[SaeId], KmeId | None],
+    ) -> None:
+        """`home` tells which KME an SAE belongs to."""
+        self._owned = owned
+        self._followed = followed
+        self._leasing = leasing
+        self._records = records
+        self._clock = clock
+        self._send = send
+        self._home = home
+        self._synchronised = False
+        self._under_way: dict[bytes, _UnderWay] = {}
+
+    def carry(self, batch: Batch, deadline: float, done: Callable[[bool], None]) -> None:
+        """Calls `done` with True once the peer holds the batch durably, with False when it refuses or is late."""
+
+        def padded(taken: Taken | None) -> None:
+            if taken is None:
+                done(False)
+                return
+            self._owned.ledger.rebook("pad", "mac", MAC_KEY_BYTES)
+            message = _sealed(batch, taken, self._owned.ref)
+            self._under_way[batch.batch] = _UnderWay(message, deadline, self._clock.monotonic(), done)
+            self._send(message)
+
+        size = MAC_KEY_BYTES + len(batch.keys)
+        taken = self._leasing.take(size, 1, "pad")
+        if taken is None:
+            self._leasing.wait(size, 1, "pad", deadline, padded)
+        else:
+            padded(taken)
+
+    def received(self, message: Carry) -> None:
+        """A batch from the peer: kept if it is what the peer's KME sent for our SAEs, else refused."""
+        if message.ids[:KEY_ID_BYTES] in self._records:
+            self._send(Carried(message.batch, True))
+            return
+        place = Place(message.epoch, Located(message.pad, MAC_KEY_BYTES + len(message.sealed)))
+        if not self._acceptable(message) or not self._followed.has(place):
+            self._send(Carried(message.batch, False))
+            return
+        secret, _ = self._followed.consume(place, "pad")
+        self._followed.ledger.rebook("pad", "mac", MAC_KEY_BYTES)
+        try:
+            Poly1305.verify_tag(secret[:MAC_KEY_BYTES], _authenticated(message, self._followed.ref), message.tag)
+        except InvalidSignature:
+            self._send(Carried(message.batch, False))
+            return
+        self._store(message, _xor(message.sealed, secret[MAC_KEY_BYTES:]))
+        self._send(Carried(message.batch, True))
+
+    def carried(self, message: Carried) -> None:
+        """The peer's answer."""
+        under_way = self._under_way.pop(message.batch, None)
+        if under_way:
+            under_way.done(message.stored)
+
+    def recall(self, ids: bytes) -> None:
+        """Tells the peer to forget records that nobody was given."""
+        self._send(Recall(ids))
+
+    def recalled(self, message: Recall) -> None:
+        """The peer takes its records back."""
+        for key_id in _each(message.ids, KEY_ID_BYTES):
+            if key_id in self._records and self._home(self._records.master(key_id)) == self._followed.ref.owner:
+                self._records.discard(key_id)
+
+    def synchronised(self) -> None:
+        """A session begins: what was not answered is sent again."""
+        self._synchronised = True
+        for under_way in self._under_way.values():
+            self._send(under_way.message)
+
+    def interrupted(self) -> None:
+        """The session is over."""
+        self._synchronised = False
+
+    def tick(self) -> None:
+        """Sends again what was not answered; gives up on what is late."""
+        now = self._clock.monotonic()
+        for batch, under_way in list(self._under_way.items()):
+            if under_way.deadline <= now:
+                del self._under_way[batch]
+                under_way.done(False)
+            elif self._synchronised and under_way.sent_at < now - RESEND_S:
+                under_way.sent_at = now
+                self._send(under_way.message)
+
+    def _acceptable(self, message: Carry) -> bool:
+        count, rest = divmod(len(message.ids), KEY_ID_BYTES)
+        return (
+            count > 0
+            and rest == 0
+            and len(message.sealed) > 0
+            and len(message.sealed) % count == 0
+            and self._home(SaeId(message.master)) == self._followed.ref.owner
+            and all(self._home(SaeId(slave)) == self._followed.ref.follower for slave in message.slaves)
+            and len(set(message.slaves)) == len(message.slaves)
+        )
+
+    def _store(self, message: Carry, keys: bytes) -> None:
+        ids = _each(message.ids, KEY_ID_BYTES)
+        slaves = tuple(SaeId(slave) for slave in message.slaves)
+        for key_id, key in zip(ids, _each(keys, len(keys) // len(ids)), strict=True):
+            self._records.add(key_id, KeyMaterial(key), SaeId(message.master), slaves, message.created_at)
+
+
+def _sealed(batch: Batch, taken: Taken, ref: StreamRef) -> Carry:
+    message = Carry(
+        batch=batch.batch,
+        epoch=taken.epoch,
+        pad=taken.position,
+        master=batch.master,
+        slaves=batch.slaves,
+        created_at=batch.created_at,
+        ids=batch.ids,
+        sealed=_xor(batch.keys.reveal(), taken.data[MAC_KEY_BYTES:]),
+    )
+    tag = Poly1305.generate_tag(taken.data[:MAC_KEY_BYTES], _authenticated(message, ref))
+    return msgspec.structs.replace(message, tag=tag)
+
+
+def _authenticated(message: Carry, ref: StreamRef) -> bytes:
+    """Everything that the tag binds: both names, their direction, and the whole message but the tag."""
+    bare = msgspec.structs.replace(message, tag=b"")
+    return msgspec.msgpack.encode(("keyhop carry v1", ref.owner, ref.follower, bare))
+
+
+def _xor(left: bytes, right: bytes) -> bytes:
+    return (int.from_bytes(left) ^ int.from_bytes(right)).to_bytes(len(left))
+
+
+def _each(data: bytes, size: int) -> list[bytes]:
+    return [data[i : i + size] for i in range(0, len(data), size)]

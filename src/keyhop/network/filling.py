@@ -1,0 +1,264 @@
+"""Link blocks → streams.
+
+Both ends of a link get the same blocks from their adapters. The node with the lower name decides for each block
+whose stream it goes to (the one with less left to take: stock follows demand) and offers the other its share. The
+owner then places blocks: it names them, with a tag under the block's own first 32 bytes, the follower checks its
+copies against the tags and stores them durably at that position, and only then does the owner append them. A
+block whose copies differ, or that one end no longer has, is dropped by both. One placement is under way at a time,
+of many blocks when there are many.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.poly1305 import Poly1305
+
+from keyhop.core.clock import Clock
+from keyhop.core.errors import PeerError
+from keyhop.core.ids import LinkId
+from keyhop.core.journal import Journal
+from keyhop.core.keys import KeyMaterial
+from keyhop.core.store.base import KeyStore, Slot
+from keyhop.core.streams import ID_KEY_UNITS, Block, FollowedStream, OwnedStream
+from keyhop.core.units import UNIT_BYTES
+from keyhop.network.wire import Body, Offer, Part, Placed, Placing
+
+MAC_KEY_BYTES = 32
+MIN_BLOCK_BYTES = MAC_KEY_BYTES + (ID_KEY_UNITS + 1) * UNIT_BYTES
+MAX_PARTS = 16
+MAX_PENDING = 512
+PENDING_S = 30.0
+RESEND_S = 1.0
+
+type _Name = tuple[LinkId, int]
+
+
+@dataclass(slots=True)
+class _Pending:
+    material: KeyMaterial
+    produced_at: float
+    source: str
+    arrived: float
+    offered: bool = False
+
+    def tag(self, name: _Name) -> bytes:
+        """Always over the same message, because the key may be used for one message only."""
+        return self._poly(name).finalize()
+
+    def verify(self, name: _Name, tag: bytes) -> None:
+        """Raises InvalidSignature."""
+        self._poly(name).verify(tag)
+
+    def _poly(self, name: _Name) -> Poly1305:
+        data = self.material.reveal()
+        poly = Poly1305(data[:MAC_KEY_BYTES])
+        link = name[0].encode()
+        poly.update(b"keyhop block v1" + len(link).to_bytes(2) + link + name[1].to_bytes(8))
+        poly.update(data[MAC_KEY_BYTES:])
+        return poly
+
+    def block(self) -> Block:
+        """What goes into a stream."""
+        return Block(self.material.reveal()[MAC_KEY_BYTES:], MAC_KEY_BYTES, self.produced_at, self.source)
+
+
+class Filling:
+    """Fills the two streams between this node and one peer."""
+
+    def __init__(
+        self,
+        owned: OwnedStream,
+        followed: FollowedStream,
+        store: KeyStore,
+        journal: Journal,
+        clock: Clock,
+        send: Callable[[Body], None],
+        stock_units: int,
+        on_appended: Callable[[], None],
+        on_epoch_full: Callable[[], None],
+    ) -> None:
+        self._owned = owned
+        self._followed = followed
+        self._journal = journal
+        self._clock = clock
+        self._send = send
+        self._stock_units = stock_units
+        self._on_appended = on_appended
+        self._on_epoch_full = on_epoch_full
+        self._decides = owned.ref.owner < owned.ref.follower
+        self._synchronised = False
+        self._pending: dict[_Name, _Pending] = {}
+        self._mine: list[_Name] = []
+        self._offered: dict[_Name, float] = {}
+        self._placing: Placing | None = None
+        self._in_flight: dict[_Name, _Pending] = {}
+        self._sent_at = 0.0
+        self._place = 0
+        self._answered: Placed | None = None
+        self._seen = {LinkId(s.name): int.from_bytes(v) for s, v in store.scan("link")}
+        self.discarded_bytes = 0
+
+    def link_block(self, link: LinkId, sequence: int, material: KeyMaterial, produced_at: float, source: str) -> None:
+        """A block from the adapter. One that comes again, or comes late, is not a block."""
+        if sequence <= self._seen.get(link, -1):
+            return
+        self._seen[link] = sequence
+        if len(material) < MIN_BLOCK_BYTES:
+            self.discarded_bytes += len(material)
+            return
+        name = (link, sequence)
+        self._pending[name] = _Pending(material, produced_at, source, self._clock.monotonic())
+        if self._decides:
+            self._decide(name)
+        elif name in self._offered:
+            del self._offered[name]
+            self._mine.append(name)
+        if len(self._pending) > MAX_PENDING:
+            self._discard(next(iter(self._pending)))
+        self._place_next()
+
+    def offer(self, message: Offer) -> None:
+        """The decider leaves a block to us."""
+        name = (LinkId(message.link), message.sequence)
+        if self._decides or name in self._mine:
+            return
+        if name in self._pending:
+            self._mine.append(name)
+            self._place_next()
+        elif message.sequence > self._seen.get(name[0], -1) and len(self._offered) < MAX_PENDING:
+            self._offered[name] = self._clock.monotonic()
+
+    def placing(self, message: Placing) -> None:
+        """The owner of the stream that we follow places blocks."""
+        if self._answered and message.place <= self._answered.place:
+            if message.place == self._answered.place:
+                self._send(self._answered)
+            return
+        names = [(LinkId(part.link), part.sequence) for part in message.parts]
+        if any(n not in self._pending and n[1] > self._seen.get(n[0], -1) for n in names):
+            return  # our adapter has yet to produce it; the owner asks again
+        refused = tuple(i for i, n in enumerate(names) if not self._agrees(n, message.parts[i].tag))
+        if not refused:
+            self._append_followed(message, names)
+        for index in refused:
+            self._discard(names[index])
+        self._answered = Placed(message.place, refused)
+        self._send(self._answered)
+
+    def placed(self, message: Placed) -> None:
+        """The follower's answer to our placement."""
+        placing = self._placing
+        if placing is None or message.place != placing.place:
+            return
+        self._placing = None
+        blocks, self._in_flight = self._in_flight, {}
+        if message.refused:
+            names = list(blocks)
+            for index in message.refused:
+                if index < len(names):
+                    self._discard(names[index])
+        else:
+            for name, pending in blocks.items():
+                self._owned.append(pending.block())
+                self._consumed(name)
+            self._on_appended()
+        self._place_next()
+
+    def synchronised(self) -> None:
+        """A session begins: both forget what was under way, and offers are made again."""
+        self._synchronised = True
+        self._placing = self._answered = None
+        self._in_flight = {}
+        self._place = 0
+        self._offered.clear()
+        for name, pending in self._pending.items():
+            if pending.offered:
+                self._send(Offer(*name))
+        self._place_next()
+
+    def interrupted(self) -> None:
+        """The session is over."""
+        self._synchronised = False
+
+    def tick(self) -> None:
+        """Asks again what was not answered; drops what nobody placed."""
+        now = self._clock.monotonic()
+        for name in [n for n, p in self._pending.items() if p.arrived < now - PENDING_S]:
+            self._discard(name)
+        self._offered = {n: at for n, at in self._offered.items() if at >= now - PENDING_S}
+        if not self._synchronised:
+            return
+        if self._placing and self._sent_at < now - RESEND_S:
+            self._sent_at = now
+            self._send(self._placing)
+        for name, pending in self._pending.items():
+            if pending.offered and pending.arrived < now - RESEND_S:
+                self._send(Offer(*name))
+        self._place_next()
+
+    def _decide(self, name: _Name) -> None:
+        queued = sum(self._units(n) for n in self._mine)
+        mine = self._owned.produced - self._owned.taken + queued
+        offered = sum(self._units(n) for n, p in self._pending.items() if p.offered)
+        theirs = self._followed.untaken_units + offered
+        if min(mine, theirs) >= self._stock_units:
+            self._discard(name)
+        elif mine <= theirs:
+            self._mine.append(name)
+        else:
+            self._pending[name].offered = True
+            if self._synchronised:
+                self._send(Offer(*name))
+
+    def _units(self, name: _Name) -> int:
+        return len(self._pending[name].material) // UNIT_BYTES
+
+    def _place_next(self) -> None:
+        if not self._synchronised or self._placing or not self._mine:
+            return
+        if self._owned.full:
+            self._on_epoch_full()
+        self._in_flight = {name: self._pending[name] for name in self._mine[:MAX_PARTS]}
+        parts = tuple(Part(*name, pending.tag(name)) for name, pending in self._in_flight.items())
+        self._place += 1
+        self._placing = Placing(self._place, self._owned.epoch, self._owned.produced, parts)
+        self._sent_at = self._clock.monotonic()
+        self._send(self._placing)
+
+    def _agrees(self, name: _Name, tag: bytes) -> bool:
+        pending = self._pending.get(name)
+        if pending is None:
+            return False
+        try:
+            pending.verify(name, tag)
+        except InvalidSignature:
+            return False
+        return True
+
+    def _append_followed(self, message: Placing, names: list[_Name]) -> None:
+        followed = self._followed
+        opens = message.epoch > followed.epoch and message.start == 0
+        at_end = (message.epoch, message.start) == (followed.epoch, followed.produced)
+        if not (opens or at_end) or len(set(names)) != len(names):
+            raise PeerError("a block was placed where the stream does not end")
+        followed.append(message.epoch, [self._pending[name].block() for name in names])
+        if opens:
+            followed.close_before(message.epoch)
+        for name in names:
+            self._consumed(name)
+
+    def _consumed(self, name: _Name) -> None:
+        self._forget(name)
+        link, seen = name[0], self._seen
+        self._journal.save(Slot("link", link), lambda: seen[link].to_bytes(8))
+
+    def _discard(self, name: _Name) -> None:
+        pending = self._forget(name)
+        if pending:
+            self.discarded_bytes += len(pending.material)
+
+    def _forget(self, name: _Name) -> _Pending | None:
+        if name in self._mine:
+            self._mine.remove(name)
+        return self._pending.pop(name, None)

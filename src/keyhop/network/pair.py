@@ -1,0 +1,248 @@
+"""One peer: the two streams between this node and it, kept in step over whatever connection there is.
+
+A session begins with Hello and State in both directions. From the two States both ends come to the same verdict on
+each stream (`marks`); until then nothing is placed, leased or marked. Messages of any other session are dropped.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from keyhop.core.clock import Clock
+from keyhop.core.entropy import Entropy
+from keyhop.core.errors import PeerError
+from keyhop.core.ids import KmeId, LinkId, SaeId
+from keyhop.core.journal import Journal
+from keyhop.core.keys import KeyMaterial
+from keyhop.core.records import RecordBook
+from keyhop.core.store.base import KeyStore
+from keyhop.core.streams import FollowedStream, OwnedStream, StreamRef
+from keyhop.core.units import UNIT_BYTES
+from keyhop.network import wire
+from keyhop.network.carriage import Carriage
+from keyhop.network.filling import Filling
+from keyhop.network.leasing import Leasing
+from keyhop.network.marks import Verdict, compare, next_epoch
+from keyhop.network.windows import Windows
+
+type Transmit = Callable[[bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PairOptions:
+    """How much a stream may hold, and how long its bytes live, in bytes and seconds."""
+
+    stock_bytes: int = 16 << 20
+    key_lifetime_s: float = 86400.0
+
+
+class Pair:
+    """The state machine for one peer. `received` raises PeerError for what the protocol does not allow."""
+
+    def __init__(
+        self,
+        me: KmeId,
+        peer: KmeId,
+        store: KeyStore,
+        journal: Journal,
+        records: RecordBook,
+        clock: Clock,
+        entropy: Entropy,
+        home: Callable[[SaeId], KmeId | None],
+        options: PairOptions,
+    ) -> None:
+        self.peer = peer
+        self.owned = OwnedStream(StreamRef(me, peer), store, journal)
+        self.followed = FollowedStream(StreamRef(peer, me), store, journal)
+        self._journal = journal
+        self._clock = clock
+        self._entropy = entropy
+        self._options = options
+        self.leasing = Leasing(self.owned, clock, self._send)
+        self.windows = Windows(self.followed, clock, self._send)
+        self.carriage = Carriage(self.owned, self.followed, self.leasing, records, clock, self._send, home)
+        self.filling = Filling(
+            self.owned,
+            self.followed,
+            store,
+            journal,
+            clock,
+            self._send,
+            options.stock_bytes // UNIT_BYTES,
+            self.leasing.replenished,
+            self._open_next_epoch,
+        )
+        self._parts = (self.filling, self.leasing, self.windows, self.carriage)
+        self._transmit: Transmit | None = None
+        self._session = self._new_session()
+        self._peer_session = 0
+        self._state: wire.State | None = None
+        self.synchronised = False
+        self.on_synchronised: Callable[[], None] = lambda: None
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, synchronised or not."""
+        return self._transmit is not None
+
+    def connect(self, transmit: Transmit) -> None:
+        """There is a connection now."""
+        self._begin()
+        self._peer_session = 0
+        self._transmit = transmit
+        self._send(wire.Hello())
+
+    def disconnect(self) -> None:
+        """The connection is gone."""
+        self._begin()
+        self._peer_session = 0
+        self._transmit = None
+
+    def link_block(self, link: LinkId, sequence: int, material: KeyMaterial, produced_at: float, source: str) -> None:
+        """A block from the adapter of a link to this peer."""
+        self.filling.link_block(link, sequence, material, produced_at, source)
+
+    def received(self, data: bytes) -> None:
+        """A message from the peer."""
+        envelope = wire.decode(data)
+        match envelope.body:
+            case wire.Hello():
+                self._hear(envelope.sender)
+                self._send_state()
+            case wire.State() as state:
+                if envelope.receiver == self._session:
+                    self._hear(envelope.sender)
+                    self._synchronise(state)
+            case body:
+                current = (self._peer_session, self._session)
+                if self.synchronised and (envelope.sender, envelope.receiver) == current:
+                    self._dispatch(body)
+
+    def tick(self) -> None:
+        """Time has passed: what is late is asked for again or given up, what is old expires."""
+        if self.connected and not self.synchronised:
+            self._send(wire.Hello())
+        for part in self._parts:
+            part.tick()
+        self._expire()
+
+    def seal(self) -> None:
+        """A graceful stop: no more taking; the rest of the lease is voided at both ends."""
+        epoch = self.owned.epoch
+        rest = self.leasing.seal()
+        if rest and self.synchronised:
+            self._send(wire.Void(epoch, *rest))
+
+    def abandon(self) -> None:
+        """The store has failed: nobody waits any longer, and nothing is written."""
+        self.leasing.abandon()
+        self.windows.interrupted()
+
+    def _dispatch(self, body: wire.Body) -> None:
+        match body:
+            case wire.Offer():
+                self.filling.offer(body)
+            case wire.Placing():
+                self.filling.placing(body)
+            case wire.Placed():
+                self.filling.placed(body)
+            case wire.Leased():
+                if self.followed.note_taken(body.epoch, body.taken):
+                    self._send(wire.LeaseNoted(body.epoch, body.taken))
+            case wire.LeaseNoted():
+                self.leasing.noted(body)
+            case wire.Void():
+                self._void(body)
+            case wire.Mark():
+                self.owned.note_mark(body.mark)
+                self._send(wire.MarkNoted(body.mark))
+            case wire.MarkNoted():
+                self.windows.noted(body)
+            case wire.Carry():
+                self.carriage.received(body)
+            case wire.Carried():
+                self.carriage.carried(body)
+            case wire.Recall():
+                self.carriage.recalled(body)
+            case _:
+                raise PeerError("unexpected message")
+
+    def _void(self, body: wire.Void) -> None:
+        if self.followed.note_taken(body.epoch, body.end):
+            self.followed.void(body.epoch, body.start, body.end)
+
+    def _hear(self, peer_session: int) -> None:
+        """Notes the peer's session; a new one ends ours, unless ours has nothing behind it yet."""
+        if peer_session != self._peer_session:
+            self._begin()
+            self._peer_session = peer_session
+
+    def _begin(self) -> None:
+        if self.synchronised:
+            self.synchronised = False
+            self._session = self._new_session()
+            self._state = None
+            for part in self._parts:
+                part.interrupted()
+
+    def _new_session(self) -> int:
+        return int.from_bytes(self._entropy.token(8)) >> 2 | 1
+
+    def _send_state(self) -> wire.State:
+        """Tells what we remembered when the session began; the verdict is drawn from that on both ends."""
+        if self._state is None:
+            owned, followed = self.owned, self.followed
+            self._state = wire.State(
+                wire.OwnerMarks(owned.epoch, owned.produced, owned.taken, owned.mark_seen),
+                wire.FollowerMarks(followed.epoch, followed.produced, followed.taken, followed.mark),
+            )
+        self._send(self._state)
+        return self._state
+
+    def _synchronise(self, theirs: wire.State) -> None:
+        if self.synchronised:
+            return
+        ours = self._send_state()
+        self._judge_owned(ours.owned, theirs.followed)
+        self._judge_followed(theirs.owned, ours.followed)
+        self.synchronised = True
+        for part in self._parts:
+            part.synchronised()
+        self.on_synchronised()
+
+    def _judge_owned(self, owner: wire.OwnerMarks, follower: wire.FollowerMarks) -> None:
+        if compare(owner, follower) is not Verdict.AGREE:
+            self.owned.close_epoch(next_epoch(owner, follower))
+            self.leasing.epoch_closed()
+
+    def _judge_followed(self, owner: wire.OwnerMarks, follower: wire.FollowerMarks) -> None:
+        match compare(owner, follower):
+            case Verdict.AGREE:
+                self.followed.truncate(owner.epoch, owner.produced)
+                self.followed.close_before(owner.epoch)
+            case Verdict.OWNER_FORGOT:
+                self.followed.close_before(next_epoch(owner, follower))
+            case Verdict.FOLLOWER_FORGOT:
+                self.followed.forget_all(owner.mark_seen)
+
+    def _open_next_epoch(self) -> None:
+        self.owned.close_epoch(self.owned.epoch + 1)
+        self.leasing.epoch_closed()
+
+    def _expire(self) -> None:
+        lifetime = self._options.key_lifetime_s
+        now = self._clock.wall()
+        self.followed.expire(now - 2 * lifetime)
+        if self.synchronised:
+            epoch, expired = self.owned.epoch, self.owned.expire(now - lifetime)
+            if expired:
+                self._send(wire.Void(epoch, *expired))
+
+    def _send(self, body: wire.Body) -> None:
+        """Sends once everything noted so far is durable, if the session is still the same."""
+        session, peer_session = self._session, self._peer_session
+
+        def transmit() -> None:
+            if self._transmit and (session, peer_session) == (self._session, self._peer_session):
+                self._transmit(wire.encode(wire.Envelope(session, peer_session, body)))
+
+        self._journal.then(transmit)

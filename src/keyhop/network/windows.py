@@ -1,0 +1,81 @@
+"""The follower's delivery windows, so that a restored backup is found out.
+
+A follower that is set back to an hour-old copy would give out again what it gave out in that hour. So it delivers
+only within a window of one second whose number (the mark) it has made durable at the owner first; a copy that is
+older than a second then holds a lower mark than the owner knows, and is refused when they connect.
+
+While the owner cannot be reached, delivery goes on: its keys were taken before, and sites must be able to use them.
+"""
+
+from collections.abc import Callable
+
+from keyhop.core.clock import Clock
+from keyhop.core.streams import FollowedStream
+from keyhop.network.wire import Body, Mark, MarkNoted
+
+WINDOW_S = 1.0
+
+
+class Windows:
+    """Delivery windows of one followed stream."""
+
+    def __init__(self, stream: FollowedStream, clock: Clock, send: Callable[[Body], None]) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._send = send
+        self._was_synchronised = False
+        self._connected = False
+        self._until = float("-inf")
+        self._asked_at: float | None = None
+        self._waiting: list[Callable[[], None]] = []
+
+    @property
+    def ready(self) -> bool:
+        """Whether the two ends have compared their marks since this process began; before, nothing is delivered."""
+        return self._was_synchronised
+
+    def enter(self, deliver: Callable[[], None]) -> None:
+        """Calls `deliver` within a window: at once if one is open or the owner is away."""
+        if not self._connected or self._clock.monotonic() < self._until:
+            deliver()
+            return
+        self._waiting.append(deliver)
+        if self._asked_at is None:
+            self._stream.raise_mark()
+            self._ask()
+
+    def noted(self, message: MarkNoted) -> None:
+        """The owner knows the mark: the window is open, and closes a second after we asked for it."""
+        if self._asked_at is not None and message.mark == self._stream.mark:
+            self._until = self._asked_at + WINDOW_S
+            self._asked_at = None
+            self._let_in()
+
+    def synchronised(self) -> None:
+        """A session begins; marks must be noted anew."""
+        self._was_synchronised = self._connected = True
+        self._until = float("-inf")
+        self._asked_at = None
+        if self._waiting:
+            self._stream.raise_mark()
+            self._ask()
+
+    def interrupted(self) -> None:
+        """The owner is away."""
+        self._connected = False
+        self._asked_at = None
+        self._let_in()
+
+    def tick(self) -> None:
+        """Asks again when the answer is late."""
+        if self._asked_at is not None:
+            self._send(Mark(self._stream.mark))
+
+    def _ask(self) -> None:
+        self._asked_at = self._clock.monotonic()
+        self._send(Mark(self._stream.mark))
+
+    def _let_in(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for deliver in waiting:
+            deliver()

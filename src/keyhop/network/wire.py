@@ -1,0 +1,209 @@
+"""The messages between two nodes: MessagePack in length-prefixed frames.
+
+Each carries the session of both ends, so that nothing of an earlier connection is taken for news. Whatever is not
+exactly a message of this page is a PeerError, which closes the connection.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from keyhop.core.errors import PeerError
+
+MAX_FRAME_BYTES = 4 << 20
+LENGTH_BYTES = 4
+
+_Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+_Position = Annotated[int, Meta(ge=0, le=1 << 36)]
+_Name = Annotated[str, Meta(min_length=1, max_length=64)]
+_Tag = Annotated[bytes, Meta(min_length=16, max_length=16)]
+_Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
+
+
+class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True, forbid_unknown_fields=True):
+    pass
+
+
+class OwnerMarks(msgspec.Struct, frozen=True, array_like=True):
+    """What the owner of a stream remembers of it."""
+
+    epoch: _Number
+    produced: _Position
+    taken: _Position
+    mark_seen: _Number
+
+
+class FollowerMarks(msgspec.Struct, frozen=True, array_like=True):
+    """What the follower of a stream remembers of it."""
+
+    epoch: _Number
+    produced: _Position
+    taken: _Position
+    mark: _Number
+
+
+class Hello(_Message, frozen=True):
+    """Opens a session: asks the peer for its State. Asked again until it comes."""
+
+
+class State(_Message, frozen=True):
+    """What the sender remembers of both streams of the pair: as owner of one, as follower of the other."""
+
+    owned: OwnerMarks
+    followed: FollowerMarks
+
+
+class Offer(_Message, frozen=True):
+    """This link block is yours to own (sent by the node with the lower name, which decides)."""
+
+    link: _Name
+    sequence: _Number
+
+
+class Part(msgspec.Struct, frozen=True, array_like=True):
+    """A link block, and its authentication tag under the block's own first 32 bytes."""
+
+    link: _Name
+    sequence: _Number
+    tag: _Tag
+
+
+class Placing(_Message, frozen=True):
+    """The owner appends these link blocks to its stream; the follower stores them first."""
+
+    place: _Number
+    epoch: _Number
+    start: _Position
+    parts: Annotated[tuple[Part, ...], Meta(min_length=1, max_length=64)]
+
+
+class Placed(_Message, frozen=True):
+    """The follower holds them durably, or refuses those parts (their indices) and has stored none."""
+
+    place: _Number
+    refused: Annotated[tuple[_Number, ...], Meta(max_length=64)] = ()
+
+
+class Leased(_Message, frozen=True):
+    """The owner has taken everything of the epoch below this."""
+
+    epoch: _Number
+    taken: _Position
+
+
+class LeaseNoted(_Message, frozen=True):
+    """The follower knows that durably."""
+
+    epoch: _Number
+    taken: _Position
+
+
+class Void(_Message, frozen=True):
+    """The owner will never use these units, which it had taken."""
+
+    epoch: _Number
+    start: _Position
+    end: _Position
+
+
+class Mark(_Message, frozen=True):
+    """The follower opens its delivery window of this number."""
+
+    mark: _Number
+
+
+class MarkNoted(_Message, frozen=True):
+    """The owner knows that durably."""
+
+    mark: _Number
+
+
+class Carry(_Message, frozen=True):
+    """Records for SAEs of the receiver: key bytes under a pad, all of it under a one-time MAC.
+
+    From unit `pad` of the sender's stream come first the MAC key (32 bytes), then the pad. `ids` are 16 bytes a key
+    and `sealed` is the keys one after the other.
+    """
+
+    batch: _Id
+    epoch: _Number
+    pad: _Position
+    master: _Name
+    slaves: Annotated[tuple[_Name, ...], Meta(min_length=1, max_length=256)]
+    created_at: float
+    ids: bytes
+    sealed: bytes
+    tag: Annotated[bytes, Meta(max_length=16)] = b""
+
+
+class Carried(_Message, frozen=True):
+    """The receiver holds the batch durably, or has refused it."""
+
+    batch: _Id
+    stored: bool
+
+
+class Recall(_Message, frozen=True):
+    """Another target failed: forget these records, which nobody was given."""
+
+    ids: bytes
+
+
+type Body = (
+    Hello | State | Offer | Placing | Placed | Leased | LeaseNoted | Void | Mark | MarkNoted | Carry | Carried | Recall
+)
+
+
+class Envelope(msgspec.Struct, frozen=True, array_like=True):
+    """`receiver` is the receiver's session as far as the sender knows it; 0 when it does not."""
+
+    sender: _Number
+    receiver: _Number
+    body: Body
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Envelope)
+
+
+def encode(envelope: Envelope) -> bytes:
+    """The envelope without its length prefix."""
+    return _encoder.encode(envelope)
+
+
+def decode(data: bytes) -> Envelope:
+    """Raises PeerError."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise PeerError(f"malformed message: {type(error).__name__}") from None
+
+
+class Frames:
+    """Cuts a byte stream into frames. Raises PeerError for a frame over the limit, before it is read."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The frames that are complete now."""
+        self._buffer += data
+        frames: list[bytes] = []
+        at = 0
+        while len(self._buffer) - at >= LENGTH_BYTES:
+            length = int.from_bytes(self._buffer[at : at + LENGTH_BYTES])
+            if length > MAX_FRAME_BYTES:
+                raise PeerError(f"a frame of {length} bytes is over the limit of {MAX_FRAME_BYTES}")
+            if len(self._buffer) - at - LENGTH_BYTES < length:
+                break
+            at += LENGTH_BYTES
+            frames.append(bytes(self._buffer[at : at + length]))
+            at += length
+        del self._buffer[:at]
+        return frames
+
+
+def frame(data: bytes) -> bytes:
+    """A message with its length in front."""
+    return len(data).to_bytes(LENGTH_BYTES) + data

@@ -1,0 +1,183 @@
+"""Key delivery: answers what SAEs ask (`requests`), from streams and records.
+
+enc_keys for one slave at a neighbour   bytes of the stream to it, from memory, no message
+enc_keys for several, or at this KME    a record at every KME concerned (`multicast`)
+dec_keys                                the place or the record that the ID names (`claims`)
+"""
+
+from collections.abc import Callable, Mapping
+
+from keyhop.core.clock import Clock
+from keyhop.core.entropy import Entropy
+from keyhop.core.errors import BadRequest, KeyhopError, Unavailable
+from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.journal import Journal
+from keyhop.core.keys import KeyMaterial
+from keyhop.core.records import RecordBook
+from keyhop.core.streams import Taken
+from keyhop.core.units import UNIT_BYTES, units_for
+from keyhop.network.pair import Pair
+from keyhop.service.claims import Claims
+from keyhop.service.multicast import Multicast
+from keyhop.service.policy import Policy
+from keyhop.service.requests import (
+    GetKey,
+    GetKeyWithIds,
+    GetStatus,
+    KeyReply,
+    KeyRun,
+    Keys,
+    Provenance,
+    Status,
+)
+
+RETRY_AFTER_S = 1.0
+_UNMET = "not all extension_mandatory request options could be met"
+
+
+class Delivery:
+    """The key service of one KME."""
+
+    def __init__(
+        self,
+        me: KmeId,
+        home: Callable[[SaeId], KmeId | None],
+        policy: Policy,
+        pairs: Mapping[KmeId, Pair],
+        records: RecordBook,
+        journal: Journal,
+        clock: Clock,
+        entropy: Entropy,
+        stock_bytes: int,
+    ) -> None:
+        self._me = me
+        self._home = home
+        self.policy = policy
+        self._pairs = pairs
+        self._journal = journal
+        self._clock = clock
+        self._stock_bytes = stock_bytes
+        self._multicast = Multicast(me, pairs, records, journal, clock, entropy)
+        self._claims = Claims(pairs, records, journal)
+
+    def get_status(self, request: GetStatus) -> Status:
+        """ETSI GS QKD 014, clause 5.1. Raises RequestError."""
+        policy = self.policy
+        target = self._home_of(request.peer)
+        policy.check_pair(request.caller, request.peer)
+        width = units_for(policy.default_size_bits // 8) * UNIT_BYTES
+        capacity = self._stock_bytes // width
+        stored = capacity
+        if target != self._me:
+            pair = self._pairs.get(target)
+            stored = 0
+            if pair is not None:
+                stored = (pair.owned.available_units + pair.owned.leased_units) * UNIT_BYTES // width
+        return Status(
+            source_kme=self._me,
+            target_kme=target,
+            master=request.caller,
+            slave=request.peer,
+            key_size_bits=policy.default_size_bits,
+            stored_key_count=stored,
+            max_key_count=capacity,
+            max_key_per_request=policy.max_keys_per_request,
+            max_key_size_bits=policy.max_size_bits,
+            min_key_size_bits=policy.min_size_bits,
+            max_sae_id_count=policy.max_additional_slaves,
+        )
+
+    def get_key(self, request: GetKey, reply: KeyReply) -> None:
+        """ETSI GS QKD 014, clause 5.2."""
+        try:
+            self._check_alive()
+            policy = self.policy
+            slaves = (request.slave, *request.additional_slaves)
+            homes = {self._home_of(slave) for slave in slaves}
+            for slave in slaves:
+                policy.check_pair(request.master, slave)
+            size, number = policy.size_bytes(request.size_bits), policy.number(request.number)
+            deadline = self._clock.monotonic() + policy.wait_s
+            (target,) = homes if len(homes) == 1 else (None,)
+            if request.additional_slaves or target == self._me:
+                self._check_slaves(slaves)
+                self._multicast.get_key(request, {s: self._home_of(s) for s in slaves}, size, number, deadline, reply)
+                return
+            assert target is not None  # one slave has one home
+            self._from_stream(request, self._pair(target), size, number, deadline, reply)
+        except KeyhopError as error:
+            reply(error)
+
+    def get_key_with_ids(self, request: GetKeyWithIds, reply: KeyReply) -> None:
+        """ETSI GS QKD 014, clause 5.3."""
+        try:
+            self._check_alive()
+            source = self._home_of(request.master)
+            self.policy.check_pair(request.master, request.slave)
+            if len(request.key_ids) > self.policy.max_keys_per_request:
+                raise BadRequest(f"at most {self.policy.max_keys_per_request} keys can be asked for at a time")
+            self._claims.get_key_with_ids(request, source, reply)
+        except KeyhopError as error:
+            reply(error)
+
+    def _from_stream(
+        self, request: GetKey, pair: Pair, size: int, number: int, deadline: float, reply: KeyReply
+    ) -> None:
+        self._check_age(request, pair)
+        taken = pair.leasing.take(size, number, "delivered")
+        if taken is not None:
+            reply(self._keys(request, pair, size, number, taken))
+        elif self.policy.wait_s <= 0:
+            reply(_dry(pair))
+        else:
+            pair.leasing.wait(
+                size,
+                number,
+                "delivered",
+                deadline,
+                lambda late: reply(_dry(pair) if late is None else self._keys(request, pair, size, number, late)),
+            )
+
+    def _keys(self, request: GetKey, pair: Pair, size: int, number: int, taken: Taken) -> Keys:
+        key_ids = pair.owned.key_ids
+        assert key_ids is not None  # bytes were taken, so the epoch is open
+        ids = key_ids.pair(request.master, request.slave).seal(taken.position, size, number)
+        provenance = None
+        if request.provenance:
+            age = max(self._clock.wall() - taken.age.produced_at, 0.0)
+            provenance = Provenance(taken.age.source, (self._me, pair.peer), age)
+        return Keys((KeyRun(ids, size, KeyMaterial(taken.data)),), provenance)
+
+    def _check_age(self, request: GetKey, pair: Pair) -> None:
+        """Streams are spent from the oldest byte on, so its age is what a request gets."""
+        if request.max_age_s is not None and request.max_age_strict:
+            age = pair.owned.next_age()
+            if age is not None and self._clock.wall() - age.produced_at > request.max_age_s:
+                raise BadRequest(_UNMET)
+
+    def _check_alive(self) -> None:
+        if self._journal.failure is not None:
+            raise Unavailable("the KME's store has failed and the KME is stopping")
+
+    def _check_slaves(self, slaves: tuple[SaeId, ...]) -> None:
+        if len(set(slaves)) != len(slaves):
+            raise BadRequest("a slave SAE is named twice")
+        if len(slaves) - 1 > self.policy.max_additional_slaves:
+            raise BadRequest(f"at most {self.policy.max_additional_slaves} additional slave SAEs can be named")
+
+    def _home_of(self, sae: SaeId) -> KmeId:
+        home = self._home(sae)
+        if home is None:
+            raise BadRequest("SAE_ID is not known to this KME", details=({"SAE_ID": sae},))
+        return home
+
+    def _pair(self, target: KmeId) -> Pair:
+        pair = self._pairs.get(target)
+        if pair is None:
+            raise Unavailable(f"there is no route to KME {target}")
+        return pair
+
+
+def _dry(pair: Pair) -> Unavailable:
+    reason = "no key material is left for" if pair.synchronised else "no key material, and no connection to"
+    return Unavailable(f"{reason} KME {pair.peer}", retry_after_s=RETRY_AFTER_S)

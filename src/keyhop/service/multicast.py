@@ -1,0 +1,106 @@
+"""Keys for several slaves, or for a slave at this very KME: records.
+
+The key bytes are this KME's own randomness. Every other KME concerned gets its records under a one-time pad; the
+master gets the keys once all of them, and this KME, hold them durably. If one cannot, all are recalled.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from keyhop.core.clock import Clock
+from keyhop.core.entropy import Entropy
+from keyhop.core.errors import Unavailable
+from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
+from keyhop.core.journal import Journal
+from keyhop.core.keys import KeyMaterial
+from keyhop.core.records import RecordBook, record_ids
+from keyhop.network.carriage import Batch
+from keyhop.network.pair import Pair
+from keyhop.service.requests import GetKey, KeyReply, KeyRun, Keys, Provenance
+
+
+@dataclass(slots=True)
+class _Call:
+    """One request on its way to several KMEs."""
+
+    ids: bytes
+    keys: KeyMaterial
+    waiting: set[KmeId]
+    held: set[KmeId] = field(default_factory=set)
+    failed: bool = False
+
+
+class Multicast:
+    """Answers get_key with records."""
+
+    def __init__(
+        self,
+        me: KmeId,
+        pairs: Mapping[KmeId, Pair],
+        records: RecordBook,
+        journal: Journal,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
+        self._me = me
+        self._pairs = pairs
+        self._records = records
+        self._journal = journal
+        self._clock = clock
+        self._entropy = entropy
+
+    def get_key(
+        self,
+        request: GetKey,
+        homes: Mapping[SaeId, KmeId],
+        size: int,
+        number: int,
+        deadline: float,
+        reply: KeyReply,
+    ) -> None:
+        """Raises Unavailable when a KME has no route; otherwise replies."""
+        remote = set(homes.values()) - {self._me}
+        for kme in remote:
+            if kme not in self._pairs or not self._pairs[kme].synchronised:
+                raise Unavailable(f"KME {kme} is not connected", retry_after_s=1.0)
+        ids = record_ids(self._entropy.token(KEY_ID_BYTES * number))
+        call = _Call(ids, KeyMaterial(self._entropy.token(size * number)), set(remote))
+        now = self._clock.wall()
+
+        def finish() -> None:
+            local = tuple(slave for slave, kme in homes.items() if kme == self._me)
+            if local:
+                self._keep(call, size, request.master, local, now)
+            provenance = Provenance("kme", (self._me, *sorted(remote)), 0.0) if request.provenance else None
+            keys = Keys((KeyRun(ids, size, call.keys),), provenance)
+            self._journal.then(lambda: reply(keys), reply)
+
+        def arrived(kme: KmeId, stored: bool) -> None:
+            call.waiting.discard(kme)
+            if stored:
+                call.held.add(kme)
+            elif not call.failed:
+                call.failed = True
+                reply(Unavailable(f"KME {kme} could not take its copy", retry_after_s=1.0))
+            if call.failed:
+                self._recall(call)
+            elif not call.waiting:
+                finish()
+
+        if not remote:
+            finish()
+        for kme in remote:
+            slaves = tuple(slave for slave, home in homes.items() if home == kme)
+            batch = Batch(self._entropy.token(KEY_ID_BYTES), request.master, slaves, now, ids, call.keys)
+            self._pairs[kme].carriage.carry(batch, deadline, lambda stored, kme=kme: arrived(kme, stored))
+
+    def _keep(self, call: _Call, size: int, master: SaeId, slaves: tuple[SaeId, ...], now: float) -> None:
+        keys = call.keys.reveal()
+        for i in range(len(call.ids) // KEY_ID_BYTES):
+            key_id = call.ids[KEY_ID_BYTES * i : KEY_ID_BYTES * (i + 1)]
+            self._records.add(key_id, KeyMaterial(keys[size * i : size * (i + 1)]), master, slaves, now)
+
+    def _recall(self, call: _Call) -> None:
+        for kme in call.held:
+            self._pairs[kme].carriage.recall(call.ids)
+        call.held.clear()

@@ -1,0 +1,102 @@
+"""One KME's production state machines on virtual time."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from keyhop.core.clock import Clock
+from keyhop.core.entropy import Entropy
+from keyhop.core.errors import PeerError
+from keyhop.core.ids import KmeId, LinkId, SaeId
+from keyhop.core.journal import Journal
+from keyhop.core.keys import KeyMaterial
+from keyhop.core.records import RecordBook
+from keyhop.core.store.base import Slot
+from keyhop.core.store.memory import MemoryStore
+from keyhop.network.pair import Pair, PairOptions
+from keyhop.service.delivery import Delivery
+from keyhop.service.policy import Policy
+
+
+class VirtualKme:
+    """A KME without sockets: a disk that survives crashes, and memory that does not.
+
+    `home` maps each SAE to its KME; `peers` are this KME's neighbours. What it would send to a neighbour goes to
+    `transmit(peer, message)`.
+    """
+
+    def __init__(
+        self,
+        name: KmeId,
+        peers: tuple[KmeId, ...],
+        home: Mapping[SaeId, KmeId],
+        clock: Clock,
+        entropy: Entropy,
+        transmit: Callable[[KmeId, bytes], None],
+        policy: Policy,
+        options: PairOptions,
+    ) -> None:
+        self.name = name
+        self._peers = peers
+        self._home = home
+        self._clock = clock
+        self._entropy = entropy
+        self._transmit = transmit
+        self._policy = policy
+        self._options = options
+        self.start({})
+
+    def start(self, disk: Mapping[Slot, bytes]) -> None:
+        """Starts on what a disk holds: an empty one, the one it had, or a restored copy."""
+        self.store = MemoryStore(disk)
+        self.journal = Journal(self.store, lambda: None)
+        self.records = RecordBook(self.store, self.journal)
+        self.pairs = {peer: self._pair(peer) for peer in self._peers}
+        self.delivery = Delivery(
+            self.name,
+            self._home.get,
+            self._policy,
+            self.pairs,
+            self.records,
+            self.journal,
+            self._clock,
+            self._entropy,
+            self._options.stock_bytes,
+        )
+        for peer, pair in self.pairs.items():
+            pair.connect(partial(self._transmit, peer))
+
+    def crash(self) -> None:
+        """Loses memory, keeps the disk, and starts again."""
+        self.start(self.store.values)
+
+    def received(self, peer: KmeId, data: bytes) -> None:
+        """A message from a neighbour; one that breaks the protocol costs the connection."""
+        pair = self.pairs[peer]
+        try:
+            pair.received(data)
+        except PeerError:
+            pair.disconnect()
+            pair.connect(partial(self._transmit, peer))
+
+    def link_block(self, peer: KmeId, sequence: int, data: bytes) -> None:
+        """The link to a neighbour produces a block."""
+        link = LinkId("-".join(sorted((self.name, peer))))
+        self.pairs[peer].link_block(link, sequence, KeyMaterial(data), self._clock.wall(), "virtual")
+
+    def tick(self) -> None:
+        """Time has passed."""
+        for pair in self.pairs.values():
+            pair.tick()
+
+    def _pair(self, peer: KmeId) -> Pair:
+        return Pair(
+            self.name,
+            peer,
+            self.store,
+            self.journal,
+            self.records,
+            self._clock,
+            self._entropy,
+            self._home.get,
+            self._options,
+        )

@@ -1,0 +1,111 @@
+"""KMEs joined by a network that loses, repeats and reorders, on virtual time."""
+
+import random
+from collections.abc import Mapping
+from functools import partial
+from itertools import count
+
+from keyhop.core.errors import KeyhopError
+from keyhop.core.ids import KmeId, SaeId
+from keyhop.network.pair import PairOptions
+from keyhop.service.policy import Policy
+from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
+from keyhop.testing.kme import VirtualKme
+from keyhop.testing.virtual import SeededEntropy, VirtualClock
+
+TICK_S = 0.5
+
+
+class VirtualNetwork:
+    """Two neighbouring KMEs, alice and bob, and everything between them. Deterministic for a seed.
+
+    `loss` and `repeat` are the probabilities that a message is lost, or delivered once more later; messages overtake
+    each other when `reorder` is set.
+    """
+
+    def __init__(
+        self,
+        home: Mapping[SaeId, KmeId],
+        seed: int = 0,
+        *,
+        policy: Policy | None = None,
+        options: PairOptions | None = None,
+    ) -> None:
+        self.random = random.Random(seed)
+        self.clock = VirtualClock()
+        self.loss = self.repeat = 0.0
+        self.reorder = False
+        self._sequence = count()
+        self._on_the_way: list[tuple[KmeId, KmeId, bytes]] = []
+        names = tuple(sorted(set(home.values())))
+        self.kmes = {
+            name: VirtualKme(
+                name,
+                tuple(peer for peer in names if peer != name),
+                home,
+                self.clock,
+                SeededEntropy(seed * 1000 + i),
+                partial(self._send, name),
+                policy or Policy(),
+                options or PairOptions(),
+            )
+            for i, name in enumerate(names)
+        }
+
+    def _send(self, source: KmeId, target: KmeId, data: bytes) -> None:
+        self._on_the_way.append((source, target, data))
+
+    def produce(self, blocks: int = 1, size: int = 4096, *, only: KmeId | None = None) -> None:
+        """The link between the two produces blocks at both ends, or at one end only."""
+        left, right = self.kmes
+        for _ in range(blocks):
+            sequence, data = next(self._sequence), self.random.randbytes(size)
+            for me, peer in ((left, right), (right, left)):
+                if only in (None, me):
+                    self.kmes[me].link_block(peer, sequence, data)
+
+    def flush(self) -> None:
+        """Every KME makes durable what it has decided."""
+        for kme in self.kmes.values():
+            kme.journal.flush()
+
+    def step(self) -> bool:
+        """Delivers one message (or loses it); False when none is on the way."""
+        self.flush()
+        if not self._on_the_way:
+            return False
+        index = self.random.randrange(len(self._on_the_way)) if self.reorder else 0
+        source, target, data = self._on_the_way[index]
+        if self.random.random() >= self.repeat:
+            del self._on_the_way[index]
+        if self.random.random() >= self.loss:
+            self.kmes[target].received(source, data)
+        self.flush()
+        return True
+
+    def settle(self, limit: int = 10_000) -> None:
+        """Delivers messages until none is on the way. Raises AssertionError if that does not end."""
+        for _ in range(limit):
+            if not self.step():
+                return
+        raise AssertionError("the network does not come to rest")
+
+    def pass_time(self, seconds: float) -> None:
+        """Moves time on in ticks, delivering what is sent."""
+        for _ in range(max(1, round(seconds / TICK_S))):
+            self.clock.advance(TICK_S)
+            for kme in self.kmes.values():
+                kme.tick()
+            self.settle()
+
+    def get_key(self, kme: KmeId, request: GetKey) -> list[Keys | KeyhopError]:
+        """Asks; the answer is appended to the list when it comes."""
+        answers: list[Keys | KeyhopError] = []
+        self.kmes[kme].delivery.get_key(request, answers.append)
+        return answers
+
+    def get_key_with_ids(self, kme: KmeId, request: GetKeyWithIds) -> list[Keys | KeyhopError]:
+        """Asks; the answer is appended to the list when it comes."""
+        answers: list[Keys | KeyhopError] = []
+        self.kmes[kme].delivery.get_key_with_ids(request, answers.append)
+        return answers
