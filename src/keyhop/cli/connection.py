@@ -14,27 +14,17 @@ if TYPE_CHECKING:
 
 MAX_LAB_JSON_BYTES = 4 * 1024 * 1024
 
-KmeOption = Annotated[
-    str | None, typer.Option("--kme", envvar="KEYHOP_KME", help="URL of the KME: https://HOST:PORT.")
-]
+KmeOption = Annotated[str | None, typer.Option("--kme", envvar="KEYHOP_KME", help="URL of the KME: https://HOST:PORT.")]
 CaOption = Annotated[
     Path | None, typer.Option("--ca", envvar="KEYHOP_CA", help="Authority of the KME's certificate (PEM).")
 ]
-CertOption = Annotated[
-    Path | None, typer.Option("--cert", envvar="KEYHOP_CERT", help="Certificate of this SAE (PEM).")
-]
-KeyOption = Annotated[
-    Path | None, typer.Option("--key", envvar="KEYHOP_KEY", help="Private key of this SAE (PEM).")
-]
+CertOption = Annotated[Path | None, typer.Option("--cert", envvar="KEYHOP_CERT", help="Certificate of this SAE (PEM).")]
+KeyOption = Annotated[Path | None, typer.Option("--key", envvar="KEYHOP_KEY", help="Private key of this SAE (PEM).")]
 LabOption = Annotated[
     Path | None,
-    typer.Option(
-        "--lab", envvar="KEYHOP_LAB", help="Directory of a lab, instead of --kme, --ca, --cert, --key."
-    ),
+    typer.Option("--lab", envvar="KEYHOP_LAB", help="Directory of a lab, instead of --kme, --ca, --cert, --key."),
 ]
-SaeOption = Annotated[
-    str | None, typer.Option("--sae", envvar="KEYHOP_SAE", help="With --lab: which SAE to be.")
-]
+SaeOption = Annotated[str | None, typer.Option("--sae", envvar="KEYHOP_SAE", help="With --lab: which SAE to be.")]
 TimeoutOption = Annotated[
     float,
     typer.Option("--timeout", envvar="KEYHOP_TIMEOUT", help="Seconds to wait for an answer.", min=0.001),
@@ -52,7 +42,7 @@ def open_client(
     timeout_s: float,
     always_post: bool = False,
 ) -> Client:
-    """The client that the flags describe. Raises BadParameter, ConfigurationError or the errors of `Client`."""
+    """The client that the flags describe. Raises BadParameter, ConfigurationError, ClientError."""
     if lab is not None:
         if kme or ca or cert or key:
             raise typer.BadParameter("give either --lab and --sae, or --kme, --ca, --cert and --key")
@@ -62,9 +52,7 @@ def open_client(
         kme, ca, cert, key = _in_lab(inventory, sae, lab)
     if not (kme and ca and cert and key):
         raise typer.BadParameter("give --kme, --ca, --cert and --key, or --lab and --sae")
-    return Client(
-        kme, mutual_tls(ca=ca, certificate=cert, key=key), timeout_s=timeout_s, always_post=always_post
-    )
+    return Client(kme, mutual_tls(ca=ca, certificate=cert, key=key), timeout_s=timeout_s, always_post=always_post)
 
 
 def read_inventory(lab: Path) -> "Inventory":
@@ -88,7 +76,5 @@ def _in_lab(inventory: "Inventory", sae: str, lab: Path) -> tuple[str, Path, Pat
         entry, home = inventory.sae(sae), inventory.home(sae)
     except KeyError:
         names = ", ".join(entry.id for entry in inventory.saes)
-        raise ConfigurationError(
-            f"there is no SAE `{sae}` in this lab", hint=f"its SAEs are: {names}"
-        ) from None
+        raise ConfigurationError(f"there is no SAE `{sae}` in this lab", hint=f"its SAEs are: {names}") from None
     return home.etsi014_url, lab / inventory.ca, lab / entry.cert, lab / entry.key

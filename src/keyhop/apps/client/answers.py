@@ -114,9 +114,7 @@ def read_new_keys(body: bytes, *, number: int, size_bits: int | None) -> KeyCont
         raise ProtocolError(f"{number} keys were asked for, {len(container.keys)} came", status=200)
     for key in container.keys:
         if size_bits is not None and key.size_bits != size_bits:
-            raise ProtocolError(
-                f"keys of {size_bits} bits were asked for, {key.size_bits} bits came", status=200
-            )
+            raise ProtocolError(f"keys of {size_bits} bits were asked for, {key.size_bits} bits came", status=200)
     return container
 
 

@@ -62,9 +62,7 @@ def get_key(
     return Call("GET", _target(slave, "enc_keys", given), None, read)
 
 
-def get_key_with_ids(
-    master: str, key_ids: Sequence[UUID | str], *, always_post: bool = False
-) -> Call[KeyContainer]:
+def get_key_with_ids(master: str, key_ids: Sequence[UUID | str], *, always_post: bool = False) -> Call[KeyContainer]:
     """Get key with key IDs (clause 5.3). Raises ValueError for IDs that are no UUIDs, repeated or absent."""
     wanted = tuple(i if isinstance(i, UUID) else UUID(i) for i in key_ids)
     if not wanted or len(set(wanted)) != len(wanted):

@@ -18,9 +18,7 @@ from typing import Any
 class ClientError(Exception):
     """`message` and `details` are the KME's own where it gave any; `status` is its HTTP code or None."""
 
-    def __init__(
-        self, message: str, *, status: int | None = None, details: tuple[Mapping[str, Any], ...] = ()
-    ) -> None:
+    def __init__(self, message: str, *, status: int | None = None, details: tuple[Mapping[str, Any], ...] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.status = status

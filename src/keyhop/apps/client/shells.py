@@ -26,7 +26,7 @@ MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 class Client:
     """A blocking client of the KME at `url` (https, with or without a path in front of `/api`).
 
-    `timeout_s` bounds every wait and, between pieces of an answer, the whole call. An answer over
+    `timeout_s` bounds every wait and, once the headers of an answer are there, the whole call. An answer over
     `max_response_bytes` is refused unread. `always_post` sends both key calls as POST.
     Every call raises ValueError for arguments that no request can carry, and ClientError otherwise.
     """
@@ -199,7 +199,8 @@ def _base(url: str) -> str:
         parts = httpx.URL(url)
     except httpx.InvalidURL as error:
         raise ValueError(f"the KME's URL cannot be used: {error}") from None
-    if parts.scheme != "https" or not parts.host or parts.userinfo or parts.query or parts.fragment:
+    extra = parts.userinfo or parts.query or parts.fragment
+    if parts.scheme != "https" or not parts.host or extra or (parts.port or 443) > 65535:
         raise ValueError("the KME's URL must be https://HOST[:PORT][/PATH]")
     return str(parts).rstrip("/")
 
