@@ -1,6 +1,6 @@
 """The command line: one file per noun, each exporting `app` (a `typer.Typer`).
 
-What enters: arguments, and `KEYHOP_*` environment variables for every flag (`KEYHOP_LAB_UP_DIR` is `--dir` of
+What enters: arguments, and `KEYHOP_*` environment variables for every flag (`KEYHOP_LAB_UP_TIMEOUT` is `--timeout` of
 `keyhop lab up`). What leaves: results on stdout, progress and errors on stderr, and an exit code: 0 done,
 1 failed, 2 wrong usage.
 

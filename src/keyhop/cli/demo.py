@@ -25,11 +25,16 @@ MEASURED_EXCHANGES = 50
 
 @app.callback(invoke_without_command=True)
 def demo(
-    stay_up: Annotated[bool, typer.Option("--stay", help="Leave the network running until Ctrl-C.")] = False,
+    stay_up: Annotated[
+        bool, typer.Option("--stay", envvar="KEYHOP_DEMO_STAY", help="Leave the network running until Ctrl-C.")
+    ] = False,
     directory: Annotated[
         Path | None,
         typer.Option(
-            "--dir", help="Keep the lab there instead of in a temporary directory.", file_okay=False
+            "--dir",
+            envvar="KEYHOP_DEMO_DIR",
+            help="Keep the lab there instead of in a temporary directory.",
+            file_okay=False,
         ),
     ] = None,
 ) -> None:
@@ -67,9 +72,7 @@ def _show(lab: Lab, stay_up: bool) -> None:
         measured = [saes.exchange(BOB, ALICE) for _ in range(MEASURED_EXCHANGES)]
         waited = latency(measured)
         _show_status(out, before, saes.status(BOB, ALICE))
-    out.print(
-        "\n[bold]The same by hand[/]" + ("" if stay_up else " (with `keyhop demo --stay`, while it runs)")
-    )
+    out.print("\n[bold]The same by hand[/]" + ("" if stay_up else " (with `keyhop demo --stay`, while it runs)"))
     for what, line in by_hand(inventory, BOB, ALICE):
         out.print(f"[dim]# {escape(what)}[/]")
         out.print(line, markup=False)
@@ -86,9 +89,7 @@ def _show_exchange(out: Console, title: str, done: Exchange, master_kme: str, sl
     out.print(f"  2. only the key_ID goes to {done.slave}; the key itself crosses no line")
     out.print(f"  3. {done.slave} asks its KME {slave_kme} for that key_ID (dec_keys)")
     out.print(f"     key    {key}", markup=False)
-    out.print(
-        "     identical: [green]yes[/]; asked for once more, the KME refuses: a key is delivered once\n"
-    )
+    out.print("     identical: [green]yes[/]; asked for once more, the KME refuses: a key is delivered once\n")
 
 
 def _show_status(out: Console, before: Status, after: Status) -> None:
@@ -108,6 +109,4 @@ def _show_summary(out: Console, keys: int, waited: Latency, links: list[LinkStat
         qber = "unknown" if link.qber is None else f"{100 * link.qber:.2f} %"
         out.print(f"  link     {link.id}: {link.state}, SBR {sbr}, QBER {qber}")
         if not link.physics:
-            out.print(
-                f"           a `{link.kind}` link: no physics behind it, bits and QBER are made to a set rate"
-            )
+            out.print(f"           a `{link.kind}` link: no physics behind it, bits and QBER are made to a set rate")

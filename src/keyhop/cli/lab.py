@@ -14,7 +14,9 @@ from keyhop.lab.lab import READY_TIMEOUT_S
 
 app = typer.Typer(help="Whole networks of real nodes on this machine.", no_args_is_help=True)
 
-Directory = Annotated[Path, typer.Option("--dir", help="The directory of the lab.", file_okay=False)]
+Directory = Annotated[
+    Path, typer.Option("--dir", envvar="KEYHOP_LAB", help="The directory of the lab.", file_okay=False)
+]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait until the nodes are ready.", min=0.0)]
 
 _WATCH_S = 1.0
@@ -22,9 +24,7 @@ _WATCH_S = 1.0
 
 @app.command()
 def up(
-    topology: Annotated[
-        str, typer.Argument(help="A topology file, or the name of a shipped one: two-sites.")
-    ],
+    topology: Annotated[str, typer.Argument(help="A topology file, or the name of a shipped one: two-sites.")],
     directory: Directory,
     detach: Annotated[bool, typer.Option("--detach", help="Leave the nodes running and return.")] = False,
     timeout: Timeout = READY_TIMEOUT_S,
@@ -42,7 +42,7 @@ def up(
 @app.command()
 def status(
     directory: Directory,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", envvar="KEYHOP_LAB_STATUS_JSON", help="As JSON.")] = False,
 ) -> None:
     """Show the nodes and their links."""
     state = Lab.load(directory).state()
@@ -86,9 +86,7 @@ def stay(lab: Lab) -> None:
             time.sleep(_WATCH_S)
             now = lab.running()
             for node in sorted(set(running) - set(now)):
-                print_note(
-                    f"{node} has ended; bring it back with: keyhop lab start {node} --dir {lab.directory}"
-                )
+                print_note(f"{node} has ended; bring it back with: keyhop lab start {node} --dir {lab.directory}")
             for node in sorted(set(now) - set(running)):
                 print_note(f"{node} runs again")
             running = now

@@ -1,7 +1,7 @@
 """The key exchange of the Wells Fargo paper (phase A, "Key delivery between Toshiba devices"), against a lab.
 
-The master gets a key from its own KME and sends the key ID, nothing else, to the slave, which fetches the same key
-from its own KME. Both are compared here without either being shown.
+The master gets a key from its own KME and sends the key ID, nothing else, to the slave; that one fetches the
+same key from its own KME. Both are compared here without either being shown.
 """
 
 import shlex
@@ -87,9 +87,7 @@ def latency(exchanges: list[Exchange]) -> Latency:
     """How long the SAEs waited. Raises CheckFailed when two keys share an ID."""
     if len({done.key_id for done in exchanges}) != len(exchanges):
         raise CheckFailed("two keys have the same ID")
-    get_ms, fetch_ms = (
-        1000 * median(times) for times in zip(*((e.get_s, e.fetch_s) for e in exchanges), strict=True)
-    )
+    get_ms, fetch_ms = (1000 * median(times) for times in zip(*((e.get_s, e.fetch_s) for e in exchanges), strict=True))
     return Latency(len(exchanges), get_ms, fetch_ms)
 
 

@@ -16,8 +16,9 @@ from keyhop.core.errors import ConfigurationError, KeyhopError
 from keyhop.lab.inventory import Inventory, SaeEntry
 from keyhop.lab.layout import Layout
 from keyhop.lab.node import LabNode, NodeState
-from keyhop.lab.setup import set_up, write_whole
+from keyhop.lab.setup import set_up
 from keyhop.lab.topology import Topology, load_topology
+from keyhop.pki.files import PUBLIC, write_file
 
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
@@ -28,6 +29,10 @@ type Progress = Callable[[str], None]
 
 class LabError(KeyhopError):
     """A node of the lab did not do what was asked of it; the message ends with the end of its log."""
+
+    def __init__(self, complaint: str, *nodes: LabNode) -> None:
+        tails = [f"the end of {node.log}:\n{node.log_tail()}" for node in nodes]
+        super().__init__("\n".join([complaint, *tails]))
 
 
 def _silent(message: str) -> None:
@@ -130,8 +135,8 @@ class Lab:
         return [node.id for node in self._nodes.values() if node.process()]
 
     def _record(self) -> None:
-        document = msgspec.json.format(msgspec.json.encode(self.inventory()), indent=2).decode()
-        write_whole(self._layout.inventory, document + "\n")
+        document = msgspec.json.format(msgspec.json.encode(self.inventory()), indent=2)
+        write_file(self._layout.inventory, document + b"\n", PUBLIC)
 
     def _node(self, kme: str) -> LabNode:
         if kme not in self._nodes:
@@ -147,23 +152,21 @@ class Lab:
             while not node.readiness().ready:
                 _raise_if_ended(nodes)
                 if time.monotonic() > deadline:
-                    raise LabError(f"not ready after {timeout_s:g} s\n" + "\n".join(map(_complaint, nodes)))
+                    raise _late(nodes, timeout_s)
                 time.sleep(_POLL_S)
 
 
 def _raise_if_ended(nodes: Sequence[LabNode]) -> None:
     for node in nodes:
         if node.process() is None:
-            raise LabError(
-                f"the node {node.id} ended before it was ready; the end of its log:\n{node.log_tail()}"
-            )
+            raise LabError(f"the node {node.id} ended before it was ready", node)
 
 
-def _complaint(node: LabNode) -> str:
-    readiness = node.readiness()
-    if readiness.ready:
-        return f"{node.id} is ready"
-    return f"{node.id} is not: {'; '.join(readiness.not_ready)}; the end of its log:\n{node.log_tail()}"
+def _late(nodes: Sequence[LabNode], timeout_s: float) -> LabError:
+    answers = {node: node.readiness() for node in nodes}
+    late = {node: answer for node, answer in answers.items() if not answer.ready}
+    reasons = [f"{node.id}: {'; '.join(answer.not_ready)}" for node, answer in late.items()]
+    return LabError("\n".join([f"not ready after {timeout_s:g} s", *reasons]), *late)
 
 
 def _stop(nodes: Sequence[LabNode]) -> None:

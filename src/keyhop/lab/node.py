@@ -1,6 +1,7 @@
 """One node of a lab: its files, its process if it runs, and what it says of itself."""
 
 import tomllib
+from pathlib import Path
 
 import msgspec
 
@@ -8,7 +9,7 @@ from keyhop.lab.inventory import KmeEntry
 from keyhop.lab.layout import Layout
 from keyhop.lab.management import LinkState, NodeManagement, Readiness
 from keyhop.lab.process import NodeProcess
-from keyhop.lab.setup import write_whole
+from keyhop.pki.files import PUBLIC, write_file
 
 LOG_TAIL_LINES = 15
 _NO_ANSWER = Readiness(ready=False, not_ready=("its management address does not answer",))
@@ -35,6 +36,11 @@ class LabNode:
         self._layout = layout
         self._arguments = ("-m", "keyhop", "node", "run", "--config", str(layout.config(kme)))
 
+    @property
+    def log(self) -> Path:
+        """What it wrote on stdout and stderr, over all its starts."""
+        return self._layout.log(self.id)
+
     def process(self) -> NodeProcess | None:
         """The process, if it runs: the one noted at its start, or the one that answers for it."""
         try:
@@ -51,8 +57,8 @@ class LabNode:
 
     def spawn(self) -> NodeProcess:
         """Start the process and note its number."""
-        process = NodeProcess.spawn(self._arguments, self._layout.log(self.id))
-        write_whole(self._layout.pid(self.id), f"{process.pid}\n")
+        process = NodeProcess.spawn(self._arguments, self.log)
+        write_file(self._layout.pid(self.id), f"{process.pid}\n".encode(), PUBLIC)
         return process
 
     def readiness(self) -> Readiness:
@@ -87,7 +93,7 @@ class LabNode:
     def log_tail(self) -> str:
         """The last lines that it wrote."""
         try:
-            lines = self._layout.log(self.id).read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             lines = []
         return "\n".join(lines[-LOG_TAIL_LINES:]) or "(empty)"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+_LAST_BREATH_S = 5.0
 _children: set[int] = set()
 
 
@@ -55,13 +56,7 @@ class NodeProcess:
     def wait(self, timeout_s: float) -> bool:
         """Whether it has ended, waiting for that at most `timeout_s` seconds."""
         with self._held() as pidfd:
-            if pidfd is None:
-                return True
-            ending = select.poll()
-            ending.register(pidfd, select.POLLIN)
-            ended = bool(ending.poll(timeout_s * 1000))
-        _collect_ended_children()
-        return ended
+            return pidfd is None or _ends(pidfd, timeout_s)
 
     @contextmanager
     def _held(self) -> Iterator[int | None]:
@@ -73,17 +68,29 @@ class NodeProcess:
             yield None
             return
         try:
-            yield pidfd if self._is_ours() else None
+            words = _command_line(self.pid)
+            if not words:
+                # Ending, but perhaps still holding its ports and files, which who starts it again needs.
+                _ends(pidfd, _LAST_BREATH_S)
+            yield pidfd if words[1:] == self.arguments else None
         finally:
             os.close(pidfd)
+            _collect_ended_children()
 
-    def _is_ours(self) -> bool:
-        try:
-            words = Path(f"/proc/{self.pid}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            return False
-        # An ended process that some other parent has not collected yet shows no words at all.
-        return tuple(map(os.fsdecode, words[1:-1])) == self.arguments
+
+def _ends(pidfd: int, timeout_s: float) -> bool:
+    ending = select.poll()
+    ending.register(pidfd, select.POLLIN)
+    return bool(ending.poll(timeout_s * 1000))
+
+
+def _command_line(pid: int) -> tuple[str, ...]:
+    """Its words; none when it is ending, has ended or never was."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return ()
+    return tuple(map(os.fsdecode, words[:-1]))
 
 
 def _collect_ended_children() -> None:

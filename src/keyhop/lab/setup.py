@@ -17,6 +17,7 @@ from keyhop.lab.layout import Layout
 from keyhop.lab.ports import LOOPBACK, free_ports
 from keyhop.lab.topology import Topology, load_topology
 from keyhop.pki import Authority, create_authority
+from keyhop.pki.files import PUBLIC, SECRET, write_file
 
 LINK_SECRET_BYTES = 32
 _LISTENERS = ("etsi014", "management", "peers")
@@ -37,7 +38,7 @@ def set_up(layout: Layout, topology: Topology) -> None:
     _make_certificates(layout, topology)
     _make_link_secrets(layout, topology)
     _write_configurations(layout, topology)
-    write_whole(layout.topology, tomli_w.dumps(msgspec.to_builtins(topology)))
+    write_file(layout.topology, tomli_w.dumps(msgspec.to_builtins(topology)).encode(), PUBLIC)
 
 
 def _make_certificates(layout: Layout, topology: Topology) -> None:
@@ -54,7 +55,7 @@ def _make_link_secrets(layout: Layout, topology: Topology) -> None:
     for link in topology.links:
         path = layout.link_secret(link.id)
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        write_whole(path, secrets.token_hex(LINK_SECRET_BYTES) + "\n", mode=0o600)
+        write_file(path, secrets.token_hex(LINK_SECRET_BYTES).encode() + b"\n", SECRET)
 
 
 def _write_configurations(layout: Layout, topology: Topology) -> None:
@@ -63,7 +64,7 @@ def _write_configurations(layout: Layout, topology: Topology) -> None:
     listen = {kme: {name: f"{LOOPBACK}:{next(ports)}" for name in _LISTENERS} for kme in kmes}
     for kme in kmes:
         document = node_configuration(layout, topology, kme, listen)
-        write_whole(layout.config(kme), tomli_w.dumps(document))
+        write_file(layout.config(kme), tomli_w.dumps(document).encode(), PUBLIC)
 
 
 def node_configuration(
@@ -100,14 +101,3 @@ def node_configuration(
     document["saes"] = [{"id": sae.id, "kme": sae.kme} for sae in topology.saes]
     document["links"] = links
     return document
-
-
-def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(
-        os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8"
-    ) as file:
-        file.write(text)
-    partial.replace(path)

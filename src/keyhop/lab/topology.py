@@ -64,9 +64,7 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def shipped_topologies() -> list[str]:
     """The names that `load_topology` takes instead of a path."""
     folder = resources.files("keyhop.lab") / "topologies"
-    return sorted(
-        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
-    )
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
 def load_topology(source: str | Path) -> Topology:

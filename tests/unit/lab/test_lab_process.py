@@ -53,9 +53,7 @@ def test_another_program_under_the_number_is_not_ours_and_gets_no_signal() -> No
     with subprocess.Popen([sys.executable, "-c", WAIT_FOREVER], stdout=subprocess.PIPE) as stranger:
         assert stranger.stdout is not None
         assert stranger.stdout.readline() == b"up\n"
-        stale = NodeProcess(
-            stranger.pid, ("-m", "keyhop", "node", "run", "--config", "/lab/nodes/alice/node.toml")
-        )
+        stale = NodeProcess(stranger.pid, ("-m", "keyhop", "node", "run", "--config", "/lab/nodes/alice/node.toml"))
         assert not stale.running()
         stale.signal(signal.SIGKILL)
         assert stranger.poll() is None

@@ -9,7 +9,7 @@ import pytest
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.lab.layout import Layout
-from keyhop.lab.setup import set_up, write_whole
+from keyhop.lab.setup import set_up
 from keyhop.lab.topology import load_topology, parse_topology
 
 TRIANGLE = """
@@ -69,9 +69,7 @@ def test_each_node_dials_the_address_on_which_the_other_listens(two_sites: Layou
     alice, bob = (configuration(two_sites, kme) for kme in ("alice", "bob"))
     assert alice["kmes"] == [{"id": "bob", "peer_address": bob["peers"]["listen"]}]
     assert bob["kmes"] == [{"id": "alice", "peer_address": alice["peers"]["listen"]}]
-    listen = [
-        node[section]["listen"] for node in (alice, bob) for section in ("etsi014", "management", "peers")
-    ]
+    listen = [node[section]["listen"] for node in (alice, bob) for section in ("etsi014", "management", "peers")]
     assert len(set(listen)) == 6
 
 
@@ -129,13 +127,3 @@ def test_setting_up_that_was_cut_short_is_finished_with_the_same_authority(tmp_p
 def test_another_topology_does_not_overwrite_a_lab(two_sites: Layout) -> None:
     with pytest.raises(ConfigurationError, match="another topology"):
         set_up(two_sites, parse_topology(TRIANGLE, origin="triangle"))
-
-
-def test_a_secret_is_never_readable_by_others(tmp_path: Path) -> None:
-    path = tmp_path / "secret"
-    path.write_text("old")
-    path.chmod(0o644)
-    write_whole(path, "new", mode=0o600)
-    assert path.read_text() == "new"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert [entry.name for entry in tmp_path.iterdir()] == ["secret"]
