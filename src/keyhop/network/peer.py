@@ -1,0 +1,236 @@
+"""The asyncio shell around pairs: one connection a peer, mutual TLS 1.3, reconnected with back-off.
+
+The node with the lower name dials. Whoever answers must show a certificate whose subject CN is the KME ID expected
+(the dialling side) or that of a configured peer (the accepting side). Frames that leave in one turn of the event
+loop are written together; an empty frame every two seconds tells a live peer from a dead one.
+"""
+
+import asyncio
+import random
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from keyhop.core.clock import Clock
+from keyhop.core.errors import PeerError, StoreFailure
+from keyhop.core.ids import KmeId
+from keyhop.network.pair import Pair
+from keyhop.network.wire import Frames, frame
+
+HANDSHAKE_TIMEOUT_S = 5.0
+HEARTBEAT_S = 2.0
+SILENCE_S = 8.0
+MAX_UNWRITTEN_BYTES = 32 << 20
+MAX_STRANGERS = 64
+BACK_OFF_S = (0.1, 5.0)
+
+_log = structlog.get_logger(__name__)
+
+
+class IsRevoked(Protocol):
+    """Whether a certificate (DER) was revoked."""
+
+    def __call__(self, der: bytes) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAddress:
+    """Where a peer listens."""
+
+    host: str
+    port: int
+
+
+def common_name(der: bytes) -> str | None:
+    """The certificate's only subject CN, or None."""
+    names = x509.load_der_x509_certificate(der).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if len(names) == 1 else None
+
+
+class PeerConnection(asyncio.Protocol):
+    """One connection to one peer, from the finished handshake to its end."""
+
+    def __init__(self, peers: "Peers", expected: KmeId | None) -> None:
+        self._peers = peers
+        self._expected = expected
+        self._frames = Frames()
+        self._transport: asyncio.WriteTransport | None = None
+        self._unsent: list[bytes] = []
+        self.certificate = b""
+        self.pair: Pair | None = None
+        self.last_heard = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+        tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
+        self.certificate = tls.getpeercert(binary_form=True) or b""
+        self.last_heard = self._peers.clock.monotonic()
+        try:
+            self.pair = self._peers.admit(self, self._expected)
+        except PeerError as error:
+            _log.warning("peer refused", reason=error.message)
+            transport.abort()
+            return
+        self.pair.connect(self.send)
+
+    def data_received(self, data: bytes) -> None:
+        self.last_heard = self._peers.clock.monotonic()
+        if self.pair is None:
+            return
+        try:
+            for message in self._frames.feed(data):
+                if message:
+                    self.pair.received(message)
+        except PeerError as error:
+            _log.warning("peer broke the protocol", peer=self.pair.peer, reason=error.message)
+            self.abort()
+        except StoreFailure:
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._peers.gone(self)
+
+    def send(self, message: bytes) -> None:
+        """Writes at the end of this turn of the loop, together with what else is sent in it."""
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._unsent.append(frame(message))
+
+    def abort(self) -> None:
+        """Ends the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Ends the connection once everything is written."""
+        if self._transport is not None:
+            self._write()
+            self._transport.close()
+
+    def _write(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        if self._transport is None or not unsent:
+            return
+        self._transport.write(b"".join(unsent))
+        if self._transport.get_write_buffer_size() > MAX_UNWRITTEN_BYTES:
+            self.abort()
+
+
+class Peers:
+    """All connections of a node to its peers."""
+
+    def __init__(
+        self,
+        me: KmeId,
+        pairs: Mapping[KmeId, Pair],
+        addresses: Mapping[KmeId, PeerAddress],
+        server_tls: ssl.SSLContext,
+        client_tls: ssl.SSLContext,
+        is_revoked: IsRevoked,
+        clock: Clock,
+    ) -> None:
+        self._me = me
+        self._pairs = pairs
+        self._addresses = addresses
+        self._server_tls = server_tls
+        self._client_tls = client_tls
+        self._is_revoked = is_revoked
+        self.clock = clock
+        self._connections: dict[KmeId, PeerConnection] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._server: asyncio.Server | None = None
+        self._gone: dict[KmeId, asyncio.Event] = {peer: asyncio.Event() for peer in pairs}
+
+    async def start(self, host: str, port: int) -> None:
+        """Listens, and dials the peers whose names are higher."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: PeerConnection(self, None),
+            host,
+            port,
+            ssl=self._server_tls,
+            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+            backlog=MAX_STRANGERS,
+        )
+        self._tasks = [asyncio.create_task(self._dial(peer)) for peer in self._addresses if self._me < peer]
+        self._tasks.append(asyncio.create_task(self._keep_alive()))
+
+    async def stop(self) -> None:
+        """Closes everything once what was sent is written."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections.values()):
+            connection.close()
+
+    def close_revoked(self, is_revoked: Callable[[bytes], bool]) -> int:
+        """Ends the connections whose certificates were revoked; returns how many."""
+        revoked = [c for c in self._connections.values() if is_revoked(c.certificate)]
+        for connection in revoked:
+            connection.abort()
+        return len(revoked)
+
+    def admit(self, connection: PeerConnection, expected: KmeId | None) -> Pair:
+        """The pair that a new connection belongs to; it takes the place of an older one. Raises PeerError."""
+        if self._is_revoked(connection.certificate):
+            raise PeerError("its certificate is revoked")
+        name = common_name(connection.certificate)
+        pair = self._pairs.get(KmeId(name)) if name else None
+        if pair is None or expected not in (None, pair.peer):
+            raise PeerError(f"its certificate names {name!r}, not {expected or 'a peer of this node'!r}")
+        older = self._connections.get(pair.peer)
+        self._connections[pair.peer] = connection
+        if older is not None:
+            older.abort()
+        _log.info("peer connected", peer=pair.peer)
+        return pair
+
+    def gone(self, connection: PeerConnection) -> None:
+        """A connection ended."""
+        pair = connection.pair
+        if pair is not None and self._connections.get(pair.peer) is connection:
+            del self._connections[pair.peer]
+            pair.disconnect()
+            _log.info("peer disconnected", peer=pair.peer)
+            self._gone[pair.peer].set()
+
+    async def _dial(self, peer: KmeId) -> None:
+        address, loop = self._addresses[peer], asyncio.get_running_loop()
+        pause = BACK_OFF_S[0]
+        while True:
+            self._gone[peer].clear()
+            try:
+                _, connection = await loop.create_connection(
+                    lambda: PeerConnection(self, peer),
+                    address.host,
+                    address.port,
+                    ssl=self._client_tls,
+                    ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+                )
+            except OSError as error:
+                _log.debug("peer not reached", peer=peer, reason=str(error))
+            else:
+                if connection.pair is not None:
+                    await self._gone[peer].wait()
+                    if self.clock.monotonic() - connection.last_heard < SILENCE_S:
+                        pause = BACK_OFF_S[0]
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * 2, BACK_OFF_S[1])
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            for connection in list(self._connections.values()):
+                if self.clock.monotonic() - connection.last_heard > SILENCE_S:
+                    connection.abort()
+                else:
+                    connection.send(b"")
