@@ -27,7 +27,7 @@ LabOption = Annotated[
 SaeOption = Annotated[str | None, typer.Option("--sae", envvar="KEYHOP_SAE", help="With --lab: which SAE to be.")]
 TimeoutOption = Annotated[
     float,
-    typer.Option("--timeout", envvar="KEYHOP_TIMEOUT", help="Seconds to wait for an answer.", min=0.001),
+    typer.Option("--timeout", envvar="KEYHOP_TIMEOUT", help="Seconds to wait for an answer.", min=0.001, max=86_400),
 ]
 
 

@@ -42,9 +42,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 RevealOption = Annotated[bool, typer.Option("--reveal", help="Show the key bytes, in base64.")]
 OutOption = Annotated[
     Path | None,
-    typer.Option(
-        "--out", help="Write the key bytes to this new file, mode 0600: raw for one key, JSON for many."
-    ),
+    typer.Option("--out", help="Write the key bytes to this new file, mode 0600: raw for one key, JSON for many."),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Let --out replace a file.")]
 PostOption = Annotated[bool, typer.Option("--post", help="Send a POST even where the standard allows GET.")]
@@ -171,9 +169,7 @@ def _hint(error: ClientError) -> str | None:
         case Unavailable():
             return f"try again in {error.retry_after_s:g} s"
         case TransportError():
-            return (
-                "check that the KME runs at that address, and that it and you trust each other's certificates"
-            )
+            return "check that the KME runs at that address, and that it and you trust each other's certificates"
     return None
 
 
@@ -204,10 +200,7 @@ def _print_keys(container: KeyContainer, *, as_json: bool, reveal: bool) -> None
         keys = [_json_key(key, reveal) for key in container.keys]
         output.print_json({"keys": keys, "extension": container.extension})
         return
-    rows = [
-        (key.key_id, _base64(key) if reveal else key.secret, _text(key.key_extension))
-        for key in container.keys
-    ]
+    rows = [(key.key_id, _base64(key) if reveal else key.secret, _text(key.key_extension)) for key in container.keys]
     output.print_table(("key ID", "key", "extension"), rows)
     if container.extension is not None:
         output.print_note(f"extension of all: {_text(container.extension)}")

@@ -13,7 +13,7 @@ from keyhop.core.errors import ConfigurationError
 
 @contextmanager
 def secret_file(path: Path, *, replace: bool) -> Iterator[BinaryIO]:
-    """A new file at `path` to write to; it is durable when the block ends, and gone if the block fails.
+    """A new file at `path` to write to; its bytes are on disk when the block ends, and gone if the block fails.
 
     It is opened before the block runs, so that no key is asked for that could not be kept. With `replace`, a
     regular file that is there gives way in one step at the end. Raises ConfigurationError and OSError.
@@ -35,5 +35,5 @@ def secret_file(path: Path, *, replace: bool) -> Iterator[BinaryIO]:
         if replace:
             target.replace(path)
     except BaseException:
-        target.unlink()
+        target.unlink(missing_ok=True)
         raise

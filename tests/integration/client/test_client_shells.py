@@ -254,6 +254,18 @@ def test_a_path_in_front_of_the_api_is_kept(kme: ForeignKme, tls: ssl.SSLContext
     assert kme.seen[0].target == "/site/a/api/v1/keys/bobsae/enc_keys"
 
 
+def test_session_secrets_are_not_logged(
+    kme: ForeignKme, authority: TestAuthority, alice: Pem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "secrets"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(log))
+    kme.body = CONTAINER
+    tls = mutual_tls(ca=authority.ca, certificate=alice.certificate, key=alice.key)
+    with Client(kme.url, tls) as client:
+        client.get_key("bobsae")
+    assert not log.exists()
+
+
 def test_tls_files_that_cannot_be_used(authority: TestAuthority, alice: Pem, tmp_path: Path) -> None:
     empty = tmp_path / "empty.pem"
     empty.touch()

@@ -16,6 +16,7 @@ from keyhop.apps.client.results import Key, KeyContainer, SecretBytes, Status
 
 MAX_TEXT = 500
 MAX_DETAILS = 32
+MAX_DEPTH = 32  # of a vendor's own JSON: whoever prints or copies it recurses
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
@@ -55,6 +56,7 @@ class _Error(msgspec.Struct):
 class Answer[Result]:
     """One answer as it arrives: `receive` its body in pieces, then take the `result`.
 
+    Header names are looked up in lower case.
     Both raise ProtocolError; `result` also the error that the KME's code stands for.
     """
 
@@ -91,6 +93,7 @@ class Answer[Result]:
 def read_status(body: bytes) -> Status:
     """Status (clause 6.1). Raises ProtocolError."""
     got = _parse(body, _Status)
+    _bound_depth(got.status_extension)
     return Status(
         source_kme_id=got.source_KME_ID,
         target_kme_id=got.target_KME_ID,
@@ -129,6 +132,7 @@ def read_keys_by_id(body: bytes, *, wanted: tuple[UUID, ...]) -> KeyContainer:
 
 def _read_container(body: bytes) -> KeyContainer:
     got = _parse(body, _KeyContainer)
+    _bound_depth([got.key_container_extension, [[k.key_ID_extension, k.key_extension] for k in got.keys]])
     keys = tuple(Key(k.key_ID, SecretBytes(k.key), k.key_ID_extension, k.key_extension) for k in got.keys)
     if len({key.key_id for key in keys}) != len(keys):
         raise ProtocolError("the same key_ID came twice in one answer", status=200)
@@ -145,6 +149,18 @@ def _parse[Wire](body: bytes, kind: type[Wire]) -> Wire:
     except (ValueError, RecursionError) as error:
         problem = "text that is not UTF-8" if isinstance(error, ValueError) else "nested too deeply"
     raise ProtocolError(f"the KME's answer cannot be read: {problem}", status=200)
+
+
+def _bound_depth(extensions: Any) -> None:
+    if not _is_shallow(extensions, MAX_DEPTH):
+        raise ProtocolError(f"an extension is nested over about {MAX_DEPTH} levels deep", status=200)
+
+
+def _is_shallow(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_shallow(item, levels - 1) for item in inner)
 
 
 def _refusal(status: int, body: bytes, retry_after: str) -> ClientError:
@@ -170,4 +186,4 @@ def _read_error(body: bytes) -> tuple[str, tuple[Mapping[str, Any], ...]]:
         return "", ()
     details = got.details if isinstance(got.details, list) else []
     message = "".join(c if c.isprintable() else " " for c in got.message[:MAX_TEXT]).strip()
-    return message, tuple(d for d in details[:MAX_DETAILS] if isinstance(d, dict))
+    return message, tuple(d for d in details[:MAX_DETAILS] if isinstance(d, dict) and _is_shallow(d, MAX_DEPTH))

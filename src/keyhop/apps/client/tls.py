@@ -11,16 +11,18 @@ def mutual_tls(
 ) -> ssl.SSLContext:
     """A context that trusts only the authority in `ca` and presents `certificate` with its `key` (PEM files).
 
-    The KME's certificate has to name the host of its URL. Python's strict X.509 checks stay on; for a KME
-    whose certificates fail them, clear `ssl.VERIFY_X509_STRICT` in the context's `verify_flags`.
+    The KME's certificate has to name the host of its URL. The checks are the strict ones of RFC 5280; for a
+    KME whose certificates fail them, clear `ssl.VERIFY_X509_STRICT` in the context's `verify_flags`.
     Raises ClientError when a file cannot be used.
     """
-    # With a purpose and a cafile the system's authorities are not loaded: only the operator's own counts.
+    # Not ssl.create_default_context: it logs the session secrets, and so the keys, where SSLKEYLOGFILE says.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca)
+        context.load_verify_locations(ca)
     except (OSError, ValueError) as error:
         raise ClientError(f"the authority {ca} cannot be read: {error}") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         # A password callback even without password: OpenSSL would otherwise stop and ask on the terminal.
         context.load_cert_chain(certificate, key, password=lambda: key_password or "")

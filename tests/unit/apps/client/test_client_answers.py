@@ -227,6 +227,25 @@ def assert_no_secret(error: BaseException) -> None:
         assert repr(secret)[4:20] not in shown
 
 
+def test_extensions_can_be_printed_without_end_of_stack() -> None:
+    def nested(levels: int) -> Any:
+        return json.loads("[" * levels + "]" * levels)
+
+    assert read_two(changed(set_in_first("key_extension", nested(20)))).keys[0].key_extension == nested(20)
+    for change in (
+        set_in_first("key_extension", nested(40)),
+        set_in_first("key_ID_extension", {"x_y": nested(40)}),
+        lambda document: document.update(key_container_extension=nested(40)),
+    ):
+        with pytest.raises(ProtocolError, match="levels deep"):
+            read_two(changed(change))
+    with pytest.raises(ProtocolError, match="levels deep"):
+        read_status(json.dumps(STATUS | {"status_extension": nested(40)}).encode())
+    with pytest.raises(BadRequest) as error:
+        answer(400, json.dumps({"message": "no", "details": [{"x": nested(40)}, {"y": 1}]}).encode())
+    assert error.value.details == ({"y": 1},)
+
+
 def test_the_standards_codes() -> None:
     message = "not all extension_mandatory parameters are supported"
     body = json.dumps({"message": message, "details": [{"x_y": "unsupported"}, "odd"]}).encode()
