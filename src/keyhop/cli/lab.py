@@ -42,7 +42,7 @@ def up(
 @app.command()
 def status(
     directory: Directory,
-    as_json: Annotated[bool, typer.Option("--json", envvar="KEYHOP_LAB_STATUS_JSON", help="As JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", envvar="KEYHOP_JSON", help="As JSON.")] = False,
 ) -> None:
     """Show the nodes and their links."""
     state = Lab.load(directory).state()
