@@ -1,0 +1,75 @@
+"""JSON as strict as a key server needs it: bounded, UTF-8, no duplicate member, no number that is none.
+
+msgspec keeps the last of two equal member names, so a body goes through the standard library's parser with a
+hook on every object. What that costs is bounded by `MAX_BODY_BYTES` and `MAX_DEPTH` before it starts.
+"""
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+from keyhop.core.errors import BadRequest
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_DEPTH = 16
+TOO_LARGE = f"the body shall have at most {MAX_BODY_BYTES} bytes"
+
+# Possessive, and an unterminated string runs to the end: linear on every input.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_CONTENT_TYPE = re.compile(
+    rb'application/json[ \t]*(?:;[ \t]*charset[ \t]*=[ \t]*"?utf-8"?[ \t]*)?;?[ \t]*', re.IGNORECASE
+)
+
+
+def check_content_type(headers: list[tuple[bytes, bytes]]) -> None:
+    """BadRequest unless the one content type is `application/json`, with or without `charset=utf-8`."""
+    values = [value for name, value in headers if name == b"content-type"]
+    if len(values) != 1 or not _CONTENT_TYPE.fullmatch(values[0].strip()):
+        raise BadRequest("content type shall be application/json")
+
+
+def parse_json(body: bytes) -> Any:
+    """The value of a JSON text, or BadRequest. Integers stay int; floats are finite."""
+    if len(body) > MAX_BODY_BYTES:
+        raise BadRequest(TOO_LARGE)
+    _check_depth(body)
+    try:
+        return _DECODER.decode(body.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise BadRequest("the body is not UTF-8") from None
+    except ValueError:
+        raise BadRequest("the body is not valid JSON") from None
+
+
+def _check_depth(body: bytes) -> None:
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return
+    brackets = _STRING.sub(b"", body).translate(None, _NOT_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if not brackets:
+            return
+    raise BadRequest(f"the body is not valid JSON, or nested deeper than {MAX_DEPTH}")
+
+
+def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(members)
+    if len(value) != len(members):
+        raise BadRequest("the body names a member twice in one object")
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise BadRequest("the body has a number out of range")
+    return value
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise BadRequest(f"the body has {text}, which is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant)
