@@ -18,6 +18,7 @@ TOO_LARGE = f"the body shall have at most {MAX_BODY_BYTES} bytes"
 # Possessive, and an unterminated string runs to the end: linear on every input.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _CONTENT_TYPE = re.compile(
     rb'application/json[ \t]*(?:;[ \t]*charset[ \t]*=[ \t]*"?utf-8"?[ \t]*)?;?[ \t]*', re.IGNORECASE
 )
@@ -46,9 +47,9 @@ def parse_json(body: bytes) -> Any:
 def _check_depth(body: bytes) -> None:
     if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
         return
-    brackets = _STRING.sub(b"", body).translate(None, _NOT_BRACKETS)
-    for _ in range(MAX_DEPTH):
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    brackets = _STRING.sub(b"", body).translate(_ONE_KIND, _NOT_BRACKETS)
+    for _ in range(MAX_DEPTH):  # each round takes away the innermost level
+        brackets = brackets.replace(b"[]", b"")
         if not brackets:
             return
     raise BadRequest(f"the body is not valid JSON, or nested deeper than {MAX_DEPTH}")

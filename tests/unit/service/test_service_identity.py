@@ -1,0 +1,99 @@
+"""Certificates become SAEs by exact marks only."""
+
+import datetime
+import hashlib
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from keyhop.core.errors import ConfigurationError
+from keyhop.core.ids import KmeId, SaeId
+from keyhop.service.identity import SaeDirectory, SaeEntry
+
+A, B, KME = SaeId("alicesae"), SaeId("bobsae"), KmeId("alice")
+KEY = ec.generate_private_key(ec.SECP256R1())
+
+
+def certificate(*names: str, uris: tuple[str, ...] = (), serial: int = 1) -> bytes:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name) for name in names])
+    now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(KEY.public_key())
+        .serial_number(serial)
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=1))
+    )
+    if uris:
+        san = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri) for uri in uris])
+        builder = builder.add_extension(san, critical=False)
+    return builder.sign(KEY, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def test_the_common_name_is_the_default_mark() -> None:
+    directory = SaeDirectory((SaeEntry(A, KME), SaeEntry(B, KmeId("bob"), subject_cn="Bob's encryptor")))
+    assert directory.identify(certificate("alicesae")) == A
+    assert directory.identify(certificate("Bob's encryptor")) == B
+    for name in ("bobsae", "Alicesae", "alicesae ", "alicesa", "x"):
+        assert directory.identify(certificate(name)) is None
+    assert directory.identify(certificate("x", uris=("alicesae",))) is None
+
+
+def test_san_uri() -> None:
+    directory = SaeDirectory((SaeEntry(A, KME, san_uri="urn:sae:alice"), SaeEntry(B, KME)))
+    assert directory.identify(certificate("x", uris=("urn:other", "urn:sae:alice"))) == A
+    assert directory.identify(certificate("alicesae")) is None
+    assert directory.identify(certificate("urn:sae:alice", uris=("urn:sae:alice/",))) is None
+
+
+@pytest.mark.parametrize("colons", [True, False])
+def test_fingerprint(colons: bool) -> None:
+    der = certificate("x")
+    digest = hashlib.sha256(der)
+    text = digest.digest().hex(":").upper() if colons else digest.hexdigest()
+    directory = SaeDirectory((SaeEntry(A, KME, fingerprint_sha256=text),))
+    assert directory.identify(der) == A
+    assert directory.identify(certificate("x", serial=2)) is None
+    assert directory.identify(certificate("alicesae")) is None
+
+
+def test_a_certificate_that_could_be_two_saes_is_nobody() -> None:
+    directory = SaeDirectory((SaeEntry(A, KME), SaeEntry(B, KME, san_uri="urn:sae:bob")))
+    assert directory.identify(certificate("alicesae", uris=("urn:sae:bob",))) is None
+    assert directory.identify(certificate("alicesae", "bobsae")) is None
+    assert directory.identify(certificate("alicesae", "alicesae")) is None
+
+
+@pytest.mark.parametrize("der", [b"", b"\x30", b"nonsense" * 100])
+def test_what_is_no_certificate_is_nobody(der: bytes) -> None:
+    assert SaeDirectory((SaeEntry(A, KME),)).identify(der) is None
+
+
+def test_kme_of() -> None:
+    directory = SaeDirectory((SaeEntry(A, KME),))
+    assert (directory.kme_of(A), directory.kme_of(B)) == (KME, None)
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ((SaeEntry(A, KME), SaeEntry(A, KME, san_uri="urn:x")), "alicesae is configured twice"),
+        ((SaeEntry(A, KME), SaeEntry(B, KME, subject_cn="alicesae")), "same subject_cn 'alicesae'"),
+        ((SaeEntry(A, KME, san_uri="urn:x"), SaeEntry(B, KME, san_uri="urn:x")), "same san_uri"),
+        (
+            (SaeEntry(A, KME, fingerprint_sha256="AA:" * 31 + "AA"), SaeEntry(B, KME, fingerprint_sha256="aa" * 32)),
+            "same fingerprint_sha256",
+        ),
+        ((SaeEntry(A, KME, subject_cn="a", san_uri="urn:x"),), "subject_cn and san_uri"),
+        ((SaeEntry(A, KME, fingerprint_sha256="aa" * 31),), "not a SHA-256 fingerprint"),
+        ((SaeEntry(A, KME, fingerprint_sha256="zz" * 32),), "not a SHA-256 fingerprint"),
+    ],
+)
+def test_ambiguous_configurations(entries: tuple[SaeEntry, ...], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        SaeDirectory(entries)
