@@ -63,3 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyhopError as failure:
         output.print_error(failure.message, failure.hint)
         raise SystemExit(1) from None
+    except OSError as failure:  # a file or socket of the operator's: a traceback would not help him
+        where = f"{failure.filename}: " if failure.filename else ""
+        output.print_error(f"{where}{failure.strerror or failure}")
+        raise SystemExit(1) from None

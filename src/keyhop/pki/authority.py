@@ -28,7 +28,7 @@ from keyhop.pki.algorithms import Algorithm, PrivateKey, algorithm_of, new_key
 from keyhop.pki.files import PUBLIC, SECRET, write_file
 from keyhop.pki.names import alternative_names, check_name
 from keyhop.pki.profiles import LEAF_DAYS, Signer, authority_certificate, leaf_certificate, revocation_list
-from keyhop.pki.register import Issued, Kind, Register, load_register, save_register
+from keyhop.pki.register import Issued, Kind, Register, State, load_register, save_register
 
 DAY_S = 86_400
 
@@ -102,6 +102,10 @@ class Authority:
         """Every certificate ever signed, oldest first."""
         return self._register().certificates
 
+    def state(self, issued: Issued) -> State:
+        """What a node would say of a certificate now."""
+        return issued.state(self._clock.wall())
+
     def issue_node(self, name: str, hosts: Sequence[str], *, days: int = LEAF_DAYS) -> Issued:
         """A KME's certificate, for server and client, valid for the DNS names and IP addresses in `hosts`."""
         if not hosts:
@@ -153,7 +157,7 @@ class Authority:
             [(int(i.serial, 16), i.revoked_at) for i in register.certificates if i.revoked_at is not None],
             number=register.crl_number,
             this_update_s=register.crl_this_update,
-            next_update_s=now_s + LEAF_DAYS * DAY_S,
+            next_update_s=max(now_s, register.crl_this_update) + LEAF_DAYS * DAY_S,
         )
         save_register(self.directory / "issued.json", register)
         write_file(self.directory / "crl.pem", crl.public_bytes(Encoding.PEM), PUBLIC)

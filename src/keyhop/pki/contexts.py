@@ -1,7 +1,8 @@
 """Mutual TLS contexts.
 
 Both ends show a certificate of the same authority. No renegotiation, no compression, forward secrecy and AEAD only.
-Sessions are not resumed, because a resumed session skips the revocation check: no tickets at all.
+There are no session tickets, because a resumed session skips the revocation check; Python cannot turn off the session
+IDs of TLS 1.2, so `Revocations.refresh_context` refuses those from before the newest list.
 """
 
 import ssl

@@ -12,6 +12,7 @@ from keyhop.core.errors import ConfigurationError
 from keyhop.pki.files import SECRET, write_file
 
 Kind = Literal["node", "sae"]
+State = Literal["valid", "expired", "revoked"]
 
 
 class Issued(msgspec.Struct, forbid_unknown_fields=True):
@@ -26,7 +27,7 @@ class Issued(msgspec.Struct, forbid_unknown_fields=True):
     uri: str | None = None
     revoked_at: int | None = None
 
-    def state(self, now_s: float) -> Literal["valid", "expired", "revoked"]:
+    def state(self, now_s: float) -> State:
         """What a node would say of it now."""
         if self.revoked_at is not None:
             return "revoked"
@@ -43,11 +44,6 @@ class Register(msgspec.Struct, forbid_unknown_fields=True):
     def newest(self, name: str) -> Issued | None:
         """The last certificate issued to `name`."""
         return next((issued for issued in reversed(self.certificates) if issued.name == name), None)
-
-    def newest_each(self) -> list[Issued]:
-        """The last certificate of every name, in the order of the names."""
-        by_name = {issued.name: issued for issued in self.certificates}
-        return [by_name[name] for name in sorted(by_name)]
 
 
 def load_register(path: Path) -> Register:

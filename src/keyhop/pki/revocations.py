@@ -1,10 +1,13 @@
 """The revocation list as a running node sees it.
 
 A node calls `reload` every few seconds and at SIGHUP. When it returns True, the node calls `refresh_context` on its
-contexts, for new handshakes, and closes every open connection whose peer `is_revoked`.
+contexts, for new handshakes, and closes every open connection whose peer `is_revoked`. It asks `is_revoked` of each
+new connection too, for the handshakes that were under way at that moment.
 """
 
 import ssl
+import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -61,6 +64,8 @@ class Revocations:
             verified.write(self._list.public_bytes(Encoding.PEM))
             verified.flush()
             context.load_verify_locations(cafile=verified.name)
+        if context.protocol is ssl.PROTOCOL_TLS_SERVER:
+            context.sni_callback = _refusing_sessions_until(time.time())
 
     def _read(self) -> x509.CertificateRevocationList:
         try:
@@ -77,6 +82,23 @@ class Revocations:
         if crl.next_update_utc is None or crl.next_update_utc.timestamp() <= self._clock.wall():
             raise _unusable(self._path, "it has expired")
         return crl
+
+
+def _refusing_sessions_until(
+    refreshed_at_s: float,
+) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], int | None]:
+    """A hook in the handshake that stops TLS 1.2 sessions which were checked against an older list.
+
+    Python cannot turn OpenSSL's session cache off, and a resumed session brings its certificate along unchecked. The
+    client's library forgets the refused session, and its next try is a full handshake.
+    """
+
+    def refuse(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> int | None:
+        session = connection.session if connection.session_reused else None
+        stale = session is not None and session.time <= refreshed_at_s
+        return ssl.ALERT_DESCRIPTION_HANDSHAKE_FAILURE if stale else None
+
+    return refuse
 
 
 def _load_authority(path: Path) -> x509.Certificate:
