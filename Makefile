@@ -1,0 +1,34 @@
+# Every target sets itself up: `make test` works on a fresh Debian or Ubuntu.
+# `make test ARGS="-k relay"` passes arguments on.
+
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+
+demo: $(READY) ## Bring up two sites, exchange keys, show each step
+	$(BIN)/keyhop demo $(ARGS)
+
+test: $(READY) ## Run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## Check style, types and the import rule
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## Rewrite the sources in the house style
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## Measure ETSI 014 against nginx
+	$(BIN)/python bench/etsi014.py $(ARGS)
+
+$(READY): pyproject.toml constraints.txt .python-version tools/setup
+	tools/setup
+	@touch $@
