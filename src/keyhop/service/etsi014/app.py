@@ -8,9 +8,8 @@ nothing: its key is spent either way.
 import asyncio
 import logging
 import math
+from collections.abc import Awaitable, Callable
 from typing import Any
-
-from uvicorn._types import ASGIReceiveCallable, ASGISendCallable
 
 from keyhop.core.errors import BadRequest, KeyhopError, Unauthorised, Unavailable
 from keyhop.core.ids import SaeId
@@ -30,6 +29,8 @@ from keyhop.service.requests import GetKey, GetKeyWithIds, GetStatus, Keys, KeyS
 SCOPE_SAE = "keyhop.sae"
 NOT_IDENTIFIED = "the client certificate belongs to no SAE of this KME"
 
+type Receive = Callable[[], Awaitable[Any]]
+type Send = Callable[[Any], Awaitable[None]]
 type Headers = list[tuple[bytes, bytes]]
 type Answer = tuple[int, Headers, bytes]
 
@@ -70,7 +71,7 @@ class Etsi014App:
     def __init__(self, service: KeyService) -> None:
         self._service = service
 
-    async def __call__(self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         try:
             status, headers, body = await self._answer(scope, receive)
         except _Disconnected:
@@ -83,7 +84,7 @@ class Etsi014App:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
-    async def _answer(self, scope: Any, receive: ASGIReceiveCallable) -> Answer:
+    async def _answer(self, scope: Any, receive: Receive) -> Answer:
         caller: SaeId | None = scope[SCOPE_SAE]
         if caller is None:
             raise Unauthorised(NOT_IDENTIFIED)
@@ -125,7 +126,7 @@ def error_answer(error: KeyhopError) -> Answer:
             return error_answer(Unavailable("the KME cannot serve keys now"))
 
 
-async def _key_request(scope: Any, receive: ASGIReceiveCallable, master: SaeId, slave: SaeId) -> GetKey:
+async def _key_request(scope: Any, receive: Receive, master: SaeId, slave: SaeId) -> GetKey:
     if scope["method"] == "GET":
         _refuse_body(scope["headers"])
         number, size_bits = number_and_size(scope["query_string"])
@@ -133,14 +134,14 @@ async def _key_request(scope: Any, receive: ASGIReceiveCallable, master: SaeId, 
     return read_key_request(master, slave, await _posted(scope, receive))
 
 
-async def _key_ids(scope: Any, receive: ASGIReceiveCallable, slave: SaeId, master: SaeId) -> GetKeyWithIds:
+async def _key_ids(scope: Any, receive: Receive, slave: SaeId, master: SaeId) -> GetKeyWithIds:
     if scope["method"] == "GET":
         _refuse_body(scope["headers"])
         return GetKeyWithIds(slave, master, (single_key_id(scope["query_string"]),))
     return read_key_ids(slave, master, await _posted(scope, receive))
 
 
-async def _posted(scope: Any, receive: ASGIReceiveCallable) -> bytes:
+async def _posted(scope: Any, receive: Receive) -> bytes:
     """The body of a POST, which the connection has bounded already."""
     refuse_query(scope["query_string"])
     body = b""
