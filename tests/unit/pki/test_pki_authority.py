@@ -2,6 +2,7 @@
 
 import ssl
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,17 @@ def test_the_state_survives_in_the_directory(tmp_path: Path) -> None:
     again = Authority.load(tmp_path)
     again.revoke("alicesae")
     assert [(i.name, i.state(0)) for i in Authority.load(tmp_path).issued()] == [("alicesae", "revoked")]
+
+
+def test_changes_at_the_same_time_do_not_lose_each_other(tmp_path: Path) -> None:
+    create_authority(tmp_path)
+
+    def issue(number: int) -> None:
+        Authority.load(tmp_path).issue_sae(f"sae{number}")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(issue, range(16)))
+    assert {i.name for i in Authority.load(tmp_path).issued()} == {f"sae{number}" for number in range(16)}
 
 
 def test_an_sae_never_gets_the_name_of_a_node(tmp_path: Path) -> None:
