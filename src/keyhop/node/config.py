@@ -1,0 +1,225 @@
+"""node.toml as typed, checked dataclasses. What each field says of itself becomes docs/reference/configuration.md.
+
+What the dataclasses cannot say by type stands in `config_rules`; how TOML becomes dataclasses, in `config_tables`.
+"""
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from keyhop.core.errors import ConfigurationError
+from keyhop.core.ids import KmeId, LinkId, SaeId
+from keyhop.link.rate import RateOptions
+from keyhop.node import config_rules
+from keyhop.node.config_tables import table_to
+from keyhop.service.identity import SaeEntry
+from keyhop.service.policy import Allow, Policy
+
+MAX_FILE_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSection:
+    """This node."""
+
+    id: Annotated[KmeId, Meta(description="The KME's ID; also the subject CN of its certificate.")]
+    data_dir: Annotated[Path, Meta(description="Where the node keeps what must survive.")] = Path("data")
+    lab: Annotated[bool, Meta(description="Allow kinds of link that have no physics.")] = False
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSection:
+    """The PEM files of the node, for SAEs and for other nodes."""
+
+    ca: Annotated[Path, Meta(description="Certificates of the authority that signs nodes and SAEs.")]
+    certificate: Annotated[Path, Meta(description="This node's certificate.")]
+    key: Annotated[Path, Meta(description="This node's private key.")]
+    crl: Annotated[Path | None, Meta(description="The authority's revocation list, read again when it changes.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Etsi014Section:
+    """The ETSI GS QKD 014 interface, for SAEs."""
+
+    listen: Annotated[str, Meta(description="Address for SAEs, host:port.")] = "127.0.0.1:8443"
+    minimum_tls: Annotated[Literal["1.2", "1.3"], Meta(description="The oldest TLS version taken.")] = "1.2"
+    max_connections: Annotated[int, Meta(ge=1, le=100_000, description="Open connections, of all SAEs.")] = 1024
+    max_connections_per_sae: Annotated[int, Meta(ge=1, le=100_000, description="Open connections of one SAE.")] = 128
+    handshake_timeout_s: Annotated[float, Meta(gt=0, le=300, description="Seconds for a TLS handshake.")] = 10.0
+    request_timeout_s: Annotated[float, Meta(gt=0, le=300, description="Seconds for a whole request to arrive.")] = 10.0
+    idle_timeout_s: Annotated[float, Meta(gt=0, le=86_400, description="Seconds that a connection may be idle.")] = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ManagementSection:
+    """The management API: plain HTTP, without authentication."""
+
+    listen: Annotated[
+        str, Meta(description="Address, host:port; keep it on loopback or on a network for management only.")
+    ] = "127.0.0.1:8444"
+
+
+@dataclass(frozen=True, slots=True)
+class PeersSection:
+    """Connections from other nodes."""
+
+    listen: Annotated[str, Meta(description="Address for other nodes, host:port.")] = "127.0.0.1:8445"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSection:
+    """Where key streams are kept."""
+
+    kind: Annotated[
+        Literal["sqlite", "memory"],
+        Meta(description="`sqlite` keeps keys in data_dir; `memory` loses them when the node ends."),
+    ] = "sqlite"
+    key_file: Annotated[
+        Path | None,
+        Meta(
+            description="32 random bytes in hex that encrypt the store; made with mode 0600 when missing. "
+            "Default: store.key in data_dir."
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class AllowRule:
+    """Who may share keys. Without any rule, everyone with everyone."""
+
+    master: Annotated[str, Meta(description="An SAE's ID, or `*` for any.")] = "*"
+    slave: Annotated[str, Meta(description="An SAE's ID, or `*` for any.")] = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySection:
+    """What SAEs may have. Sizes of keys are in bits, in steps of 8."""
+
+    default_size_bits: Annotated[
+        int, Meta(ge=8, le=8192, multiple_of=8, description="Size of a key when the SAE names none.")
+    ] = 256
+    min_size_bits: Annotated[int, Meta(ge=8, le=8192, multiple_of=8, description="Smallest key.")] = 64
+    max_size_bits: Annotated[int, Meta(ge=8, le=8192, multiple_of=8, description="Largest key.")] = 8192
+    max_keys_per_request: Annotated[int, Meta(ge=1, le=65_536, description="Keys in one request.")] = 1024
+    max_additional_slaves: Annotated[
+        int, Meta(ge=0, le=1024, description="Additional slave SAEs in one request; 0: no multicast.")
+    ] = 16
+    wait_s: Annotated[float, Meta(ge=0, le=60, description="Seconds that a request waits when a stream is empty.")] = (
+        2.0
+    )
+    key_lifetime_s: Annotated[
+        float, Meta(gt=0, le=31_536_000, description="Seconds until a key that nobody fetched is erased.")
+    ] = 86_400.0
+    stock_bytes: Annotated[
+        int, Meta(ge=65_536, le=1 << 38, description="Bytes to keep in stock per stream; what is more is discarded.")
+    ] = 16_777_216
+    allow: Annotated[tuple[AllowRule, ...], Meta(description="Who may share keys with whom.")] = ()
+
+    def policy(self) -> Policy:
+        """The part that the service decides by."""
+        return Policy(
+            default_size_bits=self.default_size_bits,
+            min_size_bits=self.min_size_bits,
+            max_size_bits=self.max_size_bits,
+            max_keys_per_request=self.max_keys_per_request,
+            max_additional_slaves=self.max_additional_slaves,
+            wait_s=self.wait_s,
+            allow=tuple(Allow(rule.master, rule.slave) for rule in self.allow),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LogSection:
+    """What the node writes on stderr."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="The least that is logged.")] = (
+        "info"
+    )
+    format: Annotated[Literal["json", "console"], Meta(description="One JSON object per line, or text.")] = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class KmeSection:
+    """Another KME."""
+
+    id: Annotated[KmeId, Meta(description="Its ID; also the subject CN of its certificate.")]
+    peer_address: Annotated[str, Meta(description="Where its node takes connections of nodes, host:port.")]
+
+
+@dataclass(frozen=True, slots=True)
+class SaeSection:
+    """An SAE of the network, here or elsewhere, and at most one mark that tells its certificate."""
+
+    id: Annotated[SaeId, Meta(description="The SAE's ID.")]
+    kme: Annotated[KmeId, Meta(description="The KME that serves it.")]
+    subject_cn: Annotated[
+        str | None, Meta(description="Subject CN of its certificate. Default: the ID, when no mark is given.")
+    ] = None
+    san_uri: Annotated[str | None, Meta(description="A URI among its certificate's alternative names.")] = None
+    fingerprint_sha256: Annotated[str | None, Meta(description="SHA-256 of its certificate, in hex.")] = None
+
+    def entry(self) -> SaeEntry:
+        """As the service knows it."""
+        return SaeEntry(self.id, self.kme, self.subject_cn, self.san_uri, self.fingerprint_sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSection:
+    """A QKD link of this node. The options of its kind stand in the same table."""
+
+    id: Annotated[LinkId, Meta(description="The link's ID, the same at both ends.")]
+    peer: Annotated[KmeId, Meta(description="The KME at the other end.")]
+    kind: Annotated[str, Meta(description="What makes the keys: `rate`.")]
+    options: RateOptions
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """A whole node.toml; all paths are absolute."""
+
+    node: NodeSection
+    tls: TlsSection
+    etsi014: Etsi014Section = field(default_factory=Etsi014Section)
+    management: ManagementSection = field(default_factory=ManagementSection)
+    peers: PeersSection = field(default_factory=PeersSection)
+    store: StoreSection = field(default_factory=StoreSection)
+    policy: PolicySection = field(default_factory=PolicySection)
+    log: LogSection = field(default_factory=LogSection)
+    kmes: tuple[KmeSection, ...] = ()
+    saes: tuple[SaeSection, ...] = ()
+    links: tuple[LinkSection, ...] = ()
+
+    @property
+    def store_key_file(self) -> Path:
+        """The file of the key that encrypts the store."""
+        return self.store.key_file or self.node.data_dir / "store.key"
+
+
+def load_config(path: Path) -> NodeConfig:
+    """The configuration in a file. Raises ConfigurationError; messages begin with the path."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise ConfigurationError(f"larger than {MAX_FILE_BYTES} bytes")
+        return parse_config(content.decode(), path.absolute().parent)
+    except OSError as failure:
+        raise ConfigurationError(f"{path}: {failure.strerror}", hint="give the path of a node.toml") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: not UTF-8 text") from None
+    except ConfigurationError as failure:
+        raise ConfigurationError(f"{path}: {failure.message}", hint=failure.hint) from None
+
+
+def parse_config(text: str, directory: Path) -> NodeConfig:
+    """The configuration in TOML text; relative paths are taken from `directory`. Raises ConfigurationError."""
+    try:
+        document: dict[str, Any] = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as failure:
+        raise ConfigurationError(f"not TOML: {failure}") from None
+    config = table_to(NodeConfig, document, directory)
+    config_rules.check(config)
+    return config

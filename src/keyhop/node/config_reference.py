@@ -1,0 +1,87 @@
+"""The reference page of node.toml, made from the dataclasses: python -m keyhop.node.config_reference > PAGE."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from msgspec import Meta
+
+from keyhop.link.registry import kinds, options_type
+from keyhop.node.config import LinkSection, NodeConfig
+from keyhop.node.config_tables import element
+
+PAGE = Path("docs/reference/configuration.md")
+
+_HEAD = """\
+# Configuration of a node
+
+The file that `keyhop node run --config` takes is TOML. `keyhop node check --config` says whether it can be used.
+Relative paths are relative to the file. A key that is not listed here is an error.
+
+This page is generated: `python -m keyhop.node.config_reference > docs/reference/configuration.md`
+"""
+
+
+def reference() -> str:
+    """The whole page."""
+    parts = [_HEAD]
+    for field in fields(NodeConfig):
+        kind = get_type_hints(NodeConfig)[field.name]
+        held = element(kind)
+        parts += _section(held or kind, field.name, is_array=held is not None)
+    return "\n".join(parts)
+
+
+def _section(section: type, name: str, *, is_array: bool) -> Iterator[str]:
+    yield f"## `[[{name}]]`\n" if is_array else f"## `[{name}]`\n"
+    yield from _body(section)
+    for field in fields(section):
+        held = element(get_type_hints(section)[field.name])
+        if held is not None:
+            yield from _section(held, f"{name}.{field.name}", is_array=True)
+    if section is LinkSection:
+        for kind in kinds():
+            yield f'### Options of `kind = "{kind}"`\n'
+            yield from _body(options_type(kind))
+
+
+def _body(section: type) -> Iterator[str]:
+    yield f"{section.__doc__}\n"
+    yield "| key | type | default | what it is |\n|---|---|---|---|"
+    hints = get_type_hints(section, include_extras=True)
+    for field in fields(section):
+        if get_origin(hints[field.name]) is not Annotated:
+            continue
+        kind, note = get_args(hints[field.name])
+        if element(kind) is None:
+            yield f"| `{field.name}` | {_type(kind, note)} | {_default(field)} | {note.description} |"
+    yield ""
+
+
+def _type(kind: Any, note: Meta) -> str:
+    if get_origin(kind) is Literal:
+        return " or ".join(f'`"{choice}"`' for choice in get_args(kind))
+    base = next(one for one in (*get_args(kind), kind) if one is not type(None))
+    names = {Path: "path", bool: "boolean", int: "integer", float: "number"}
+    limits = [
+        f"{sign} {limit:,}".replace(",", " ")
+        for sign, limit in ((">", note.gt), ("≥", note.ge), ("≤", note.le))
+        if limit is not None
+    ]
+    return ", ".join([names.get(base, "string"), *limits])
+
+
+def _default(field: Field[Any]) -> str:
+    if field.default is MISSING:
+        return "required"
+    if field.default is None:
+        return "-"
+    if isinstance(field.default, str | Path):
+        return f'`"{field.default}"`'
+    return f"`{str(field.default).lower()}`"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
