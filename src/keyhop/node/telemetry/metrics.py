@@ -1,0 +1,117 @@
+"""Prometheus metrics of one node, in a registry of their own. What the node already knows is read when scraped."""
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from keyhop.node.state import ACCOUNTS, NetworkView
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_REQUEST_BUCKETS_S = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_COMMIT_BUCKETS_S = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.5, 1)
+
+
+class Metrics:
+    """Counts what happens; `view` says at each scrape what is."""
+
+    def __init__(self, view: NetworkView, *, version: str) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "keyhop_requests", "Requests answered.", ("interface", "call", "code"), registry=registry
+        )
+        self._latency = Histogram(
+            "keyhop_request_duration_seconds",
+            "From the last byte of a request to its answer.",
+            ("interface", "call"),
+            buckets=_REQUEST_BUCKETS_S,
+            registry=registry,
+        )
+        self._commits = Counter("keyhop_store_commits", "Durable commits.", registry=registry)
+        self._commit_duration = Histogram(
+            "keyhop_store_commit_duration_seconds",
+            "How long a commit took.",
+            buckets=_COMMIT_BUCKETS_S,
+            registry=registry,
+        )
+        self._refused = Counter(
+            "keyhop_refused_connections", "Connections refused before any request.", ("interface",), registry=registry
+        )
+        self._observers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        Info("keyhop_build", "The running software.", registry=registry).info({"version": version})
+        ProcessCollector(registry=registry)
+        registry.register(_ViewCollector(view))
+
+    def request(self, interface: str, call: str, code: int, duration_s: float) -> None:
+        """One answered request, such as ("etsi014", "enc_keys", 200, 0.0004). Names must come from a fixed set."""
+        key = (interface, call, code)
+        if key not in self._observers:  # the lookup by label costs more than the rest
+            count = self._requests.labels(interface, call, str(code))
+            self._observers[key] = count, self._latency.labels(interface, call)
+        count, latency = self._observers[key]
+        count.inc()
+        latency.observe(duration_s)
+
+    def store_commit(self, duration_s: float) -> None:
+        """One durable commit."""
+        self._commits.inc()
+        self._commit_duration.observe(duration_s)
+
+    def refused_connection(self, interface: str) -> None:
+        """One connection that failed its handshake or was over a limit."""
+        self._refused.labels(interface).inc()
+
+    def render(self) -> bytes:
+        """Everything in the Prometheus text format (`CONTENT_TYPE`)."""
+        return generate_latest(self._registry)
+
+
+class _ViewCollector(Collector):
+    def __init__(self, view: NetworkView) -> None:
+        self._view = view
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing to check at registration: the node may not be up yet."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._links()
+        yield from self._streams()
+        yield from self._peers()
+
+    def _links(self) -> Iterable[Metric]:
+        labels = ("link", "peer", "kind")
+        sbr = GaugeMetricFamily("keyhop_link_sbr_bps", "Secret bits per second.", labels=labels)
+        qber = GaugeMetricFamily("keyhop_link_qber", "Quantum bit error rate, a fraction.", labels=labels)
+        generating = GaugeMetricFamily("keyhop_link_generating", "1 while the link generates key.", labels=labels)
+        blocks = CounterMetricFamily("keyhop_link_blocks", "Blocks that the link has produced.", labels=labels)
+        for link in self._view.links():
+            values = (link.id, link.peer, link.kind)
+            sbr.add_metric(values, link.sbr_bps)
+            generating.add_metric(values, float(link.state == "generating"))
+            blocks.add_metric(values, link.blocks)
+            if link.qber is not None:
+                qber.add_metric(values, link.qber)
+        return sbr, qber, generating, blocks
+
+    def _streams(self) -> Iterable[Metric]:
+        labels = ("owner", "follower", "role")
+        size = GaugeMetricFamily("keyhop_stream_bytes", "Stream bytes by account.", labels=(*labels, "account"))
+        epoch = GaugeMetricFamily("keyhop_stream_epoch", "The stream's epoch.", labels=labels)
+        balanced = GaugeMetricFamily("keyhop_stream_balanced", "1 while the ledger balances.", labels=labels)
+        for stream in self._view.streams():
+            values = (stream.owner, stream.follower, stream.role)
+            for account in ACCOUNTS:
+                size.add_metric((*values, account), getattr(stream, account))
+            epoch.add_metric(values, stream.epoch)
+            balanced.add_metric(values, float(stream.balanced))
+        return size, epoch, balanced
+
+    def _peers(self) -> Iterable[Metric]:
+        connected = GaugeMetricFamily("keyhop_peer_connected", "1 while connected.", labels=("peer",))
+        synchronised = GaugeMetricFamily("keyhop_peer_synchronised", "1 while in step.", labels=("peer",))
+        for peer in self._view.peers():
+            connected.add_metric((peer.id,), float(peer.connected))
+            synchronised.add_metric((peer.id,), float(peer.synchronised))
+        return connected, synchronised
