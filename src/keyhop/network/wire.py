@@ -16,6 +16,7 @@ LENGTH_BYTES = 4
 
 _Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 _Position = Annotated[int, Meta(ge=0, le=1 << 36)]
+_Seconds = Annotated[float, Meta(ge=0, le=1e11)]
 _Name = Annotated[str, Meta(min_length=1, max_length=64)]
 _Tag = Annotated[bytes, Meta(min_length=16, max_length=16)]
 _Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
@@ -25,7 +26,7 @@ class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True, forbid_un
     pass
 
 
-class OwnerMarks(msgspec.Struct, frozen=True, array_like=True):
+class OwnerMarks(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What the owner of a stream remembers of it."""
 
     epoch: _Number
@@ -34,7 +35,7 @@ class OwnerMarks(msgspec.Struct, frozen=True, array_like=True):
     mark_seen: _Number
 
 
-class FollowerMarks(msgspec.Struct, frozen=True, array_like=True):
+class FollowerMarks(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What the follower of a stream remembers of it."""
 
     epoch: _Number
@@ -61,7 +62,7 @@ class Offer(_Message, frozen=True):
     sequence: _Number
 
 
-class Part(msgspec.Struct, frozen=True, array_like=True):
+class Part(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A link block, and its authentication tag under the block's own first 32 bytes."""
 
     link: _Name
@@ -131,7 +132,7 @@ class Carry(_Message, frozen=True):
     pad: _Position
     master: _Name
     slaves: Annotated[tuple[_Name, ...], Meta(min_length=1, max_length=256)]
-    created_at: float
+    created_at: _Seconds
     ids: bytes
     sealed: bytes
     tag: Annotated[bytes, Meta(max_length=16)] = b""
@@ -155,7 +156,7 @@ type Body = (
 )
 
 
-class Envelope(msgspec.Struct, frozen=True, array_like=True):
+class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """`receiver` is the receiver's session as far as the sender knows it; 0 when it does not."""
 
     sender: _Number
@@ -176,7 +177,7 @@ def decode(data: bytes) -> Envelope:
     """Raises PeerError."""
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PeerError(f"malformed message: {type(error).__name__}") from None
 
 

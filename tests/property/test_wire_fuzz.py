@@ -1,0 +1,144 @@
+"""Whatever a peer sends, only PeerError comes out, and frames do not depend on how the bytes arrive."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyhop.core.errors import PeerError
+from keyhop.network import wire
+
+TAG = bytes(16)
+BODIES: tuple[wire.Body, ...] = (
+    wire.Hello(),
+    wire.State(wire.OwnerMarks(1, 2, 3, 4), wire.FollowerMarks(5, 6, 7, 8)),
+    wire.Offer("alice-bob", 7),
+    wire.Placing(1, 1, 0, (wire.Part("alice-bob", 7, TAG), wire.Part("alice-bob", 8, TAG))),
+    wire.Placed(1, (0, 1)),
+    wire.Leased(1, 2048),
+    wire.LeaseNoted(1, 2048),
+    wire.Void(1, 8, 16),
+    wire.Mark(3),
+    wire.MarkNoted(3),
+    wire.Carry(TAG, 1, 8, "master", ("one", "two"), 1.5, bytes(32), bytes(64), TAG),
+    wire.Carried(TAG, True),
+    wire.Recall(bytes(32)),
+)
+bodies = st.sampled_from(BODIES)
+numbers = st.integers(0, (1 << 63) - 1)
+
+
+def decodes_or_refuses(data: bytes) -> None:
+    try:
+        envelope = wire.decode(data)
+    except PeerError:
+        return
+    assert wire.decode(wire.encode(envelope)) == envelope
+
+
+@given(bodies, numbers, numbers)
+def test_every_message_comes_out_as_it_went_in(body: wire.Body, sender: int, receiver: int) -> None:
+    envelope = wire.Envelope(sender, receiver, body)
+    assert wire.decode(wire.encode(envelope)) == envelope
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_at_most_a_peer_error(data: bytes) -> None:
+    decodes_or_refuses(data)
+
+
+@given(bodies, st.data())
+def test_altered_messages_are_at_most_a_peer_error(body: wire.Body, data: st.DataObject) -> None:
+    message = bytearray(wire.encode(wire.Envelope(1, 2, body)))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(message) - 1))
+        match data.draw(st.sampled_from(("change", "cut", "insert"))):
+            case "change":
+                message[at] = data.draw(st.integers(0, 255))
+            case "cut" if len(message) > 1:
+                del message[at]
+            case _:
+                message.insert(at, data.draw(st.integers(0, 255)))
+    decodes_or_refuses(bytes(message))
+
+
+@given(bodies)
+def test_a_message_cut_short_or_with_a_tail_is_refused(body: wire.Body) -> None:
+    message = wire.encode(wire.Envelope(1, 2, body))
+    for bad in (*(message[:end] for end in range(len(message))), message + b"\0"):
+        with pytest.raises(PeerError):
+            wire.decode(bad)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        (1, 2, ["Hello"], 3),
+        (1, 2, ["Hello", 3]),
+        (1, 2, ["State", [1, 2, 3, 4, 5], [1, 2, 3, 4]]),
+        (1, 2, ["State", [1, 2, 3, 4], [1, 2, 3, 4, 5]]),
+        (1, 2, ["Placing", 1, 1, 0, [["link", 1, TAG, 9]]]),
+        (1, 2, ["Placing", 1, 1, 0, []]),
+        (1, 2, ["Placing", 1, 1, 0, [["link", 1, TAG]] * 65]),
+        (1, 2, ["Offer", "link", -1]),
+        (1, 2, ["Offer", "link", 1 << 63]),
+        (1, 2, ["Offer", "link", True]),
+        (1, 2, ["Offer", "link", 1.0]),
+        (1, 2, ["Offer", "", 1]),
+        (1, 2, ["Offer", "x" * 65, 1]),
+        (1, 2, ["Leased", 1, (1 << 36) + 1]),
+        (1, 2, ["Carried", TAG, 1]),
+        (1, 2, ["Carried", TAG + b"\0", True]),
+        (1, 2, ["Carry", TAG, 1, 8, "m", ["s"], float("nan"), TAG, TAG, TAG]),
+        (1, 2, ["Carry", TAG, 1, 8, "m", ["s"], float("inf"), TAG, TAG, TAG]),
+        (1, 2, ["Carry", TAG, 1, 8, "m", [], 1.0, TAG, TAG, TAG]),
+        (1, 2, ["Goodbye"]),
+        (-1, 2, ["Hello"]),
+        "Hello",
+    ],
+)
+def test_what_is_not_exactly_a_message_is_refused(content: object) -> None:
+    with pytest.raises(PeerError):
+        wire.decode(msgspec.msgpack.encode(content))
+
+
+def test_a_name_that_is_not_utf8_is_a_peer_error() -> None:
+    with pytest.raises(PeerError):
+        wire.decode(b"\x93\x01\x02\x93\xa5Offer\xa2\xff\xfe\x01")
+
+
+def test_deep_nesting_is_a_peer_error() -> None:
+    with pytest.raises(PeerError):
+        wire.decode(b"\x91" * 100_000 + b"\x01")
+
+
+def test_a_refusal_does_not_repeat_what_was_sent() -> None:
+    secret = b"\xa9" + b"very-secret-bytes"
+    with pytest.raises(PeerError) as refused:
+        wire.decode(b"\x93\x01\x02" + secret)
+    assert "secret" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+@given(st.lists(st.binary(max_size=40), max_size=6), st.lists(st.integers(0, 300), max_size=8))
+def test_frames_do_not_depend_on_where_the_bytes_are_split(messages: list[bytes], cuts: list[int]) -> None:
+    stream = b"".join(wire.frame(message) for message in messages)
+    frames, got, at = wire.Frames(), list[bytes](), 0
+    for cut in sorted(cuts):
+        got += frames.feed(stream[at : max(at, cut)])
+        at = max(at, cut)
+    got += frames.feed(stream[at:])
+    assert got == messages
+
+
+@given(st.integers(wire.MAX_FRAME_BYTES + 1, (1 << 32) - 1), st.binary(max_size=8))
+def test_an_oversize_frame_is_refused_from_its_length_alone(length: int, tail: bytes) -> None:
+    frames = wire.Frames()
+    assert frames.feed(wire.frame(b"before")) == [b"before"]
+    with pytest.raises(PeerError):
+        frames.feed(length.to_bytes(wire.LENGTH_BYTES) + tail)
+
+
+def test_a_frame_of_the_greatest_length_passes() -> None:
+    message = bytes(wire.MAX_FRAME_BYTES)
+    assert wire.Frames().feed(wire.frame(message)) == [message]
