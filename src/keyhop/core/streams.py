@@ -492,7 +492,8 @@ class FollowedStream:
         return self._state.epochs.get(self.epoch) or _EpochState()
 
     def _given_out(self, epoch: int, located: Located) -> bool:
-        return located.position >= ID_KEY_UNITS and located.end <= self._state.epochs[epoch].taken
+        state = self._state.epochs.get(epoch)
+        return state is not None and ID_KEY_UNITS <= located.position and located.end <= state.taken
 
     def _covering(self, epoch: int, start: int, end: int) -> list[Chunk]:
         chunks = self._chunks[epoch]
