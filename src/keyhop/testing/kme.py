@@ -62,8 +62,12 @@ class VirtualKme:
             self._entropy,
             self._options.stock_bytes,
         )
-        for peer, pair in self.pairs.items():
-            pair.connect(partial(self._transmit, peer))
+        for peer in self.pairs:
+            self.connect(peer)
+
+    def connect(self, peer: KmeId) -> None:
+        """There is a connection to a neighbour."""
+        self.pairs[peer].connect(partial(self._transmit, peer))
 
     def crash(self) -> None:
         """Loses memory, keeps the disk, and starts again."""
@@ -76,7 +80,7 @@ class VirtualKme:
             pair.received(data)
         except PeerError:
             pair.disconnect()
-            pair.connect(partial(self._transmit, peer))
+            self.connect(peer)
 
     def link_block(self, peer: KmeId, sequence: int, data: bytes) -> None:
         """The link to a neighbour produces a block."""

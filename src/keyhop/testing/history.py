@@ -1,0 +1,194 @@
+"""Checks the promises against what was seen from outside.
+
+The checker knows what link devices produced, what went over the wire, and what SAEs asked for and got. It knows
+nothing of streams, epochs or leases. The promises, by their number:
+
+ 1. both ends of a key ID get the same bytes, or an error;
+ 2. no byte is used for two purposes or under two IDs, also across crashes and restored backups;
+ 3. each entitled SAE gets a key at most once;
+ 4. nobody else gets it;
+ 5. a key given to a master is durable at every slave's KME before the master sees it;
+ 6. nothing of a block that failed is delivered, and altered relay messages are never accepted.
+
+What is not promised: a KME restored from a backup may give out again what it gave out since its peer last knew it
+to be well (`excuse`).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
+from keyhop.core.units import UNIT_BYTES
+from keyhop.network.wire import Carry
+from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
+
+MAC_KEY_BYTES = 32
+STREAM_ID_VERSION = 8
+
+type Holds = Callable[[bytes, SaeId, SaeId], bytes | None]
+"""The bytes that the slave's KME holds durably for (key ID, master, slave)."""
+
+
+class Violation(AssertionError):
+    """A promise was broken; `promise` is its number, 0 for what goes without saying."""
+
+    def __init__(self, promise: int, what: str) -> None:
+        super().__init__(f"promise {promise}: {what}")
+        self.promise = promise
+
+
+@dataclass(slots=True)
+class Seen:
+    """A key that a master got."""
+
+    key_id: bytes
+    master: SaeId
+    slaves: tuple[SaeId, ...]
+    key: bytes
+    got_at: float
+    fetched: dict[SaeId, float] = field(default_factory=dict)
+    excused: set[SaeId] = field(default_factory=set)
+
+
+class History:
+    """What was seen of a network so far. Every method that is told something raises `Violation`."""
+
+    def __init__(self) -> None:
+        self.keys: dict[bytes, Seen] = {}
+        self._good: dict[bytes, tuple[int, int]] = {}
+        self._blocks: list[bytes] = []
+        self._bad: set[bytes] = set()
+        self._uses: dict[bytes, str] = {}
+        self._carried: dict[bytes, tuple[KmeId, Carry]] = {}
+        self._pads: dict[tuple[KmeId, int, int], bytes] = {}
+        self._altered: set[bytes] = set()
+
+    def produced(self, left: bytes | None, right: bytes | None) -> None:
+        """A link produced a block: the same at both ends, different ones, or one at one end only."""
+        if left is None or right is None or left != right:
+            for data in (left, right):
+                self._bad.update(_units(data or b""))
+            return
+        for index, unit in enumerate(_units(left)):
+            self._good[unit] = (len(self._blocks), index)
+        self._blocks.append(left)
+        self._use(left[:MAC_KEY_BYTES], "MAC key of its block")
+
+    def transmitted(self, source: KmeId, message: Carry) -> None:
+        """A KME sent records to its peer; each unit of its stream may pad one message only."""
+        self._carried[message.ids] = (source, message)
+        units = -(-(MAC_KEY_BYTES + len(message.sealed)) // UNIT_BYTES)
+        for position in range(message.pad, message.pad + units):
+            if self._pads.setdefault((source, message.epoch, position), message.tag) != message.tag:
+                raise Violation(2, "a pad was used for two messages")
+
+    def altered(self, message: Carry) -> None:
+        """Somebody put an altered message on the wire."""
+        self._altered.update(_each(message.ids))
+
+    @property
+    def altered_ids(self) -> list[bytes]:
+        """IDs that only altered messages name."""
+        return sorted(self._altered - self.keys.keys())
+
+    def master_got(self, request: GetKey, keys: Keys, at: float, holds: Holds | None) -> None:
+        """An enc_keys request was answered; `holds` is None when the slave's KME is under repair."""
+        slaves = (request.slave, *request.additional_slaves)
+        for run in keys.runs:
+            for key_id, key in _keys(run.ids, run.material.reveal(), run.size_bytes):
+                if key_id in self.keys:
+                    raise Violation(2, "an ID was given out twice")
+                self.keys[key_id] = Seen(key_id, request.master, slaves, key, at)
+                self._trace(key_id, key)
+                for slave in slaves if holds else ():
+                    assert holds is not None
+                    held = holds(key_id, request.master, slave)
+                    if held is None:
+                        raise Violation(5, f"the KME of {slave} does not hold the key")
+                    if held != key:
+                        raise Violation(6 if key_id in self._altered else 1, f"the KME of {slave} holds another key")
+            self._trace_pad(run.ids, run.material.reveal())
+
+    def slave_got(self, request: GetKeyWithIds, keys: Keys, at: float) -> None:
+        """A dec_keys request was answered."""
+        got = [pair for run in keys.runs for pair in _keys(run.ids, run.material.reveal(), run.size_bytes)]
+        if tuple(key_id for key_id, _ in got) != request.key_ids:
+            raise Violation(0, "the answer is not what was asked for")
+        for key_id, key in got:
+            self._fetched(request, key_id, key, at)
+
+    def excuse(self, at_home: Callable[[SaeId], bool], since: float) -> None:
+        """A KME was restored to a copy: its SAEs may get again what they got since then."""
+        for seen in self.keys.values():
+            seen.excused.update(slave for slave, at in seen.fetched.items() if at >= since and at_home(slave))
+
+    def _fetched(self, request: GetKeyWithIds, key_id: bytes, key: bytes, at: float) -> None:
+        seen, slave = self.keys.get(key_id), request.slave
+        if seen is None:
+            altered = key_id in self._altered
+            raise Violation(6 if altered else 4, "a key that no master was given")
+        if (request.master, slave) not in {(seen.master, entitled) for entitled in seen.slaves}:
+            raise Violation(4, f"{slave} got a key of {seen.master} for {seen.slaves}")
+        if key != seen.key:
+            raise Violation(1, "the two ends of an ID got different bytes")
+        if slave in seen.fetched and slave not in seen.excused:
+            raise Violation(3, f"{slave} got a key twice")
+        seen.excused.discard(slave)
+        seen.fetched[slave] = at
+
+    def _trace(self, key_id: bytes, key: bytes) -> None:
+        """Every unit of a key belongs to it alone, and comes from good blocks exactly if it is a stream's key."""
+        from_stream = key_id[6] >> 4 == STREAM_ID_VERSION
+        units = list(_units(key))
+        for unit in units:
+            if unit in self._bad:
+                raise Violation(6, "a byte of a failed block was delivered")
+            if from_stream and unit not in self._good:
+                raise Violation(6, "a byte that no link produced was delivered")
+            if not from_stream and unit in self._good:
+                raise Violation(2, "a byte of a stream was delivered as a record")
+        self._use(key, f"key {key_id.hex()}")
+        rest = key[len(units) * UNIT_BYTES :]
+        if from_stream and rest:
+            block, index = self._good[units[-1]]
+            offset = (index + 1) * UNIT_BYTES
+            shared = self._blocks[block][offset : offset + UNIT_BYTES]
+            if len(shared) == UNIT_BYTES:
+                if shared[: len(rest)] != rest:
+                    raise Violation(6, "a key ends in bytes that no link produced")
+                self._use(shared, f"key {key_id.hex()}")
+
+    def _trace_pad(self, ids: bytes, keys: bytes) -> None:
+        """The master knows the keys that were carried, so we know the pad under which they went."""
+        _, message = self._carried.get(ids, (None, None))
+        if message is None:
+            return
+        pad = bytes(a ^ b for a, b in zip(message.sealed, keys, strict=True))
+        purpose = f"pad {message.batch.hex()}"
+        for unit in _units(pad):
+            if unit not in self._good:
+                raise Violation(6, "a pad does not come from good blocks")
+        self._use(pad, purpose)
+        block, index = self._good[pad[:UNIT_BYTES]]
+        start = index * UNIT_BYTES - MAC_KEY_BYTES
+        if start >= MAC_KEY_BYTES:  # otherwise some of the MAC key lies in another block
+            self._use(self._blocks[block][start : start + MAC_KEY_BYTES], f"MAC {message.batch.hex()}")
+
+    def _use(self, data: bytes, purpose: str) -> None:
+        for unit in _units(data):
+            if self._uses.setdefault(unit, purpose) != purpose:
+                raise Violation(2, f"a byte was used for {self._uses[unit]} and for {purpose}")
+
+
+def _units(data: bytes) -> Iterator[bytes]:
+    """The whole units."""
+    return (data[i : i + UNIT_BYTES] for i in range(0, len(data) - UNIT_BYTES + 1, UNIT_BYTES))
+
+
+def _each(ids: bytes) -> list[bytes]:
+    return [ids[i : i + KEY_ID_BYTES] for i in range(0, len(ids), KEY_ID_BYTES)]
+
+
+def _keys(ids: bytes, data: bytes, size: int) -> Iterator[tuple[bytes, bytes]]:
+    for i, key_id in enumerate(_each(ids)):
+        yield key_id, data[size * i : size * (i + 1)]
