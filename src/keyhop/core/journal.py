@@ -46,6 +46,11 @@ class Journal:
         self._effects.append(_Effect(effect, otherwise))
         self._stir()
 
+    @property
+    def dirty(self) -> bool:
+        """Whether a flush would write anything."""
+        return bool(self._writes) and self.failure is None
+
     def flush(self) -> None:
         """Commits and lets the effects happen. Effects may note more: that waits for the next flush."""
         self._awake = False

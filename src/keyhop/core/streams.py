@@ -233,20 +233,35 @@ class OwnedStream:
         return rest if rest[0] < rest[1] else None
 
     def expire(self, before: float) -> tuple[int, int] | None:
-        """Voids available bytes produced before that wall time; returns their range of units."""
-        start = self._state.taken
-        old = 0
+        """Gives up bytes produced before that wall time, leased or not; returns their range of units."""
+        start = self._cursor
+        if self.leased_units and self._ages[0][1].produced_at < before:
+            self._expire_lease()
+        if self._cursor == self._state.taken:  # else a lease must stay contiguous with what follows it
+            self._expire_available(before)
+        return (start, self._cursor) if self._cursor > start else None
+
+    def _expire_lease(self) -> None:
+        ledger, end = self._state.ledger, self._cursor + self.leased_units
+        ledger.leased -= self.leased_units * UNIT_BYTES
+        ledger.expired += self.leased_units * UNIT_BYTES
+        self._lease = b""
+        self._lease_start = self._cursor = end
+        while self._ages and self._ages[0][0] <= end:
+            self._ages.popleft()
+        self._save()
+
+    def _expire_available(self, before: float) -> None:
+        start, old = self._state.taken, 0
         for chunk in self._chunks:
             if chunk.produced_at >= before:
                 break
             old += chunk.units
-        if not old or self._cursor != self._state.taken:
-            return None  # a lease must stay contiguous with what follows it; it is spent or sealed first
-        for _ in self._pop(old):
-            pass
-        self._lease_start = self._cursor = self._state.taken
-        self._state.ledger.expired += (self._state.taken - start) * UNIT_BYTES
-        return start, self._state.taken
+        if old:
+            for _ in self._pop(old):
+                pass
+            self._lease_start = self._cursor = self._state.taken
+            self._state.ledger.expired += (self._state.taken - start) * UNIT_BYTES
 
     def close_epoch(self, next_epoch: int) -> None:
         """Discards everything that is left of this epoch; the next block opens `next_epoch`."""

@@ -99,9 +99,13 @@ class Filling:
         self._seen = {LinkId(s.name): int.from_bytes(v) for s, v in store.scan("link")}
         self.discarded_bytes = 0
 
+    def last_seen(self, link: LinkId) -> int:
+        """The highest sequence of a link that we remember, or -1."""
+        return self._seen.get(link, -1)
+
     def link_block(self, link: LinkId, sequence: int, material: KeyMaterial, produced_at: float, source: str) -> None:
         """A block from the adapter. One that comes again, or comes late, is not a block."""
-        if sequence <= self._seen.get(link, -1):
+        if sequence <= self.last_seen(link):
             return
         self._seen[link] = sequence
         if len(material) < MIN_BLOCK_BYTES:
@@ -126,7 +130,7 @@ class Filling:
         if name in self._pending:
             self._mine.append(name)
             self._place_next()
-        elif message.sequence > self._seen.get(name[0], -1) and len(self._offered) < MAX_PENDING:
+        elif message.sequence > self.last_seen(name[0]) and len(self._offered) < MAX_PENDING:
             self._offered[name] = self._clock.monotonic()
 
     def placing(self, message: Placing) -> None:
@@ -136,7 +140,7 @@ class Filling:
                 self._send(self._answered)
             return
         names = [(LinkId(part.link), part.sequence) for part in message.parts]
-        if any(n not in self._pending and n[1] > self._seen.get(n[0], -1) for n in names):
+        if any(n not in self._pending and n[1] > self.last_seen(n[0]) for n in names):
             return  # our adapter has yet to produce it; the owner asks again
         refused = tuple(i for i, n in enumerate(names) if not self._agrees(n, message.parts[i].tag))
         if not refused:

@@ -77,7 +77,7 @@ class Pair:
         self._peer_session = 0
         self._state: wire.State | None = None
         self.synchronised = False
-        self.on_synchronised: Callable[[], None] = lambda: None
+        self.since: float | None = None
 
     @property
     def connected(self) -> bool:
@@ -179,6 +179,7 @@ class Pair:
     def _begin(self) -> None:
         if self.synchronised:
             self.synchronised = False
+            self.since = None
             self._session = self._new_session()
             self._state = None
             for part in self._parts:
@@ -205,9 +206,9 @@ class Pair:
         self._judge_owned(ours.owned, theirs.followed)
         self._judge_followed(theirs.owned, ours.followed)
         self.synchronised = True
+        self.since = self._clock.wall()
         for part in self._parts:
             part.synchronised()
-        self.on_synchronised()
 
     def _judge_owned(self, owner: wire.OwnerMarks, follower: wire.FollowerMarks) -> None:
         if compare(owner, follower) is not Verdict.AGREE:
@@ -232,10 +233,9 @@ class Pair:
         lifetime = self._options.key_lifetime_s
         now = self._clock.wall()
         self.followed.expire(now - 2 * lifetime)
-        if self.synchronised:
-            epoch, expired = self.owned.epoch, self.owned.expire(now - lifetime)
-            if expired:
-                self._send(wire.Void(epoch, *expired))
+        expired = self.owned.expire(now - lifetime)
+        if expired and self.synchronised:
+            self._send(wire.Void(self.owned.epoch, *expired))
 
     def _send(self, body: wire.Body) -> None:
         """Sends once everything noted so far is durable, if the session is still the same."""

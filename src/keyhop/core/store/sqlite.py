@@ -36,6 +36,9 @@ class SqliteStore:
         self._failed: str | None = None
         try:
             self._db = apsw.Connection(str(path))
+        except apsw.Error as error:
+            raise self._failure(error) from None
+        try:
             path.chmod(0o600)
             for pragma in (
                 "locking_mode = EXCLUSIVE",
@@ -49,7 +52,11 @@ class SqliteStore:
             self._db.execute(_SCHEMA)
             self._check_key()
         except apsw.Error as error:
+            self.close()
             raise self._failure(error) from None
+        except ConfigurationError:
+            self.close()
+            raise
 
     def commit(self, writes: Mapping[Slot, bytes | None]) -> None:
         self._check()
@@ -88,26 +95,34 @@ class SqliteStore:
         self._db.close(True)
 
     def _check_key(self) -> None:
-        for name, value in self._db.execute("SELECT kind || '/' || name, value FROM slots LIMIT 1"):
-            kind, _, rest = name.partition("/")
-            try:
-                self._opened(Slot(kind, rest), value)
-            except StoreFailure:
-                raise ConfigurationError(
-                    "the store was written under another key",
-                    hint="restore the key file that belongs to this store",
-                ) from None
+        """Another key opens nothing at all; a single value that was altered is found out when it is read."""
+        empty = True
+        for kind, name, sealed in self._db.execute("SELECT kind, name, value FROM slots"):
+            if self._decrypted(Slot(kind, name), sealed) is not None:
+                return
+            empty = False
+        if not empty:
+            raise ConfigurationError(
+                "the store was written under another key",
+                hint="restore the key file that belongs to this store",
+            )
 
     def _sealed(self, slot: Slot, value: bytes) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + self._seal.encrypt(nonce, value, _name(slot))
 
     def _opened(self, slot: Slot, sealed: bytes) -> bytes:
+        value = self._decrypted(slot, sealed)
+        if value is None:
+            self._failed = f"the stored value {slot.kind} {slot.name} was altered"
+            raise StoreFailure(self._failed)
+        return value
+
+    def _decrypted(self, slot: Slot, sealed: bytes) -> bytes | None:
         try:
             return self._seal.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _name(slot))
         except (InvalidTag, ValueError):
-            self._failed = f"the stored value {slot.kind} {slot.name} was altered"
-            raise StoreFailure(self._failed) from None
+            return None
 
     def _check(self) -> None:
         if self._failed is not None:

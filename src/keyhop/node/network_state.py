@@ -1,0 +1,77 @@
+"""What the management API and the metrics tell of a Node. Reads only."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from keyhop.core.ids import KmeId, LinkId
+from keyhop.core.journal import Journal
+from keyhop.core.streams import FollowedStream, OwnedStream
+from keyhop.link.adapter import LinkAdapter
+from keyhop.network.pair import Pair
+
+
+class NetworkState:
+    """The links, streams and peers of one node."""
+
+    def __init__(
+        self, pairs: Mapping[KmeId, Pair], links: Mapping[LinkId, tuple[KmeId, LinkAdapter]], journal: Journal
+    ) -> None:
+        self._pairs = pairs
+        self._links = links
+        self._journal = journal
+
+    def links(self) -> list[dict[str, Any]]:
+        """GET /v1/links."""
+        return [_link(link, peer, adapter) for link, (peer, adapter) in self._links.items()]
+
+    def streams(self) -> list[dict[str, Any]]:
+        """GET /v1/streams: both ends that this node has of the streams with each peer."""
+        return [end for pair in self._pairs.values() for end in (_end(pair.owned), _end(pair.followed))]
+
+    def peers(self) -> list[dict[str, Any]]:
+        """GET /v1/peers."""
+        return [
+            {"id": peer, "connected": pair.connected, "synchronised": pair.synchronised, "since": pair.since}
+            for peer, pair in self._pairs.items()
+        ]
+
+    def readiness(self) -> list[str]:
+        """What keeps the node from serving; empty when it is ready."""
+        if self._journal.failure is not None:
+            return ["store: failed"]
+        links = [
+            f"link {link}: {status.reason or status.state}"
+            for link, (_, adapter) in self._links.items()
+            if (status := adapter.status()).state != "generating"
+        ]
+        return links + [reason for peer, pair in self._pairs.items() if (reason := _missing(peer, pair))]
+
+
+def _missing(peer: KmeId, pair: Pair) -> str | None:
+    if not pair.connected:
+        return f"peer {peer}: not connected"
+    if not pair.synchronised:
+        return f"peer {peer}: not synchronised"
+    if not pair.owned.available_units and not pair.owned.leased_units:
+        return f"stream to {peer}: no key yet"
+    return None
+
+
+def _link(link: LinkId, peer: KmeId, adapter: LinkAdapter) -> dict[str, Any]:
+    status = dataclasses.asdict(adapter.status())
+    return {"id": link, "peer": peer, "kind": adapter.kind, "physics": adapter.physics, **status}
+
+
+def _end(stream: OwnedStream | FollowedStream) -> dict[str, Any]:
+    return {
+        "owner": stream.ref.owner,
+        "follower": stream.ref.follower,
+        "role": "owner" if isinstance(stream, OwnedStream) else "follower",
+        "epoch": stream.epoch,
+        "available": stream.available_bytes,
+        **msgspec.structs.asdict(stream.ledger),
+        "balanced": stream.ledger.balances(stream.available_bytes),
+    }

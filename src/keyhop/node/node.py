@@ -1,0 +1,253 @@
+"""A Node: store, journal, pairs, links, delivery and their servers, wired into one KME."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+
+from keyhop.core.clock import Clock
+from keyhop.core.entropy import Entropy
+from keyhop.core.errors import ConfigurationError, StoreFailure
+from keyhop.core.ids import KmeId, LinkId, SaeId
+from keyhop.core.journal import Journal
+from keyhop.core.records import RecordBook
+from keyhop.core.store.base import KeyStore
+from keyhop.core.store.memory import MemoryStore
+from keyhop.core.store.sqlite import SqliteStore, load_store_key
+from keyhop.link.adapter import LinkAdapter, LinkBlock
+from keyhop.link.registry import make_adapter
+from keyhop.network.pair import Pair, PairOptions
+from keyhop.network.peer import PeerAddress, Peers
+from keyhop.node.address import host_and_port
+from keyhop.node.config import LinkSection, NodeConfig
+from keyhop.node.credentials import Credentials
+from keyhop.node.network_state import NetworkState
+from keyhop.node.telemetry import Metrics
+from keyhop.pki.contexts import TlsFiles
+from keyhop.service.delivery import Delivery
+from keyhop.service.etsi014.connection import Limits
+from keyhop.service.etsi014.server import Etsi014Server
+from keyhop.service.identity import SaeDirectory
+
+TICK_S = 0.25
+REVOCATION_CHECK_S = 5.0
+DRAIN_S = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Node:
+    """One KME. `on_failure` is called once if its store fails; the node then gives out nothing more."""
+
+    def __init__(self, config: NodeConfig, clock: Clock, entropy: Entropy, on_failure: Callable[[], None]) -> None:
+        self.config = config
+        self.id = config.node.id
+        self._clock = clock
+        self._on_failure = on_failure
+        self._started_at = clock.wall()
+        self._loop = asyncio.get_running_loop()
+        self.store = _open_store(config)
+        self.journal = Journal(self.store, self._wake)
+        self.journal.on_failure.append(self._store_failed)
+        self.directory = _directory(config)
+        self.records = RecordBook(self.store, self.journal)
+        self.pairs = {kme: self._pair(kme, entropy) for kme in (k.id for k in config.kmes)}
+        self.delivery = Delivery(
+            self.id,
+            self._home,
+            config.policy.policy(),
+            self.pairs,
+            self.records,
+            self.journal,
+            clock,
+            entropy,
+            config.policy.stock_bytes,
+        )
+        tls = config.tls
+        self.credentials = Credentials(TlsFiles(tls.ca, tls.certificate, tls.key, tls.crl), config.etsi014.minimum_tls)
+        self._links: dict[LinkId, tuple[KmeId, LinkAdapter]] = {
+            link.id: (link.peer, self._adapter(link)) for link in config.links
+        }
+        self.state = NetworkState(self.pairs, self._links, self.journal)
+        self._metrics = Metrics()
+        self._peers = Peers(
+            self.id,
+            self.pairs,
+            {kme.id: PeerAddress(*host_and_port(kme.peer_address, "peer_address")) for kme in config.kmes},
+            self.credentials.peer_server,
+            self.credentials.peer_client,
+            self.credentials.is_revoked,
+            clock,
+        )
+        self._server: Etsi014Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Opens everything, the SAEs' door last. Raises ConfigurationError for an address that is taken."""
+        listener = listen(self.config.etsi014.listen)
+        try:
+            await self._peers.start(*host_and_port(self.config.peers.listen, "listen"))
+        except OSError as error:
+            raise _not_bound(self.config.peers.listen, error) from None
+        for link, (peer, adapter) in self._links.items():
+            await adapter.start(partial(self._link_block, link, peer))
+        self._server = Etsi014Server(
+            self._metrics.measured(self.delivery, "etsi014"),
+            _directory(self.config, self.id),
+            self.credentials.etsi014,
+            listener,
+            limits=_limits(self.config),
+            is_revoked=self.credentials.is_revoked,
+        )
+        await self._server.start()
+        self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._follow_revocations())]
+        _log.info("node started", kme=self.id, etsi014=self.config.etsi014.listen, peers=self.config.peers.listen)
+
+    async def stop(self) -> None:
+        """Answers what is under way, voids what is left of the leases at both ends, closes the store."""
+        for _, adapter in self._links.values():
+            await adapter.stop()
+        if self._server is not None:
+            await self._server.stop(DRAIN_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(StoreFailure):
+            for pair in self.pairs.values():
+                pair.seal()
+        self.journal.flush()
+        await self._peers.stop()
+        self.store.close()
+        _log.info("node stopped", kme=self.id)
+
+    def reload(self, config: NodeConfig) -> None:
+        """Takes over what can change while the node runs: SAEs, policy, certificates. Raises ConfigurationError."""
+        directory = _directory(config)
+        self.credentials.renew()
+        self._refresh_revocations()
+        self.directory = directory
+        self.delivery.policy = config.policy.policy()
+        if self._server is not None:
+            self._server.replace_directory(_directory(config, self.id))
+        kept = ("node", "tls", "etsi014", "management", "peers", "store", "kmes", "links")
+        changed = [name for name in kept if getattr(config, name) != getattr(self.config, name)]
+        if changed:
+            _log.warning("these sections change only with a restart", sections=changed)
+        self.config = config
+        _log.info("configuration reloaded")
+
+    def node(self) -> dict[str, Any]:
+        """GET /v1/node."""
+        return {"id": self.id, "version": version("keyhop"), "started_at": self._started_at, "pid": os.getpid()}
+
+    def links(self) -> list[dict[str, Any]]:
+        """GET /v1/links."""
+        return self.state.links()
+
+    def streams(self) -> list[dict[str, Any]]:
+        """GET /v1/streams."""
+        return self.state.streams()
+
+    def peers(self) -> list[dict[str, Any]]:
+        """GET /v1/peers."""
+        return self.state.peers()
+
+    def readiness(self) -> list[str]:
+        """GET /readyz."""
+        return self.state.readiness()
+
+    def metrics(self) -> bytes:
+        """GET /metrics."""
+        return self._metrics.render(self)
+
+    def _home(self, sae: SaeId) -> KmeId | None:
+        return self.directory.kme_of(sae)
+
+    def _pair(self, peer: KmeId, entropy: Entropy) -> Pair:
+        options = PairOptions(self.config.policy.stock_bytes, self.config.policy.key_lifetime_s)
+        return Pair(self.id, peer, self.store, self.journal, self.records, self._clock, entropy, self._home, options)
+
+    def _adapter(self, link: LinkSection) -> LinkAdapter:
+        after = self.pairs[link.peer].filling.last_seen(link.id)
+        return make_adapter(link, lab=self.config.node.lab, clock=self._clock, after=after)
+
+    def _link_block(self, link: LinkId, peer: KmeId, block: LinkBlock) -> None:
+        if self.journal.failure is None:
+            self.pairs[peer].link_block(link, block.sequence, block.material, block.produced_at, block.source)
+
+    def _wake(self) -> None:
+        self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        with self._metrics.commit() if self.journal.dirty else contextlib.nullcontext():
+            self.journal.flush()
+
+    def _store_failed(self, failure: StoreFailure) -> None:
+        _log.critical("the store failed: the node gives out no more keys and stops", reason=failure.message)
+        for pair in self.pairs.values():
+            pair.abandon()
+        self._on_failure()
+
+    async def _tick(self) -> None:
+        while self.journal.failure is None:
+            await asyncio.sleep(TICK_S)
+            with contextlib.suppress(StoreFailure):
+                for pair in self.pairs.values():
+                    pair.tick()
+                self.records.expire(self._clock.wall() - self.config.policy.key_lifetime_s)
+
+    async def _follow_revocations(self) -> None:
+        while True:
+            await asyncio.sleep(REVOCATION_CHECK_S)
+            self._refresh_revocations()
+
+    def _refresh_revocations(self) -> None:
+        if self.credentials.refresh():
+            is_revoked = self.credentials.is_revoked
+            closed = self._peers.close_revoked(is_revoked)
+            if self._server is not None:
+                closed += self._server.close_revoked(is_revoked)
+            if closed:
+                _log.warning("connections closed because their certificates were revoked", connections=closed)
+
+
+def _open_store(config: NodeConfig) -> KeyStore:
+    if config.store.kind == "memory":
+        return MemoryStore()
+    config.node.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return SqliteStore(config.node.data_dir / "store.db", load_store_key(config.store_key_file))
+
+
+def _directory(config: NodeConfig, kme: KmeId | None = None) -> SaeDirectory:
+    """All SAEs of the network, or those of one KME: nobody else may call there."""
+    return SaeDirectory(tuple(sae.entry() for sae in config.saes if kme in (None, sae.kme)))
+
+
+def _limits(config: NodeConfig) -> Limits:
+    section = config.etsi014
+    return Limits(
+        max_connections=section.max_connections,
+        max_connections_per_sae=section.max_connections_per_sae,
+        handshake_timeout_s=section.handshake_timeout_s,
+        request_timeout_s=section.request_timeout_s,
+        idle_timeout_s=section.idle_timeout_s,
+    )
+
+
+def listen(address: str) -> socket.socket:
+    """A socket bound to `host:port`. Raises ConfigurationError when it is taken."""
+    host, port = host_and_port(address, "listen")
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise _not_bound(address, error) from None
+
+
+def _not_bound(address: str, error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"cannot listen on {address}: {error.strerror}", hint="is another node running there?")
