@@ -6,8 +6,8 @@ has to be an IP address, `localhost` or a name that the node was given.
 """
 
 import ipaddress
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Collection
+from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -18,26 +18,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from keyhop.node.telemetry.metrics import CONTENT_TYPE, NetworkView
+from keyhop.node.state import NodeView
+from keyhop.node.telemetry.metrics import CONTENT_TYPE
 
 _HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 _MAX_TARGET_BYTES = 1024
-
-
-class NodeView(NetworkView, Protocol):
-    """What the API shows. Called on the node's event loop; must not block."""
-
-    def node(self) -> Mapping[str, Any]:
-        """`id`, `version`, `started_at`, `pid`."""
-        ...
-
-    def readiness(self) -> list[str]:
-        """What is not ready, as sentences such as `peer bob: not connected`; empty when the node is."""
-        ...
-
-    def metrics(self) -> bytes:
-        """The Prometheus text format."""
-        ...
 
 
 def management_app(view: NodeView, *, names: Collection[str] = ()) -> ASGIApp:

@@ -3,10 +3,9 @@
 logs       structlog and the standard library's logging in one stream of JSON or text
 plain      what may be written of a value: plain data; of everything else only its type
 metrics    Prometheus counters, histograms, and gauges that are read when scraped
-    measured   a KeyService whose every request is counted and timed
 """
 
-from keyhop.node.telemetry.logs import set_up_logging
+from keyhop.node.telemetry.logs import configure_logging
 from keyhop.node.telemetry.metrics import Metrics
 
-__all__ = ["Metrics", "set_up_logging"]
+__all__ = ["Metrics", "configure_logging"]

@@ -22,7 +22,7 @@ _INTERNAL = ("_record", "_from_structlog")
 _QUIET = {"uvicorn.access": logging.WARNING, "httpx": logging.WARNING, "httpcore": logging.WARNING}
 
 
-def set_up_logging(level: LogLevel, log_format: LogFormat, *, stream: TextIO | None = None) -> None:
+def configure_logging(level: LogLevel, log_format: LogFormat, *, stream: TextIO | None = None) -> None:
     """Routes all logging of the process to `stream` (stderr when None), one event per line."""
     before: list[Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -1,0 +1,107 @@
+"""What a node tells of itself to its operators; the management API and the metrics show exactly this."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from keyhop.core.ids import KmeId, LinkId
+from keyhop.link.adapter import LinkState
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """Which node this is; `started_at` counts seconds since 1970."""
+
+    id: KmeId
+    version: str
+    started_at: float
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkInfo:
+    """One link as its end at this node sees it; `sbr_bps` in bits per second, `qber` a fraction."""
+
+    id: LinkId
+    peer: KmeId
+    kind: str
+    physics: bool
+    state: LinkState
+    reason: str | None
+    sbr_bps: float
+    qber: float | None
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """One end of a key stream. All accounts are bytes, over the life of this end; `role` is this node's part."""
+
+    owner: KmeId
+    follower: KmeId
+    role: Literal["owner", "follower"]
+    epoch: int
+    produced: int
+    available: int
+    leased: int
+    delivered: int
+    pad: int
+    mac: int
+    id_key: int
+    voided: int
+    expired: int
+    balanced: bool
+
+
+ACCOUNTS = (
+    "produced",
+    "available",
+    "leased",
+    "delivered",
+    "pad",
+    "mac",
+    "id_key",
+    "voided",
+    "expired",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PeerInfo:
+    """Another node; `since` is when `connected` last changed, seconds since 1970, None when it never did."""
+
+    id: KmeId
+    connected: bool
+    synchronised: bool
+    since: float | None
+
+
+class NetworkView(Protocol):
+    """What the metrics are read from, at the moment of a scrape."""
+
+    def links(self) -> list[LinkInfo]:
+        """Every link of the node."""
+        ...
+
+    def streams(self) -> list[StreamInfo]:
+        """Every end of a stream that the node holds."""
+        ...
+
+    def peers(self) -> list[PeerInfo]:
+        """Every node that this one should be connected to."""
+        ...
+
+
+class NodeView(NetworkView, Protocol):
+    """What the management API shows. Called on the node's event loop; must not block."""
+
+    def node(self) -> NodeInfo:
+        """Who this is."""
+        ...
+
+    def readiness(self) -> list[str]:
+        """What is not ready, as sentences such as `peer bob: not connected`; empty when the node is."""
+        ...
+
+    def metrics(self) -> bytes:
+        """The Prometheus text format."""
+        ...
