@@ -5,7 +5,8 @@ loop, or a simulation) flushes it: one store commit, then the effects, in the or
 the commit fails, no effect runs; the journal is dead, and tells everyone who asked to be told.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 from keyhop.core.errors import StoreFailure
@@ -56,18 +57,15 @@ class Journal:
         self._awake = False
         writes, self._writes = self._writes, {}
         effects, self._effects = self._effects, []
-        if self.failure is not None:
-            return
-        if writes:
+        if writes and self.failure is None:
             try:
                 self._store.commit({slot: encode and encode() for slot, encode in writes.items()})
+                self.commits += 1
             except StoreFailure as failure:
                 self.fail(failure)
-                for effect in effects:
-                    if effect.otherwise:
-                        effect.otherwise(failure)
-                return
-            self.commits += 1
+        if self.failure is not None:
+            _tell([effect.otherwise for effect in effects if effect.otherwise], self.failure)
+            return
         for effect in effects:
             effect.happens()
 
@@ -75,8 +73,7 @@ class Journal:
         """Stops everything: called for a failed commit, and by whoever finds that the store cannot be read."""
         if self.failure is None:
             self.failure = failure
-            for tell in self.on_failure:
-                tell(failure)
+            _tell(self.on_failure, failure)
 
     def _stir(self) -> None:
         if self.failure is not None:
@@ -84,3 +81,9 @@ class Journal:
         if not self._awake:
             self._awake = True
             self._wake()
+
+
+def _tell(those: Iterable[Callable[[StoreFailure], None]], failure: StoreFailure) -> None:
+    for tell in those:
+        with suppress(StoreFailure):  # what it would note in turn is refused, and the next one is told all the same
+            tell(failure)

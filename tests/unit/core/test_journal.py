@@ -1,0 +1,198 @@
+"""Effects happen only after the commit, and when it fails everybody who asked is told, once."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyhop.core.errors import StoreFailure
+from keyhop.core.journal import Journal
+from keyhop.core.store.base import Slot
+from keyhop.core.store.memory import MemoryStore
+
+SLOT = Slot("stream", "a")
+
+
+class Desk:
+    """A journal over a store that can be made to fail by closing it, and a list of what happened."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.wakes = 0
+        self.journal = Journal(self.store, self._wake)
+        self.happened: list[str] = []
+
+    def _wake(self) -> None:
+        self.wakes += 1
+
+    def then(self, name: str) -> None:
+        self.journal.then(
+            lambda: self.happened.append(f"{name} with {dict(self.store.values)}"),
+            lambda failure: self.happened.append(f"{name} failed"),
+        )
+
+
+def test_an_effect_sees_everything_that_was_noted_already_durable() -> None:
+    desk = Desk()
+    desk.then("effect")
+    desk.journal.save(SLOT, lambda: b"1")
+    assert desk.happened == []
+    desk.journal.flush()
+    assert desk.happened == [f"effect with { ({SLOT: b'1'}) }"]
+    assert desk.journal.commits == 1
+
+
+def test_a_slot_noted_often_is_encoded_and_written_once_as_it_is_at_the_flush() -> None:
+    desk, encoded, value = Desk(), list[bytes](), [b"1"]
+
+    def encode() -> bytes:
+        encoded.append(value[0])
+        return value[0]
+
+    for _ in range(5):
+        desk.journal.save(SLOT, encode)
+    value[0] = b"2"
+    desk.journal.flush()
+    assert encoded == [b"2"]
+    assert desk.store.read(SLOT) == b"2"
+
+
+def test_the_last_of_save_and_delete_wins() -> None:
+    desk = Desk()
+    desk.journal.save(SLOT, lambda: b"1")
+    desk.journal.delete(SLOT)
+    desk.journal.flush()
+    assert desk.store.read(SLOT) is None
+    desk.journal.delete(SLOT)
+    desk.journal.save(SLOT, lambda: b"2")
+    desk.journal.flush()
+    assert desk.store.read(SLOT) == b"2"
+
+
+def test_an_empty_value_is_a_value() -> None:
+    desk = Desk()
+    desk.journal.save(SLOT, lambda: b"")
+    desk.journal.flush()
+    assert desk.store.read(SLOT) == b""
+
+
+def test_an_effect_without_writes_happens_without_a_commit() -> None:
+    desk = Desk()
+    desk.then("effect")
+    desk.journal.flush()
+    assert desk.happened == ["effect with {}"]
+    assert desk.journal.commits == 0
+
+
+def test_it_wakes_once_for_each_flush() -> None:
+    desk = Desk()
+    desk.journal.flush()
+    assert desk.wakes == 0
+    desk.journal.save(SLOT, lambda: b"1")
+    desk.then("effect")
+    assert desk.wakes == 1
+    desk.journal.flush()
+    desk.then("effect")
+    assert desk.wakes == 2
+
+
+def test_what_an_effect_notes_waits_for_the_next_flush_and_wakes_for_it() -> None:
+    desk = Desk()
+
+    def more() -> None:
+        desk.journal.save(SLOT, lambda: b"2")
+        desk.then("second")
+
+    desk.journal.then(more)
+    desk.journal.flush()
+    assert desk.happened == []
+    assert desk.wakes == 2
+    desk.journal.flush()
+    assert desk.happened == [f"second with { ({SLOT: b'2'}) }"]
+
+
+def test_a_failed_commit_has_no_effect_and_tells_everyone_once() -> None:
+    desk, told = Desk(), list[StoreFailure]()
+    desk.journal.on_failure.append(told.append)
+    desk.then("first")
+    desk.journal.save(SLOT, lambda: b"1")
+    desk.journal.then(lambda: desk.happened.append("untold"))
+    desk.then("second")
+    desk.store.close()
+    desk.journal.flush()
+    assert desk.happened == ["first failed", "second failed"]
+    assert told == [desk.journal.failure]
+    desk.journal.flush()
+    assert desk.happened == ["first failed", "second failed"]
+    assert len(told) == 1
+
+
+def test_a_dead_journal_refuses_more() -> None:
+    desk = Desk()
+    desk.journal.save(SLOT, lambda: b"1")
+    desk.store.close()
+    desk.journal.flush()
+    with pytest.raises(StoreFailure):
+        desk.journal.save(SLOT, lambda: b"2")
+    with pytest.raises(StoreFailure):
+        desk.journal.delete(SLOT)
+    with pytest.raises(StoreFailure):
+        desk.then("late")
+
+
+def test_effects_that_wait_when_somebody_else_finds_the_store_broken_are_told() -> None:
+    desk, told = Desk(), list[StoreFailure]()
+    desk.journal.on_failure.append(told.append)
+    desk.journal.save(SLOT, lambda: b"1")
+    desk.then("waiting")
+    desk.journal.fail(StoreFailure("unreadable"))
+    desk.journal.fail(StoreFailure("again"))
+    desk.journal.flush()
+    assert desk.happened == ["waiting failed"]
+    assert [failure.message for failure in told] == ["unreadable"]
+    assert desk.store.read(SLOT) is None
+
+
+def test_one_who_is_told_may_ask_for_more_and_does_not_keep_the_others_from_being_told() -> None:
+    desk = Desk()
+    desk.journal.on_failure.append(lambda failure: desk.then("more"))
+    desk.journal.on_failure.append(lambda failure: desk.happened.append("told"))
+    desk.journal.then(lambda: None, lambda failure: desk.then("more"))
+    desk.then("waiting")
+    desk.journal.save(SLOT, lambda: b"1")
+    desk.store.close()
+    desk.journal.flush()
+    assert desk.happened == ["told", "waiting failed"]
+
+
+@given(st.lists(st.sampled_from(["save", "then", "flush", "break"]), max_size=30))
+def test_every_effect_ends_exactly_once_and_only_with_its_writes(steps: list[str]) -> None:
+    desk, ended = Desk(), list[tuple[int, bool]]()
+    version = noted = 0
+
+    def note(number: int, after: int) -> None:
+        def happens() -> None:
+            assert int(desk.store.values.get(SLOT, b"0")) >= after
+            ended.append((number, True))
+
+        desk.journal.then(happens, lambda failure: ended.append((number, False)))
+
+    def encode() -> bytes:
+        return str(version).encode()
+
+    for step in [*steps, "flush"]:
+        if desk.journal.failure is not None:
+            break
+        match step:
+            case "save":
+                version += 1
+                desk.journal.save(SLOT, encode)
+            case "then":
+                note(noted, version)
+                noted += 1
+            case "flush":
+                desk.journal.flush()
+            case "break":
+                desk.store.close()
+    assert [number for number, _ in ended] == list(range(noted))
+    outcomes = [durable for _, durable in ended]
+    assert outcomes == sorted(outcomes, reverse=True)
