@@ -19,7 +19,7 @@ from keyhop.core.errors import ConfigurationError
 from keyhop.node.config import load_config
 from keyhop.node.management import management_app
 from keyhop.node.node import Node, listen
-from keyhop.node.telemetry import set_up_logging
+from keyhop.node.telemetry import configure_logging
 
 _log = structlog.get_logger(__name__)
 
@@ -27,7 +27,7 @@ _log = structlog.get_logger(__name__)
 def run(config_path: Path) -> int:
     """Runs a node until it is told to stop; returns the exit status. Raises ConfigurationError."""
     config = load_config(config_path)
-    set_up_logging(config.log.level, config.log.format)
+    configure_logging(config.log.level, config.log.format)
     os.umask(0o077)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Daemon(config_path).run())

@@ -1,8 +1,6 @@
 """What the management API and the metrics tell of a Node. Reads only."""
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -11,6 +9,7 @@ from keyhop.core.journal import Journal
 from keyhop.core.streams import FollowedStream, OwnedStream
 from keyhop.link.adapter import LinkAdapter
 from keyhop.network.pair import Pair
+from keyhop.node.state import LinkInfo, PeerInfo, StreamInfo
 
 
 class NetworkState:
@@ -23,20 +22,17 @@ class NetworkState:
         self._links = links
         self._journal = journal
 
-    def links(self) -> list[dict[str, Any]]:
+    def links(self) -> list[LinkInfo]:
         """GET /v1/links."""
         return [_link(link, peer, adapter) for link, (peer, adapter) in self._links.items()]
 
-    def streams(self) -> list[dict[str, Any]]:
+    def streams(self) -> list[StreamInfo]:
         """GET /v1/streams: both ends that this node has of the streams with each peer."""
         return [end for pair in self._pairs.values() for end in (_end(pair.owned), _end(pair.followed))]
 
-    def peers(self) -> list[dict[str, Any]]:
+    def peers(self) -> list[PeerInfo]:
         """GET /v1/peers."""
-        return [
-            {"id": peer, "connected": pair.connected, "synchronised": pair.synchronised, "since": pair.since}
-            for peer, pair in self._pairs.items()
-        ]
+        return [PeerInfo(peer, pair.connected, pair.synchronised, pair.since) for peer, pair in self._pairs.items()]
 
     def readiness(self) -> list[str]:
         """What keeps the node from serving; empty when it is ready."""
@@ -60,18 +56,28 @@ def _missing(peer: KmeId, pair: Pair) -> str | None:
     return None
 
 
-def _link(link: LinkId, peer: KmeId, adapter: LinkAdapter) -> dict[str, Any]:
-    status = dataclasses.asdict(adapter.status())
-    return {"id": link, "peer": peer, "kind": adapter.kind, "physics": adapter.physics, **status}
+def _link(link: LinkId, peer: KmeId, adapter: LinkAdapter) -> LinkInfo:
+    status = adapter.status()
+    return LinkInfo(
+        id=link,
+        peer=peer,
+        kind=adapter.kind,
+        physics=adapter.physics,
+        state=status.state,
+        reason=status.reason,
+        sbr_bps=status.sbr_bps,
+        qber=status.qber,
+        blocks=status.blocks,
+    )
 
 
-def _end(stream: OwnedStream | FollowedStream) -> dict[str, Any]:
-    return {
-        "owner": stream.ref.owner,
-        "follower": stream.ref.follower,
-        "role": "owner" if isinstance(stream, OwnedStream) else "follower",
-        "epoch": stream.epoch,
-        "available": stream.available_bytes,
+def _end(stream: OwnedStream | FollowedStream) -> StreamInfo:
+    return StreamInfo(
+        owner=stream.ref.owner,
+        follower=stream.ref.follower,
+        role="owner" if isinstance(stream, OwnedStream) else "follower",
+        epoch=stream.epoch,
+        available=stream.available_bytes,
         **msgspec.structs.asdict(stream.ledger),
-        "balanced": stream.ledger.balances(stream.available_bytes),
-    }
+        balanced=stream.ledger.balances(stream.available_bytes),
+    )

@@ -7,7 +7,6 @@ import socket
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
-from typing import Any
 
 import structlog
 
@@ -27,7 +26,9 @@ from keyhop.network.peer import PeerAddress, Peers
 from keyhop.node.address import host_and_port
 from keyhop.node.config import LinkSection, NodeConfig
 from keyhop.node.credentials import Credentials
+from keyhop.node.measured import MeasuredService
 from keyhop.node.network_state import NetworkState
+from keyhop.node.state import LinkInfo, NodeInfo, PeerInfo, StreamInfo
 from keyhop.node.telemetry import Metrics
 from keyhop.pki.contexts import TlsFiles
 from keyhop.service.delivery import Delivery
@@ -75,7 +76,7 @@ class Node:
             link.id: (link.peer, self._adapter(link)) for link in config.links
         }
         self.state = NetworkState(self.pairs, self._links, self.journal)
-        self._metrics = Metrics()
+        self._metrics = Metrics(self.state, version=version("keyhop"))
         self._peers = Peers(
             self.id,
             self.pairs,
@@ -98,7 +99,7 @@ class Node:
         for link, (peer, adapter) in self._links.items():
             await adapter.start(partial(self._link_block, link, peer))
         self._server = Etsi014Server(
-            self._metrics.measured(self.delivery, "etsi014"),
+            MeasuredService(self.delivery, "etsi014", self._metrics, self._clock),
             _directory(self.config, self.id),
             self.credentials.etsi014,
             listener,
@@ -142,19 +143,19 @@ class Node:
         self.config = config
         _log.info("configuration reloaded")
 
-    def node(self) -> dict[str, Any]:
+    def node(self) -> NodeInfo:
         """GET /v1/node."""
-        return {"id": self.id, "version": version("keyhop"), "started_at": self._started_at, "pid": os.getpid()}
+        return NodeInfo(self.id, version("keyhop"), self._started_at, os.getpid())
 
-    def links(self) -> list[dict[str, Any]]:
+    def links(self) -> list[LinkInfo]:
         """GET /v1/links."""
         return self.state.links()
 
-    def streams(self) -> list[dict[str, Any]]:
+    def streams(self) -> list[StreamInfo]:
         """GET /v1/streams."""
         return self.state.streams()
 
-    def peers(self) -> list[dict[str, Any]]:
+    def peers(self) -> list[PeerInfo]:
         """GET /v1/peers."""
         return self.state.peers()
 
@@ -164,7 +165,7 @@ class Node:
 
     def metrics(self) -> bytes:
         """GET /metrics."""
-        return self._metrics.render(self)
+        return self._metrics.render()
 
     def _home(self, sae: SaeId) -> KmeId | None:
         return self.directory.kme_of(sae)
@@ -185,8 +186,10 @@ class Node:
         self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        with self._metrics.commit() if self.journal.dirty else contextlib.nullcontext():
-            self.journal.flush()
+        dirty, since = self.journal.dirty, self._clock.monotonic()
+        self.journal.flush()
+        if dirty:
+            self._metrics.store_commit(self._clock.monotonic() - since)
 
     def _store_failed(self, failure: StoreFailure) -> None:
         _log.critical("the store failed: the node gives out no more keys and stops", reason=failure.message)
