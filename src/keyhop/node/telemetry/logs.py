@@ -7,7 +7,7 @@ are put into text. Tracebacks name functions and lines, never the values of vari
 import logging
 import sys
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Mapping
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -93,11 +93,11 @@ def _make_plain(logger: Any, method: str, event: EventDict) -> EventDict:
 
 def _make_arguments_plain(record: logging.LogRecord) -> bool:
     """The standard library puts arguments into text by itself, so they are made plain before."""
-    if isinstance(record.msg, MutableMapping):  # structlog's own events: the formatter sees to them
+    if hasattr(record, "_logger"):  # structlog's own event: the formatter sees to it
         return True
-    record.msg = plain(record.msg)
-    if isinstance(record.args, dict):
-        record.args = {key: plain(value) for key, value in record.args.items()}
+    record.msg = str(plain(record.msg))
+    if isinstance(record.args, Mapping):
+        record.args = plain(record.args)
     elif record.args:
         record.args = tuple(plain(value) for value in record.args)
     record.exc_text = record.stack_info = None

@@ -1,5 +1,6 @@
 """What may be written of a value into a log: plain data. Bytes, in whatever disguise, are never written."""
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from enum import Enum
@@ -12,6 +13,7 @@ from keyhop.core.keys import KeyMaterial
 MAX_TEXT = 4096
 MAX_ITEMS = 64
 _MAX_DEPTH = 6
+_BYTES_LITERAL = re.compile(r"""\b[bB](["'])(?:\\.|(?!\1).)*(?:\1|$)""", re.DOTALL)
 _PLAIN = (int, float, bool, type(None))
 _TEXTUAL = (Enum, PurePath, UUID, date, datetime, timedelta, KeyMaterial)
 
@@ -21,16 +23,22 @@ def plain(value: Any, depth: int = 0) -> Any:
     if type(value) in _PLAIN:
         return value
     if isinstance(value, str):
-        return str(value) if len(value) <= MAX_TEXT else f"{value[:MAX_TEXT]}… ({len(value)} characters)"
+        return _text(value)
     if isinstance(value, bytes | bytearray):
         return f"<{len(value)} bytes>"
     if isinstance(value, memoryview):
         return f"<{value.nbytes} bytes>"
     if isinstance(value, _TEXTUAL):
-        return str(value)
+        return _text(str(value))
     if isinstance(value, BaseException):
         return exception_text(value)
     return _collection(value, depth)
+
+
+def _text(text: str) -> str:
+    """Bounded, and without the literals that a `repr` of bytes has left in it (asyncio makes such messages)."""
+    bounded = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}… ({len(text)} characters)"
+    return _BYTES_LITERAL.sub("<bytes>", bounded)
 
 
 def exception_text(failure: BaseException) -> str:
