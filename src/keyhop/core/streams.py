@@ -20,6 +20,7 @@ to survive.
 import bisect
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
@@ -196,7 +197,8 @@ class OwnedStream:
         if lease.epoch != self.epoch:
             return
         rest = self._lease[(self._cursor - self._lease_start) * UNIT_BYTES :]
-        self._lease = rest + b"".join(bytes(chunk.data) for chunk in lease.chunks)
+        expired = max(self._cursor - lease.start, 0) * UNIT_BYTES
+        self._lease = rest + b"".join(bytes(chunk.data) for chunk in lease.chunks)[expired:]
         self._lease_start = self._cursor
 
     def take(self, size_bytes: int, count: int, purpose: Purpose) -> Taken | None:
@@ -233,35 +235,23 @@ class OwnedStream:
         return rest if rest[0] < rest[1] else None
 
     def expire(self, before: float) -> tuple[int, int] | None:
-        """Gives up bytes produced before that wall time, leased or not; returns their range of units."""
-        start = self._cursor
-        if self.leased_units and self._ages[0][1].produced_at < before:
-            self._expire_lease()
-        if self._cursor == self._state.taken:  # else a lease must stay contiguous with what follows it
-            self._expire_available(before)
-        return (start, self._cursor) if self._cursor > start else None
-
-    def _expire_lease(self) -> None:
-        ledger, end = self._state.ledger, self._cursor + self.leased_units
-        ledger.leased -= self.leased_units * UNIT_BYTES
-        ledger.expired += self.leased_units * UNIT_BYTES
-        self._lease = b""
-        self._lease_start = self._cursor = end
-        while self._ages and self._ages[0][0] <= end:
-            self._ages.popleft()
-        self._save()
-
-    def _expire_available(self, before: float) -> None:
-        start, old = self._state.taken, 0
-        for chunk in self._chunks:
-            if chunk.produced_at >= before:
-                break
-            old += chunk.units
-        if old:
+        """Voids bytes produced before that wall time, leased or not; returns their range of units."""
+        start, ledger = self._cursor, self._state.ledger
+        while self._ages and self._ages[0][1].produced_at < before:
+            self._cursor = self._ages.popleft()[0]
+        ledger.leased -= (self._cursor - start) * UNIT_BYTES
+        if self._cursor == self._state.taken:
+            old = sum(chunk.units for chunk in takewhile(lambda c: c.produced_at < before, self._chunks))
             for _ in self._pop(old):
                 pass
-            self._lease_start = self._cursor = self._state.taken
-            self._state.ledger.expired += (self._state.taken - start) * UNIT_BYTES
+            self._cursor = self._state.taken
+        if self._cursor == start:
+            return None
+        if self._cursor >= self._lease_start + len(self._lease) // UNIT_BYTES:
+            self._lease, self._lease_start = b"", self._cursor
+        ledger.expired += (self._cursor - start) * UNIT_BYTES
+        self._save()
+        return start, self._cursor
 
     def close_epoch(self, next_epoch: int) -> None:
         """Discards everything that is left of this epoch; the next block opens `next_epoch`."""
@@ -441,12 +431,18 @@ class FollowedStream:
         covering = self._covering(place.epoch, start, end)
         return all(c.holds(start, end) for c in covering) and _spans(covering, start, end)
 
+    def peek(self, place: Place) -> bytes:
+        """What the place holds, to check something by it. The caller has asked `has`."""
+        start, end = place.located.position, place.located.end
+        covering = self._covering(place.epoch, start, end)
+        return b"".join(chunk.read(start, end) for chunk in covering)
+
     def consume(self, place: Place, purpose: Purpose) -> tuple[bytes, Age]:
         """Erases the place and returns what it held. The caller has asked `has`, and uses the bytes only once the
         journal has made this durable."""
         start, end = place.located.position, place.located.end
+        raw = self.peek(place)
         covering = self._covering(place.epoch, start, end)
-        raw = b"".join(chunk.read(start, end) for chunk in covering)
         age = Age(covering[0].produced_at, covering[0].source)
         self._erase(place.epoch, start, end)
         data = raw[: place.located.size_bytes]

@@ -1,8 +1,9 @@
 """Records carried to the peer under a one-time pad and a one-time MAC.
 
 Pad and MAC key are bytes of the sender's own stream, used for this batch only. The receiver checks the MAC, stores
-the records and erases the pad in one commit, then answers. A batch is sent again, word for word, until it is
-answered; its bytes are never used for another.
+the records and erases the pad in one commit, then answers. A message that fails the check erases nothing: it may name
+bytes that belong to somebody's key. A batch is sent again, word for word, until it is answered; its bytes are never
+used for another.
 """
 
 from collections.abc import Callable
@@ -97,13 +98,14 @@ class Carriage:
         if not self._acceptable(message) or not self._followed.has(place):
             self._send(Carried(message.batch, False))
             return
-        secret, _ = self._followed.consume(place, "pad")
-        self._followed.ledger.rebook("pad", "mac", MAC_KEY_BYTES)
+        mac_key = self._followed.peek(place)[:MAC_KEY_BYTES]
         try:
-            Poly1305.verify_tag(secret[:MAC_KEY_BYTES], _authenticated(message, self._followed.ref), message.tag)
+            Poly1305.verify_tag(mac_key, _authenticated(message, self._followed.ref), message.tag)
         except InvalidSignature:
             self._send(Carried(message.batch, False))
             return
+        secret, _ = self._followed.consume(place, "pad")
+        self._followed.ledger.rebook("pad", "mac", MAC_KEY_BYTES)
         self._store(message, _xor(message.sealed, secret[MAC_KEY_BYTES:]))
         self._send(Carried(message.batch, True))
 
