@@ -11,6 +11,7 @@ from keyhop.core.errors import ConfigurationError
 from keyhop.lab.layout import Layout
 from keyhop.lab.setup import set_up
 from keyhop.lab.topology import load_topology, parse_topology
+from keyhop.node.config import load_config
 
 TRIANGLE = """
 [[kmes]]
@@ -53,6 +54,13 @@ def test_every_file_that_a_configuration_names_is_there(two_sites: Layout) -> No
         assert named
         for path in named:
             assert resolved(two_sites, kme, path).is_file()
+
+
+def test_the_nodes_take_their_configurations(two_sites: Layout) -> None:
+    for kme in ("alice", "bob"):
+        config = load_config(two_sites.config(kme))
+        assert (config.node.id, config.node.lab) == (kme, True)
+        assert [(link.id, link.kind) for link in config.links] == [("alice-bob", "rate")]
 
 
 def test_both_ends_of_a_link_get_the_same_secret_and_figures(two_sites: Layout) -> None:
