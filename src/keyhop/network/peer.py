@@ -10,7 +10,7 @@ import random
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import structlog
 from cryptography import x509
@@ -66,8 +66,7 @@ class PeerConnection(asyncio.Protocol):
         self.last_heard = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's does not inherit from it
         tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
         self.certificate = tls.getpeercert(binary_form=True) or b""
         self.last_heard = self._peers.clock.monotonic()
@@ -75,7 +74,7 @@ class PeerConnection(asyncio.Protocol):
             self.pair = self._peers.admit(self, self._expected)
         except PeerError as error:
             _log.warning("peer refused", reason=error.message)
-            transport.abort()
+            self.abort()
             return
         self.pair.connect(self.send)
 
