@@ -1,0 +1,142 @@
+"""`keyhop node check` and `keyhop node status`, against a management API that really listens."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from keyhop.cli import main
+from keyhop.core.ids import KmeId, LinkId
+from keyhop.node.management import management_app
+from keyhop.node.state import LinkInfo, NodeInfo, PeerInfo, StreamInfo
+
+ALICE, BOB = KmeId("alice"), KmeId("bob")
+
+CONFIG = """
+[node]
+id = "alice"
+lab = true
+[tls]
+ca = "ca.pem"
+certificate = "alice.pem"
+key = "alice.key"
+[[kmes]]
+id = "bob"
+peer_address = "127.0.0.1:1"
+[[saes]]
+id = "alicesae"
+kme = "alice"
+[[links]]
+id = "alice-bob"
+peer = "bob"
+kind = "rate"
+secret_file = "link.secret"
+"""
+
+
+class View:
+    def __init__(self, not_ready: list[str]) -> None:
+        self._not_ready = not_ready
+
+    def node(self) -> NodeInfo:
+        return NodeInfo(ALICE, "0.1", 1_700_000_000.0, 42)
+
+    def links(self) -> list[LinkInfo]:
+        return [LinkInfo(LinkId("a-b"), BOB, "rate", False, "stopped", "QBER", 726_000.0, 0.0322, 7)]
+
+    def streams(self) -> list[StreamInfo]:
+        return [StreamInfo(ALICE, BOB, "owner", 3, 100, 50, 10, 20, 5, 4, 3, 2, 6, True)]
+
+    def peers(self) -> list[PeerInfo]:
+        return [PeerInfo(BOB, True, False, None)]
+
+    def readiness(self) -> list[str]:
+        return self._not_ready
+
+    def metrics(self) -> bytes:
+        return b""
+
+
+@contextmanager
+def node(not_ready: list[str]) -> Iterator[str]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(management_app(View(not_ready)), log_config=None, lifespan="off"))
+    serving = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+    serving.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        serving.join()
+        listener.close()
+
+
+def keyhop(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    return int(end.value.code or 0)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    for name in ("ca.pem", "alice.pem", "alice.key", "link.secret"):
+        (tmp_path / name).touch()
+    path = tmp_path / "node.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+def test_check_says_what_the_configuration_makes(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert keyhop("node", "check", "--config", str(config)) == 0
+    shown = capsys.readouterr()
+    assert "alice-bob (rate, to bob)" in shown.out
+    assert "can be used" in shown.err
+    assert keyhop("node", "check", "--config", str(config), "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["id"], summary["saes"], summary["key_size_bits"]) == ("alice", ["alicesae"], [64, 256, 8192])
+
+
+def test_check_names_the_mistake_without_a_traceback(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(CONFIG.replace("lab =", "lba ="))
+    assert keyhop("node", "check", "--config", str(config)) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines() == [
+        f'error: {config}: unknown key "lba" in [node]',
+        'hint: did you mean "lab"?',
+    ]
+
+
+def test_check_names_a_missing_file(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (config.parent / "alice.key").unlink()
+    assert keyhop("node", "check", "--config", str(config)) == 1
+    assert f"error: cannot read {config.parent / 'alice.key'}" in capsys.readouterr().err
+
+
+def test_status_of_a_ready_node(capsys: pytest.CaptureFixture[str]) -> None:
+    with node([]) as url:
+        assert keyhop("node", "status", "--url", url) == 0
+    shown = capsys.readouterr().out
+    for text in ("alice", "ready", "rate (no physics)", "stopped: QBER", "726.0", "3.22", "alice→bob"):
+        assert text in shown
+
+
+def test_status_as_json_and_the_exit_code_of_a_node_that_is_not_ready(capsys: pytest.CaptureFixture[str]) -> None:
+    with node(["peer bob: not connected"]) as url:
+        assert keyhop("node", "status", "--url", url, "--json") == 1
+    state = json.loads(capsys.readouterr().out)
+    assert state["readiness"] == {"ready": False, "not_ready": ["peer bob: not connected"]}
+    assert state["node"]["id"] == "alice"
+    assert state["streams"][0]["balanced"] is True
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://[", "ftp://127.0.0.1", "no url"])
+def test_status_where_no_node_answers(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert keyhop("node", "status", "--url", url) == 1
+    assert capsys.readouterr().err.startswith(f"error: no node answers at {url}")
