@@ -1,14 +1,16 @@
 """`keyhop node`: one KME as a process, its configuration, and what it says of itself."""
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
+import msgspec
 import typer
 
 from keyhop.cli.output import print_json, print_note, print_table
 from keyhop.core.errors import ConfigurationError, KeyhopError
+from keyhop.node.state import ACCOUNTS, LinkInfo, NodeInfo, PeerInfo, Readiness, StreamInfo
 
 app = typer.Typer(help="Run a node, check its configuration, ask how it is.", no_args_is_help=True)
 
@@ -19,13 +21,16 @@ Config = Annotated[Path, typer.Option("--config", help="The node's node.toml.", 
 Url = Annotated[str, typer.Option("--url", help="The node's management address, http://host:port.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
-_PAGES = {
-    "node": "/v1/node",
-    "readiness": "/readyz",
-    "links": "/v1/links",
-    "peers": "/v1/peers",
-    "streams": "/v1/streams",
-}
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """What a node says of itself, page by page."""
+
+    node: NodeInfo
+    readiness: Readiness
+    links: list[LinkInfo]
+    peers: list[PeerInfo]
+    streams: list[StreamInfo]
 
 
 @app.command()
@@ -71,12 +76,11 @@ def check(config: Config, as_json: AsJson = False) -> None:
 def status(url: Url, as_json: AsJson = False) -> None:
     """Show a running node: its links, peers and key streams. Exit 1 when it is not ready."""
     state = _ask(url)
-    readiness = state["readiness"]
     if as_json:
-        print_json(state)
+        print_json(msgspec.to_builtins(state))
     else:
         _print_state(state)
-    if not readiness["ready"]:
+    if not state.readiness.ready:
         raise typer.Exit(1)
 
 
@@ -90,63 +94,58 @@ def _check_readable(path: Path) -> None:
         ) from None
 
 
-def _ask(url: str) -> dict[str, Any]:
+def _ask(url: str) -> NodeState:
     try:
         # No proxy: the management address is local, whatever the environment says.
         with httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False) as client:
-            return {name: _page(client, path) for name, path in _PAGES.items()}
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as failure:
+            return NodeState(
+                node=_page(client, "/v1/node", NodeInfo),
+                readiness=_page(client, "/readyz", Readiness),
+                links=_page(client, "/v1/links", list[LinkInfo]),
+                peers=_page(client, "/v1/peers", list[PeerInfo]),
+                streams=_page(client, "/v1/streams", list[StreamInfo]),
+            )
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as failure:  # msgspec's errors are ValueErrors
         raise KeyhopError(
             f"no node answers at {url} ({type(failure).__name__})",
             hint="is it running? its management address is [management] listen in its node.toml",
         ) from None
 
 
-def _page(client: httpx.Client, path: str) -> Any:
+def _page[T](client: httpx.Client, path: str, kind: type[T]) -> T:
     with client.stream("GET", path) as reply:
-        if reply.status_code not in (200, 503):
-            raise ValueError(f"{path}: {reply.status_code}")
         content = bytearray()
         for part in reply.iter_bytes():
             content += part
             if len(content) > MAX_ANSWER_BYTES:
                 raise ValueError(f"{path}: too long")
-    return json.loads(content)
+    return msgspec.json.decode(content, type=kind)
 
 
-def _print_state(state: dict[str, Any]) -> None:
-    node, readiness = state["node"], state["readiness"]
-    condition = "ready" if readiness["ready"] else f"not ready: {'; '.join(readiness['not_ready'])}"
-    print_table(("node", "version", "process", "state"), [(node["id"], node["version"], node["pid"], condition)])
+def _print_state(state: NodeState) -> None:
+    node, not_ready = state.node, state.readiness.not_ready
+    condition = "ready" if state.readiness.ready else f"not ready: {'; '.join(not_ready)}"
+    print_table(("node", "version", "process", "state"), [(node.id, node.version, node.pid, condition)])
     print_table(
-        ("link", "peer", "kind", "state", "SBR kbit/s", "QBER %", "blocks"),
-        [_link_row(link) for link in state["links"]],
+        ("link", "peer", "kind", "state", "SBR kbit/s", "QBER %", "blocks"), [_link_row(link) for link in state.links]
     )
     print_table(
         ("peer", "connected", "synchronised"),
-        [(peer["id"], _yes(peer["connected"]), _yes(peer["synchronised"])) for peer in state["peers"]],
+        [(peer.id, _yes(peer.connected), _yes(peer.synchronised)) for peer in state.peers],
     )
-    columns = ("produced", "available", "leased", "delivered", "pad", "mac", "id_key", "voided", "expired")
-    print_table(
-        ("stream", "role", "epoch", *columns, "balanced"),
-        [
-            (
-                f"{stream['owner']}→{stream['follower']}",
-                stream["role"],
-                stream["epoch"],
-                *(stream[column] for column in columns),
-                _yes(stream["balanced"]),
-            )
-            for stream in state["streams"]
-        ],
-    )
+    print_table(("stream", "role", "epoch", *ACCOUNTS, "balanced"), [_stream_row(end) for end in state.streams])
 
 
-def _link_row(link: dict[str, Any]) -> tuple[object, ...]:
-    kind = link["kind"] if link["physics"] else f"{link['kind']} (no physics)"
-    condition = f"{link['state']}: {link['reason']}" if link["reason"] else link["state"]
-    qber = "-" if link["qber"] is None else f"{100 * link['qber']:.2f}"
-    return (link["id"], link["peer"], kind, condition, f"{link['sbr_bps'] / 1000:.1f}", qber, link["blocks"])
+def _link_row(link: LinkInfo) -> tuple[object, ...]:
+    kind = link.kind if link.physics else f"{link.kind} (no physics)"
+    condition = f"{link.state}: {link.reason}" if link.reason else link.state
+    qber = "-" if link.qber is None else f"{100 * link.qber:.2f}"
+    return (link.id, link.peer, kind, condition, f"{link.sbr_bps / 1000:.1f}", qber, link.blocks)
+
+
+def _stream_row(end: StreamInfo) -> tuple[object, ...]:
+    accounts = (getattr(end, account) for account in ACCOUNTS)
+    return (f"{end.owner}→{end.follower}", end.role, end.epoch, *accounts, _yes(end.balanced))
 
 
 def _yes(value: bool) -> str:

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from keyhop.node.state import NodeView
+from keyhop.node.state import NodeView, Readiness
 from keyhop.node.telemetry.metrics import CONTENT_TYPE
 
 _HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
@@ -99,7 +99,7 @@ def _route(path: str, answer: Callable[[], Response]) -> Route:
 
 def _readiness(view: NodeView) -> Response:
     not_ready = view.readiness()
-    return _json({"ready": not not_ready, "not_ready": not_ready}, 503 if not_ready else 200)
+    return _json(Readiness(not not_ready, not_ready), 503 if not_ready else 200)
 
 
 def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -75,6 +75,14 @@ class PeerInfo:
     since: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether the node serves; `not_ready` names what is missing, such as `peer bob: not connected`."""
+
+    ready: bool
+    not_ready: list[str]
+
+
 class NetworkView(Protocol):
     """What the metrics are read from, at the moment of a scrape."""
 

@@ -5,11 +5,13 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 import uvicorn
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keyhop.cli import main
 from keyhop.core.ids import KmeId, LinkId
@@ -64,17 +66,21 @@ class View:
 
 
 @contextmanager
-def node(not_ready: list[str]) -> Iterator[str]:
+def serving(app: ASGIApp) -> Iterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(management_app(View(not_ready)), log_config=None, lifespan="off"))
-    serving = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
-    serving.start()
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+    thread.start()
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
-        serving.join()
+        thread.join()
         listener.close()
+
+
+def node(not_ready: list[str]) -> AbstractContextManager[str]:
+    return serving(management_app(View(not_ready)))
 
 
 def keyhop(*arguments: str) -> int:
@@ -139,4 +145,14 @@ def test_status_as_json_and_the_exit_code_of_a_node_that_is_not_ready(capsys: py
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://[", "ftp://127.0.0.1", "no url"])
 def test_status_where_no_node_answers(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert keyhop("node", "status", "--url", url) == 1
+    assert capsys.readouterr().err.startswith(f"error: no node answers at {url}")
+
+
+@pytest.mark.parametrize("answer", [b"[]", b"{}", b"<html>", b'{"id": 1}', b"[" * 100_000])
+def test_status_of_something_else_than_a_node(answer: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    async def other(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(answer)(scope, receive, send)
+
+    with serving(other) as url:
+        assert keyhop("node", "status", "--url", url) == 1
     assert capsys.readouterr().err.startswith(f"error: no node answers at {url}")
