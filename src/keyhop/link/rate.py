@@ -9,6 +9,7 @@ Whoever has the secret has every key that the link ever made or will make: that 
 
 import asyncio
 import hashlib
+import os
 import stat
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -167,7 +168,7 @@ def read_secret(path: Path) -> KeyMaterial:
     """The secret of a link. ConfigurationError when the file is missing, malformed or open to others."""
     try:
         with path.open("rb") as file:
-            mode = stat.S_IMODE(path.stat().st_mode)
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             text = file.read(_MAX_FILE_BYTES)
     except OSError as failure:
         raise ConfigurationError(

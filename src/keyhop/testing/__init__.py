@@ -1,6 +1,7 @@
 """What tests of keyhop, and of adapters and stores by others, need: shipped.
 
 virtual              a clock that a test moves, entropy that repeats
+virtual_time         a clock that asyncio code sleeps on
 kme                  one KME's production state machines on virtual time, which can crash
 network              KMEs joined by a network that loses, repeats and reorders
 store_conformance    what every KeyStore does
