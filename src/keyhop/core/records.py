@@ -4,6 +4,8 @@ A record has a random UUID (version 4, so it is never taken for a stream's key I
 once; after the last one it is erased.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from keyhop.core.ids import SaeId
@@ -67,6 +69,16 @@ class RecordBook:
         """Erases a record. Idempotent."""
         if self._records.pop(key_id, None) is not None:
             self._journal.delete(_slot(key_id))
+
+    def discard_of(self, masters: Callable[[SaeId], bool]) -> None:
+        """Erases all records of these masters."""
+        for key_id in [k for k, record in self._records.items() if masters(record.master)]:
+            self.discard(key_id)
+
+    def forget_all(self) -> None:
+        """Erases all records: nobody can tell which of them were delivered."""
+        for key_id in list(self._records):
+            self.discard(key_id)
 
     def expire(self, before: float) -> None:
         """Erases what was created before that wall time."""

@@ -57,6 +57,7 @@ class Pair:
         self._clock = clock
         self._entropy = entropy
         self._options = options
+        self._records = records
         self.leasing = Leasing(self.owned, clock, self._send)
         self.windows = Windows(self.followed, clock, self._send)
         self.carriage = Carriage(self.owned, self.followed, self.leasing, records, clock, self._send, home)
@@ -111,7 +112,10 @@ class Pair:
             case wire.State() as state:
                 if envelope.receiver == self._session:
                     self._hear(envelope.sender)
-                    self._synchronise(state)
+                    if envelope.receiver == self._session:
+                        self._synchronise(state)
+                    else:
+                        self._send(wire.Hello())  # the State answered a session that has just ended
             case body:
                 current = (self._peer_session, self._session)
                 if self.synchronised and (envelope.sender, envelope.receiver) == current:
@@ -203,27 +207,37 @@ class Pair:
         if self.synchronised:
             return
         ours = self._send_state()
-        self._judge_owned(ours.owned, theirs.followed)
-        self._judge_followed(theirs.owned, ours.followed)
+        verdicts = (
+            self._judge_owned(ours.owned, theirs.followed),
+            self._judge_followed(theirs.owned, ours.followed),
+        )
+        if verdicts[0] is Verdict.OWNER_FORGOT or verdicts[1] is Verdict.FOLLOWER_FORGOT:
+            self._records.forget_all()  # restored from a backup: some of them may have been delivered since
         self.synchronised = True
         self.since = self._clock.wall()
         for part in self._parts:
             part.synchronised()
 
-    def _judge_owned(self, owner: wire.OwnerMarks, follower: wire.FollowerMarks) -> None:
-        if compare(owner, follower) is not Verdict.AGREE:
+    def _judge_owned(self, owner: wire.OwnerMarks, follower: wire.FollowerMarks) -> Verdict:
+        verdict = compare(owner, follower)
+        if verdict is not Verdict.AGREE:
             self.owned.close_epoch(next_epoch(owner, follower))
             self.leasing.epoch_closed()
+        return verdict
 
-    def _judge_followed(self, owner: wire.OwnerMarks, follower: wire.FollowerMarks) -> None:
-        match compare(owner, follower):
+    def _judge_followed(self, owner: wire.OwnerMarks, follower: wire.FollowerMarks) -> Verdict:
+        verdict = compare(owner, follower)
+        match verdict:
             case Verdict.AGREE:
                 self.followed.truncate(owner.epoch, owner.produced)
                 self.followed.close_before(owner.epoch)
+                self.followed.note_taken(owner.epoch, owner.taken)
             case Verdict.OWNER_FORGOT:
                 self.followed.close_before(next_epoch(owner, follower))
             case Verdict.FOLLOWER_FORGOT:
                 self.followed.forget_all(owner.mark_seen)
+        return verdict
+                self.carriage.forget()
 
     def _open_next_epoch(self) -> None:
         self.owned.close_epoch(self.owned.epoch + 1)
