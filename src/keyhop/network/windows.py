@@ -1,10 +1,12 @@
 """The follower's delivery windows, so that a restored backup is found out.
 
 A follower that is set back to an hour-old copy would give out again what it gave out in that hour. So it delivers
-only within a window of one second whose number (the mark) it has made durable at the owner first; a copy that is
-older than a second then holds a lower mark than the owner knows, and is refused when they connect.
+only within a window whose number (the mark) it has made durable at the owner first. A window is over after a second:
+the mark is then raised at the owner too. A copy from before the last delivery, or from the same window, then holds
+a lower mark than the owner knows, and is refused when they connect.
 
 While the owner cannot be reached, delivery goes on: its keys were taken before, and sites must be able to use them.
+The mark is raised as soon as the two synchronise again; a copy that is restored before that is not found out.
 """
 
 from collections.abc import Callable
@@ -26,6 +28,7 @@ class Windows:
         self._was_synchronised = False
         self._connected = False
         self._until = float("-inf")
+        self._used = False
         self._asked_at: float | None = None
         self._waiting: list[Callable[[], None]] = []
 
@@ -37,11 +40,11 @@ class Windows:
     def enter(self, deliver: Callable[[], None]) -> None:
         """Calls `deliver` within a window: at once if one is open or the owner is away."""
         if not self._connected or self._clock.monotonic() < self._until:
+            self._used = True
             deliver()
             return
         self._waiting.append(deliver)
         if self._asked_at is None:
-            self._stream.raise_mark()
             self._ask()
 
     def noted(self, message: MarkNoted) -> None:
@@ -55,10 +58,7 @@ class Windows:
         """A session begins; marks must be noted anew."""
         self._was_synchronised = self._connected = True
         self._until = float("-inf")
-        self._asked_at = None
-        if self._waiting:
-            self._stream.raise_mark()
-            self._ask()
+        self._ask()
 
     def interrupted(self) -> None:
         """The owner is away."""
@@ -67,15 +67,20 @@ class Windows:
         self._let_in()
 
     def tick(self) -> None:
-        """Asks again when the answer is late."""
+        """Asks again when the answer is late; ends a window that was used."""
         if self._asked_at is not None:
             self._send(Mark(self._stream.mark))
+        elif self._used and self._connected and self._clock.monotonic() >= self._until:
+            self._ask()
 
     def _ask(self) -> None:
+        """Ends the last window and asks for the next."""
+        self._used = False
         self._asked_at = self._clock.monotonic()
-        self._send(Mark(self._stream.mark))
+        self._send(Mark(self._stream.raise_mark()))
 
     def _let_in(self) -> None:
         waiting, self._waiting = self._waiting, []
+        self._used = self._used or bool(waiting)
         for deliver in waiting:
             deliver()
