@@ -9,78 +9,122 @@ import argparse
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from keyhop.core.errors import KeyhopError
-from keyhop.lab import Lab
+from keyhop.lab import Lab, Topology, load_topology
 from keyhop.lab.layout import Layout
-from keyhop.lab.ports import free_ports
 from load import LoadGenerator, Order, write_requests
-from measure import Case, Round, measure
-from nginx import nginx, version
-from report import DEC, ENC, NGINX, machine, make_report, print_report, write_json
+from measure import Case, Idle, Round, cpu_s, measure
+from nginx import Nginx, nginx, version
+from report import DEC, ENC, NGINX, Report, machine, make_report, print_report, write_json
 from sites import BATCH, MASTER, Sites, get
 
 TOPOLOGY = Path(__file__).with_name("topologies") / "etsi014.toml"
-# More than any server here answers in a second: these only bound the run, and with it the key in stock.
+# More than nginx answers in a second: this only bounds the run.
 STATIC_PER_S = 300_000
-AT_MOST_PER_S = {1: 40_000, BATCH: 1_000}
+IDLE_S = 1.0
 MAX_SECONDS = 3.0
 
 
-class Bench:
-    """The servers, and the rounds over them."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rounds of one size of request, over a link that brings somewhat more than they use.
 
-    def __init__(self, sites: Sites, generator: LoadGenerator, files: Path, nginx_pid: int, nginx_port: int) -> None:
-        self._sites = sites
-        self._generator = generator
-        self._files = files
-        self._nginx_pid = nginx_pid
-        self._static = sites.target(MASTER, nginx_port)
+    `at_most_per_s` bounds the requests, and with them the key that must be in stock before a round.
+    """
+
+    keys_per_request: int
+    rate_bps: int
+    block_bytes: int
+    at_most_per_s: int
+
+    def topology(self) -> Topology:
+        """Two sites with that link."""
+        topology = load_topology(TOPOLOGY)
+        link = msgspec.structs.replace(topology.links[0], rate_bps=self.rate_bps, block_bytes=self.block_bytes)
+        return msgspec.structs.replace(topology, links=(link,))
+
+
+PARTS = (Part(1, 8_000_000, 16_384, 20_000), Part(BATCH, 100_000_000, 262_144, 300))
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The servers of one part."""
+
+    part: Part
+    sites: Sites
+    generator: LoadGenerator
+    directory: Path
+    nginx: Nginx
+
+    def idle(self) -> Idle:
+        """What link and store cost while nobody asks."""
+        pids = (self.sites.alice, self.sites.bob)
+        begin = time.monotonic()
+        spent = [-cpu_s(pid) for pid in pids]
+        time.sleep(IDLE_S)
+        alice, bob = (
+            (cpu_s(pid) + before) / (time.monotonic() - begin) for pid, before in zip(pids, spent, strict=True)
+        )
+        return Idle(self.part.rate_bps, alice, bob)
 
     def rounds(self, connections: list[int], seconds: float) -> Iterator[Round]:
-        """Side by side: nginx, enc_keys and dec_keys one after the other, for each size and number of connections."""
-        sites = self._sites
-        self._generator.fetch(sites.dec_keys(1, 1000), seconds=seconds)  # warm both nodes up
-        for number in (1, BATCH):
-            limit = int(seconds * AT_MOST_PER_S[number])
-            sample = self._generator.fetch(sites.enc_keys(number, 1))
-            (self._files / str(number)).write_bytes(bytes(sample.body_bytes))
-            cases = (
-                Case(NGINX, number, partial(self._static_order, number, seconds), self._nginx_pid),
-                Case(ENC, number, partial(sites.enc_keys, number, limit), sites.alice, (sites.bob,)),
-                Case(DEC, number, partial(sites.dec_keys, number, limit), sites.bob, (sites.alice,)),
-            )
-            for count in connections:
-                for case in cases:
-                    yield measure(self._generator, case, count, seconds)
+        """Side by side: nginx, enc_keys and dec_keys one after the other, for each number of connections."""
+        number, limit = self.part.keys_per_request, int(seconds * self.part.at_most_per_s)
+        sites = self.sites
+        sample = self.generator.fetch(sites.enc_keys(number, 1))
+        (self.nginx.files / str(number)).write_bytes(bytes(sample.body_bytes))
+        cases = (
+            Case(NGINX, number, partial(self._static, seconds), self.nginx.pid),
+            Case(ENC, number, partial(sites.enc_keys, number, limit), sites.alice, (sites.bob,)),
+            Case(DEC, number, partial(sites.dec_keys, number, limit), sites.bob, (sites.alice,)),
+        )
+        for case in cases:  # the first requests find everything cold
+            self.generator.fetch(case.order(), seconds=seconds / 4)
+        for count in connections:
+            for case in cases:
+                yield measure(self.generator, case, count, seconds)
 
-    def _static_order(self, number: int, seconds: float) -> Order:
-        path = self._files.parent / "requests"
-        write_requests(path, [get(f"/{number}")])
-        return Order(self._static, path, int(seconds * STATIC_PER_S))
+    def _static(self, seconds: float) -> Order:
+        path = self.directory / "static"
+        write_requests(path, [get(f"/{self.part.keys_per_request}")])
+        return Order(self.sites.target(MASTER, self.nginx.port), path, int(seconds * STATIC_PER_S))
 
 
-def run(connections: list[int], seconds: float, directory: Path) -> tuple[list[Round], dict[str, str]]:
-    """The rounds, and what ran them."""
-    generator = LoadGenerator(directory)
-    _say(f"load generator: {generator.kind}")
-    lab = Lab.up(TOPOLOGY, directory / "lab", progress=_say)
+@contextmanager
+def servers(part: Part, generator: LoadGenerator, directory: Path) -> Iterator[Bench]:
+    """A lab and nginx, with the certificates of one authority; they do not outlive the block."""
+    directory.mkdir()
+    lab = Lab.up(part.topology(), directory / "lab", progress=_say)
     try:
         certificate, key = map(str, Layout(lab.directory).node_certificate("alice"))
-        ca = lab.inventory().ca
-        (port,) = free_ports(1)
-        with nginx(directory / "nginx", port, ca=ca, certificate=certificate, key=key) as pid:
-            bench = Bench(Sites(lab, generator, directory), generator, directory / "nginx" / "files", pid, port)
-            rounds = []
+        with nginx(directory / "nginx", ca=lab.inventory().ca, certificate=certificate, key=key) as limit:
+            yield Bench(part, Sites(lab, generator, directory), generator, directory, limit)
+    finally:
+        lab.down()
+
+
+def run(connections: list[int], seconds: float, directory: Path) -> Report:
+    """Everything."""
+    generator = LoadGenerator(directory)
+    rounds: list[Round] = []
+    idle: list[Idle] = []
+    for part in PARTS:
+        with servers(part, generator, directory / str(part.keys_per_request)) as bench:
+            idle.append(bench.idle())
             for this in bench.rounds(connections, seconds):
                 _say(f"{this.what} x {this.keys_per_request}, {this.connections} at once: {this.requests_per_s:,.0f}/s")
                 rounds.append(this)
-        return rounds, machine(nginx=version(), load=generator.kind, seconds=str(seconds))
-    finally:
-        lab.down()
+    return make_report(rounds, idle, machine(nginx=version(), load=generator.kind, seconds=f"{seconds:g}"))
 
 
 def main() -> int:
@@ -89,7 +133,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything started is ended
     try:
         with tempfile.TemporaryDirectory(prefix="keyhop-bench-") as directory:
-            report = make_report(*run(options.connections, options.seconds, Path(directory)))
+            report = run(options.connections, options.seconds, Path(directory))
     except (KeyhopError, RuntimeError) as failure:
         print(f"error: {failure}", file=sys.stderr)
         return 1

@@ -40,6 +40,14 @@ class Round(msgspec.Struct, frozen=True):
         return self.load.requests / self.server_cpu_s
 
 
+class Idle(msgspec.Struct, frozen=True):
+    """What the two nodes cost while nobody asks for keys and the link runs at `rate_bps`: shares of a core."""
+
+    rate_bps: int
+    alice: float
+    bob: float
+
+
 class Case(msgspec.Struct, frozen=True):
     """What is asked and who answers. `order` is called before every attempt; `others` are the server's helpers."""
 

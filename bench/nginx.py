@@ -7,7 +7,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+from keyhop.lab.ports import free_ports
 
 READY_S = 5.0
 _CONFIGURATION = """
@@ -46,13 +49,24 @@ def find_nginx() -> str | None:
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
+@dataclass(frozen=True, slots=True)
+class Nginx:
+    """A running one; it serves what is put into `files`."""
+
+    pid: int
+    port: int
+    files: Path
+
+
 @contextmanager
-def nginx(directory: Path, port: int, *, ca: str, certificate: str, key: str) -> Iterator[int]:
-    """Serves the files in `directory`/files; gives the process ID. `certificate` and `key` are the server's."""
+def nginx(directory: Path, *, ca: str, certificate: str, key: str) -> Iterator[Nginx]:
+    """One that keeps everything in `directory` and does not outlive the block; PEM files, the last two its own."""
     program = find_nginx()
     if program is None:
         raise RuntimeError("nginx is not installed")
-    (directory / "files").mkdir(parents=True)
+    files = directory / "files"
+    files.mkdir(parents=True)
+    (port,) = free_ports(1)
     configuration = directory / "nginx.conf"
     configuration.write_text(
         _CONFIGURATION.format(directory=directory, port=port, certificate=certificate, key=key, ca=ca)
@@ -62,7 +76,7 @@ def nginx(directory: Path, port: int, *, ca: str, certificate: str, key: str) ->
     ) as process:
         try:
             _await_listening(process, port, directory / "error.log")
-            yield process.pid
+            yield Nginx(process.pid, port, files)
         finally:
             process.terminate()
 

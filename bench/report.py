@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from keyhop.cli.output import print_table
-from measure import Round
+from measure import Idle, Round
 
 NGINX, ENC, DEC = "nginx", "enc_keys", "dec_keys"
 _COLUMNS = (
@@ -42,15 +42,16 @@ class Report(msgspec.Struct, frozen=True):
     """A whole run."""
 
     machine: dict[str, str]
+    idle: tuple[Idle, ...]
     rounds: tuple[Round, ...]
     ratios: dict[str, float]
     aims: tuple[Aim, ...]
 
 
-def make_report(rounds: Sequence[Round], machine: dict[str, str]) -> Report:
+def make_report(rounds: Sequence[Round], idle: Sequence[Idle], machine: dict[str, str]) -> Report:
     """Ratios are keyed `what/keys per request/connections`."""
     ratios = {_key(this): ratio for this in rounds if (ratio := _of_nginx(this, rounds)) is not None}
-    return Report(machine, tuple(rounds), ratios, tuple(_aims(rounds)))
+    return Report(machine, tuple(idle), tuple(rounds), ratios, tuple(_aims(rounds)))
 
 
 def machine(**more: str) -> dict[str, str]:
@@ -63,6 +64,8 @@ def print_report(report: Report) -> None:
     """Everything on stdout."""
     print(", ".join(f"{name} {value}" for name, value in report.machine.items()))
     print_table(_COLUMNS, [_row(this, report.ratios.get(_key(this))) for this in report.rounds])
+    for idle in report.idle:
+        print(f"idle, link of {idle.rate_bps / 1e6:g} Mbit/s: alice {idle.alice:.1%}, bob {idle.bob:.1%} of a core")
     for aim in report.aims:
         verdict = {None: "not measured", True: "met", False: "missed"}[aim.met]
         print(f"{aim.name}: {_number(aim.measured)} (aim {_number(aim.aim)}): {verdict}")
