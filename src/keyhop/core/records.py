@@ -4,8 +4,6 @@ A record has a random UUID (version 4, so it is never taken for a stream's key I
 once; after the last one it is erased.
 """
 
-from collections.abc import Callable
-
 import msgspec
 
 from keyhop.core.ids import SaeId
@@ -69,11 +67,6 @@ class RecordBook:
         """Erases a record. Idempotent."""
         if self._records.pop(key_id, None) is not None:
             self._journal.delete(_slot(key_id))
-
-    def discard_of(self, masters: Callable[[SaeId], bool]) -> None:
-        """Erases all records of these masters."""
-        for key_id in [k for k, record in self._records.items() if masters(record.master)]:
-            self.discard(key_id)
 
     def forget_all(self) -> None:
         """Erases all records: nobody can tell which of them were delivered."""

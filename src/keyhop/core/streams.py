@@ -504,7 +504,7 @@ class FollowedStream:
 
     def _given_out(self, epoch: int, located: Located) -> bool:
         state = self._state.epochs.get(epoch)
-        return state is not None and ID_KEY_UNITS <= located.position and located.end <= state.taken
+        return state is not None and located.position >= ID_KEY_UNITS and located.end <= state.taken
 
     def _covering(self, epoch: int, start: int, end: int) -> list[Chunk]:
         chunks = self._chunks[epoch]

@@ -125,12 +125,6 @@ class Carriage:
             if key_id in self._records and self._home(self._records.master(key_id)) == self._followed.ref.owner:
                 self._records.discard(key_id)
 
-    def forget(self) -> None:
-        """We were restored from a backup and cannot know which records of the peer's SAEs, or of our own to our own,
-        we gave out since."""
-        ref = self._followed.ref
-        self._records.discard_of(lambda master: self._home(master) in ref)
-
     def synchronised(self) -> None:
         """A session begins: what was not answered is sent again."""
         self._synchronised = True

@@ -237,7 +237,6 @@ class Pair:
             case Verdict.FOLLOWER_FORGOT:
                 self.followed.forget_all(owner.mark_seen)
         return verdict
-                self.carriage.forget()
 
     def _open_next_epoch(self) -> None:
         self.owned.close_epoch(self.owned.epoch + 1)
