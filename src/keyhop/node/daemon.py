@@ -7,6 +7,8 @@ stops it with exit status 1: what the disk holds is known again when the node st
 import asyncio
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -78,8 +80,9 @@ class _Daemon:
 class _Server(uvicorn.Server):
     """Leaves signals to the daemon."""
 
-    def install_signal_handlers(self) -> None:
-        pass
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 def _management_server(node: Node) -> uvicorn.Server:
