@@ -29,7 +29,7 @@ from keyhop.node.credentials import Credentials
 from keyhop.node.measured import MeasuredService
 from keyhop.node.network_state import NetworkState
 from keyhop.node.state import LinkInfo, NodeInfo, PeerInfo, StreamInfo
-from keyhop.node.telemetry import Metrics
+from keyhop.node.telemetry import Metrics, configure_logging
 from keyhop.pki.contexts import TlsFiles
 from keyhop.service.delivery import Delivery
 from keyhop.service.etsi014.connection import Limits
@@ -105,6 +105,7 @@ class Node:
             listener,
             limits=_limits(self.config),
             is_revoked=self.credentials.is_revoked,
+            on_refused=partial(self._metrics.refused_connection, "etsi014"),
         )
         await self._server.start()
         self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._follow_revocations())]
@@ -128,7 +129,7 @@ class Node:
         _log.info("node stopped", kme=self.id)
 
     def reload(self, config: NodeConfig) -> None:
-        """Takes over what can change while the node runs: SAEs, policy, certificates. Raises ConfigurationError."""
+        """Takes over what can change while the node runs: SAEs, policy, certificates, logging. Raises ConfigurationError."""
         directory = _directory(config)
         self.credentials.renew()
         self._refresh_revocations()
@@ -140,6 +141,7 @@ class Node:
         changed = [name for name in kept if getattr(config, name) != getattr(self.config, name)]
         if changed:
             _log.warning("these sections change only with a restart", sections=changed)
+        configure_logging(config.log.level, config.log.format)
         self.config = config
         _log.info("configuration reloaded")
 

@@ -32,7 +32,8 @@ class Etsi014Server:
     """Serves a `KeyService` to the SAEs of a directory over mutual TLS.
 
     `context` demands client certificates and is used for every new connection, so assigning another one
-    renews certificates without a restart. `is_revoked` gets the DER of each new connection's certificate.
+    renews certificates without a restart. `is_revoked` gets the DER of each new connection's certificate;
+    `on_refused` is told of each handshake that failed.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Etsi014Server:
         *,
         limits: Limits | None = None,
         is_revoked: Callable[[bytes], bool] = lambda certificate: False,
+        on_refused: Callable[[], None] = lambda: None,
     ) -> None:
         self.context = context
         self._limits = limits or Limits()
@@ -65,7 +67,7 @@ class Etsi014Server:
         )
         self._handshakes: dict[asyncio.Task[None], None] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self.refused_handshakes = 0
+        self._on_refused = on_refused
 
     @property
     def connections(self) -> int:
@@ -142,7 +144,7 @@ class Etsi014Server:
                 ssl_shutdown_timeout=self._limits.write_timeout_s,
             )
         except OSError as error:
-            self.refused_handshakes += 1
+            self._on_refused()
             _log.debug("handshake refused: %s", error)
 
     async def _sweep(self) -> None:
