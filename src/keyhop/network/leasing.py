@@ -64,6 +64,9 @@ class Leasing:
 
     def wait(self, size_bytes: int, count: int, purpose: Purpose, deadline: float, use: Use) -> None:
         """Calls `use` when the bytes have come, or with None at the deadline (monotonic seconds)."""
+        if self._sealed:
+            use(None)
+            return
         self._wants.append(_Want(size_bytes, count, purpose, deadline, use))
         self._ask_ahead()
 

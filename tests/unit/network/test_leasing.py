@@ -1,0 +1,210 @@
+"""Leases: used only once noted, served in order, asked for ahead."""
+
+import pytest
+
+from keyhop.core.ids import KmeId
+from keyhop.core.journal import Journal
+from keyhop.core.store.memory import MemoryStore
+from keyhop.core.streams import ID_KEY_UNITS, Block, OwnedStream, StreamRef
+from keyhop.network.leasing import MIN_LEASE_UNITS, Leasing
+from keyhop.network.wire import Body, Leased, LeaseNoted
+from keyhop.testing.virtual import VirtualClock
+
+
+class Owner:
+    """A Leasing with a stream of its own, what it sends, and who was served with how much."""
+
+    def __init__(self) -> None:
+        store = MemoryStore()
+        self.stream = OwnedStream(StreamRef(KmeId("a"), KmeId("b")), store, Journal(store, lambda: None))
+        self.clock = VirtualClock()
+        self.sent: list[Body] = []
+        self.served: list[tuple[str, int | None]] = []
+        self.leasing = Leasing(self.stream, self.clock, self.sent.append)
+
+    def produce(self, units: int) -> None:
+        self.stream.append(Block(bytes(units * 8), 32, 0.0, "test"))
+        self.leasing.replenished()
+
+    def wait(self, who: str, units: int, wait_s: float = 10.0) -> None:
+        self.leasing.wait(
+            8 * units,
+            1,
+            "delivered",
+            self.clock.monotonic() + wait_s,
+            lambda taken: self.served.append((who, taken and taken.position)),
+        )
+
+    def note(self) -> None:
+        told = self.sent[-1]
+        assert isinstance(told, Leased)
+        self.leasing.noted(LeaseNoted(told.epoch, told.taken))
+
+
+@pytest.fixture
+def owner() -> Owner:
+    owner = Owner()
+    owner.leasing.synchronised()
+    return owner
+
+
+def test_a_lease_is_asked_for_ahead_and_usable_only_once_it_is_noted(owner: Owner) -> None:
+    owner.produce(MIN_LEASE_UNITS * 4)
+    (told,) = owner.sent
+    assert isinstance(told, Leased)
+    assert told.epoch == 1
+    assert told.taken >= MIN_LEASE_UNITS
+    assert owner.leasing.take(8, 1, "delivered") is None
+    owner.note()
+    taken = owner.leasing.take(8, 1, "delivered")
+    assert taken is not None
+    assert taken.position == ID_KEY_UNITS
+
+
+def test_a_note_of_less_or_of_another_epoch_activates_nothing(owner: Owner) -> None:
+    owner.produce(MIN_LEASE_UNITS * 4)
+    (told,) = owner.sent
+    assert isinstance(told, Leased)
+    owner.leasing.noted(LeaseNoted(1, told.taken - 1))
+    owner.leasing.noted(LeaseNoted(0, 1 << 30))
+    assert owner.stream.leased_units == 0
+    owner.leasing.noted(LeaseNoted(1, told.taken))
+    leased = owner.stream.leased_units
+    assert leased
+    owner.leasing.noted(LeaseNoted(1, told.taken))
+    assert owner.stream.leased_units == leased
+
+
+def test_a_note_that_is_lost_is_asked_for_again(owner: Owner) -> None:
+    owner.produce(100)
+    first = owner.sent[-1]
+    owner.leasing.tick()
+    owner.leasing.tick()
+    assert owner.sent == [first] * 3
+    owner.leasing.interrupted()
+    owner.leasing.tick()
+    assert owner.sent == [first] * 3
+    owner.leasing.synchronised()
+    assert owner.sent == [first] * 4
+
+
+def test_those_who_wait_are_served_in_their_order(owner: Owner) -> None:
+    for who, units in (("one", 5), ("two", 1), ("three", 3)):
+        owner.wait(who, units)
+    owner.produce(1000)
+    assert owner.served == []
+    owner.note()
+    assert owner.served == [("one", 8), ("two", 13), ("three", 14)]
+
+
+def test_nobody_overtakes_those_who_wait_for_what_there_is(owner: Owner) -> None:
+    owner.produce(MIN_LEASE_UNITS * 3)
+    owner.note()
+    owner.wait("big", MIN_LEASE_UNITS * 2)
+    assert owner.stream.leased_units
+    assert owner.leasing.take(8, 1, "delivered") is None
+    owner.wait("small", 1)
+    owner.note()
+    assert [who for who, _ in owner.served] == ["big", "small"]
+
+
+def test_the_starved_do_not_hold_up_the_others(owner: Owner) -> None:
+    owner.wait("starved", 10_000)
+    owner.produce(1000)
+    owner.note()
+    assert owner.leasing.take(8, 1, "delivered") is not None
+    owner.wait("small", 1)
+    owner.leasing.noted(LeaseNoted(1, owner.stream.taken))
+    assert [who for who, _ in owner.served] == ["small"]
+    owner.produce(10_000)
+    owner.note()
+    assert [who for who, _ in owner.served] == ["small", "starved"]
+
+
+def test_at_the_deadline_the_wait_is_over_and_the_next_is_served(owner: Owner) -> None:
+    owner.wait("late", 10, wait_s=1.0)
+    owner.clock.advance(0.9)
+    owner.leasing.tick()
+    assert owner.served == []
+    owner.clock.advance(0.1)
+    owner.leasing.tick()
+    assert owner.served == [("late", None)]
+    owner.produce(100)
+    owner.note()
+    assert owner.served == [("late", None)]
+    assert owner.stream.leased_units == 100 - ID_KEY_UNITS
+
+
+def test_one_who_held_up_others_lets_them_in_by_leaving(owner: Owner) -> None:
+    owner.produce(MIN_LEASE_UNITS * 3)
+    owner.note()
+    owner.leasing.interrupted()
+    owner.wait("big", MIN_LEASE_UNITS * 2, wait_s=1.0)
+    owner.wait("small", 1, wait_s=5.0)
+    owner.clock.advance(1.0)
+    owner.leasing.tick()
+    assert [who for who, _ in owner.served] == ["big", "small"]
+    assert owner.served[0][1] is None
+    assert owner.served[1][1] is not None
+
+
+def test_a_noted_lease_can_be_used_while_the_follower_is_away(owner: Owner) -> None:
+    owner.produce(1000)
+    owner.note()
+    owner.leasing.interrupted()
+    assert owner.leasing.take(8, 1, "delivered") is not None
+
+
+def test_no_lease_is_made_while_the_follower_is_away(owner: Owner) -> None:
+    owner.leasing.interrupted()
+    owner.produce(1000)
+    owner.wait("one", 1)
+    owner.leasing.tick()
+    assert owner.sent == []
+    assert owner.stream.leased_units == 0
+
+
+def test_demand_makes_leases_grow(owner: Owner) -> None:
+    owner.produce(100 * MIN_LEASE_UNITS)
+    owner.note()
+    for _ in range(3):
+        owner.clock.advance(0.01)
+        while owner.leasing.take(64, 16, "delivered") is not None and owner.stream.leased_units > 200:
+            pass
+        owner.note()
+    assert owner.stream.leased_units > 4 * MIN_LEASE_UNITS
+
+
+def test_after_the_seal_nothing_is_taken_and_nobody_waits(owner: Owner) -> None:
+    owner.produce(1000)
+    owner.note()
+    assert owner.leasing.take(8, 3, "delivered") is not None
+    owner.wait("starved", 10_000)
+    assert owner.leasing.seal() == (ID_KEY_UNITS + 3, 1000)
+    assert owner.served == [("starved", None)]
+    assert owner.leasing.take(8, 1, "delivered") is None
+    owner.wait("later", 1)
+    assert owner.served == [("starved", None), ("later", None)]
+    assert owner.leasing.seal() is None
+    assert owner.stream.ledger.balances(owner.stream.available_bytes)
+
+
+def test_a_lease_that_was_sealed_before_it_was_noted_is_not_used(owner: Owner) -> None:
+    owner.produce(1000)
+    told = owner.sent[-1]
+    assert owner.leasing.seal() == (ID_KEY_UNITS, 1000)
+    assert isinstance(told, Leased)
+    owner.leasing.noted(LeaseNoted(told.epoch, told.taken))
+    assert owner.stream.leased_units == 0
+
+
+def test_leases_of_a_closed_epoch_are_gone(owner: Owner) -> None:
+    owner.produce(1000)
+    told = owner.sent[-1]
+    owner.stream.close_epoch(2)
+    owner.leasing.epoch_closed()
+    assert isinstance(told, Leased)
+    owner.leasing.noted(LeaseNoted(told.epoch, told.taken))
+    assert owner.stream.leased_units == 0
+    owner.produce(1000)
+    assert owner.sent[-1] == Leased(2, 1000)

@@ -1,0 +1,286 @@
+"""Two pairs in dialogue on virtual time: sessions, verdicts, expiry, restored copies."""
+
+import pytest
+
+from keyhop.core.errors import KeyhopError, PeerError
+from keyhop.core.ids import KmeId, SaeId
+from keyhop.network import wire
+from keyhop.network.pair import Pair, PairOptions
+from keyhop.service.policy import Policy
+from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
+from keyhop.testing.network import VirtualNetwork
+
+ALICE, BOB = KmeId("alice"), KmeId("bob")
+A, B = SaeId("a1"), SaeId("b1")
+DAY = 86400.0
+
+
+def joined(*, stock_bytes: int = 64 << 10, wait_s: float = 1.0) -> VirtualNetwork:
+    network = VirtualNetwork(
+        {A: ALICE, B: BOB}, 1, policy=Policy(wait_s=wait_s), options=PairOptions(stock_bytes=stock_bytes)
+    )
+    network.settle()
+    return network
+
+
+@pytest.fixture
+def network() -> VirtualNetwork:
+    return joined()
+
+
+def pairs(network: VirtualNetwork) -> tuple[Pair, Pair]:
+    return network.kmes[ALICE].pairs[BOB], network.kmes[BOB].pairs[ALICE]
+
+
+def get(network: VirtualNetwork, number: int = 1) -> Keys:
+    answers = network.get_key(ALICE, GetKey(A, B, number=number))
+    network.settle()
+    (keys,) = answers
+    assert isinstance(keys, Keys), keys
+    return keys
+
+
+def fetch(network: VirtualNetwork, keys: Keys) -> Keys | KeyhopError:
+    ids = keys.runs[0].ids
+    each = tuple(ids[i : i + 16] for i in range(0, len(ids), 16))
+    answers = network.get_key_with_ids(BOB, GetKeyWithIds(B, A, each))
+    network.settle()
+    (answer,) = answers
+    return answer
+
+
+def assert_same(network: VirtualNetwork, keys: Keys) -> None:
+    fetched = fetch(network, keys)
+    assert isinstance(fetched, Keys), fetched
+    assert b"".join(run.material.reveal() for run in fetched.runs) == keys.runs[0].material.reveal()
+
+
+def assert_balanced(network: VirtualNetwork) -> None:
+    for pair in pairs(network):
+        assert pair.owned.ledger.balances(pair.owned.available_bytes)
+        assert pair.followed.ledger.balances(pair.followed.available_bytes)
+
+
+def assert_refused(network: VirtualNetwork, keys: Keys) -> None:
+    assert isinstance(fetch(network, keys), KeyhopError)
+
+
+def test_two_that_meet_are_synchronised_and_share_keys(network: VirtualNetwork) -> None:
+    assert all(pair.synchronised for pair in pairs(network))
+    network.produce(4)
+    network.settle()
+    keys = get(network, 3)
+    assert_same(network, keys)
+    assert_refused(network, keys)
+    assert_balanced(network)
+
+
+def test_a_lost_hello_or_state_is_made_up_for() -> None:
+    network = joined()
+    for lost in range(6):
+        for kme in network.kmes.values():
+            kme.crash()
+        network.flush()
+        for _ in range(lost):
+            network.step()
+        network.loss = 1.0
+        network.settle()
+        network.loss = 0.0
+        network.pass_time(2.0)
+        assert all(pair.synchronised for pair in pairs(network)), lost
+
+
+def test_messages_of_an_earlier_session_are_dropped(network: VirtualNetwork) -> None:
+    network.produce(4)
+    network.settle()
+    bob = pairs(network)[1]
+    taken = bob.followed.taken
+    stale = wire.encode(wire.Envelope(12345, 67890, wire.Leased(1, bob.followed.produced)))
+    network.kmes[BOB].received(ALICE, stale)
+    assert bob.followed.taken == taken
+    assert bob.synchronised
+
+
+def test_a_message_for_nobody_yet_changes_nothing() -> None:
+    network = VirtualNetwork({A: ALICE, B: BOB}, 1)
+    bob = pairs(network)[1]
+    bob.received(wire.encode(wire.Envelope(1, 0, wire.Void(1, 0, 100))))
+    bob.received(
+        wire.encode(wire.Envelope(1, 0, wire.State(wire.OwnerMarks(9, 9, 9, 9), wire.FollowerMarks(9, 9, 9, 9))))
+    )
+    assert not bob.synchronised
+    assert bob.owned.epoch == 1
+
+
+def test_a_repeated_state_is_judged_once(network: VirtualNetwork) -> None:
+    network.produce(4)
+    network.settle()
+    keys = get(network)
+    alice, bob = pairs(network)
+    old = wire.State(wire.OwnerMarks(7, 0, 0, 0), wire.FollowerMarks(7, 0, 0, 0))
+    before = (bob.owned.epoch, bob.followed.epoch)
+    bob.received(wire.encode(wire.Envelope(alice._session, bob._session, old)))
+    assert (bob.owned.epoch, bob.followed.epoch) == before
+    assert_same(network, keys)
+
+
+def test_garbage_is_a_peer_error(network: VirtualNetwork) -> None:
+    with pytest.raises(PeerError):
+        pairs(network)[0].received(b"\xc1garbage")
+
+
+def test_a_crash_of_the_owner_burns_its_lease_and_no_more(network: VirtualNetwork) -> None:
+    network.produce(16)
+    network.settle()
+    first = get(network)
+    network.kmes[ALICE].crash()
+    network.settle()
+    second = get(network)
+    assert pairs(network)[0].owned.epoch == 1
+    assert_same(network, first)
+    assert_same(network, second)
+    assert_balanced(network)
+
+
+@pytest.mark.parametrize("name", [ALICE, BOB])
+def test_an_end_that_lost_its_disk_starts_anew_and_repeats_nothing(network: VirtualNetwork, name: KmeId) -> None:
+    network.produce(16)
+    network.settle()
+    keys = get(network)
+    network.kmes[name].start({})
+    network.settle()
+    assert all(pair.synchronised for pair in pairs(network))
+    if name == BOB:
+        assert_refused(network, keys)
+    else:
+        assert_same(network, keys)
+    network.produce(8)
+    network.settle()
+    assert_same(network, get(network))
+    assert pairs(network)[0].owned.epoch == 2
+    assert_balanced(network)
+
+
+def test_a_restored_follower_gives_out_nothing_again(network: VirtualNetwork) -> None:
+    network.produce(16)
+    network.settle()
+    keys = get(network)
+    copy = dict(network.kmes[BOB].store.values)
+    network.pass_time(5.0)
+    assert_same(network, keys)
+    network.kmes[BOB].start(copy)
+    network.settle()
+    assert_refused(network, keys)
+    assert_balanced(network)
+
+
+def test_a_restored_follower_gives_out_nothing_that_it_delivered_while_the_owner_was_away(
+    network: VirtualNetwork,
+) -> None:
+    network.produce(16)
+    network.settle()
+    keys = get(network)
+    network.pass_time(5.0)
+    alice, bob = pairs(network)
+    alice.disconnect()
+    bob.disconnect()
+    network.flush()
+    copy = dict(network.kmes[BOB].store.values)
+    assert_same(network, keys)
+    alice.connect(lambda data: network._send(ALICE, BOB, data))
+    bob.connect(lambda data: network._send(BOB, ALICE, data))
+    network.settle()
+    network.pass_time(5.0)
+    network.kmes[BOB].start(copy)
+    network.settle()
+    assert_refused(network, keys)
+
+
+def test_a_restored_owner_takes_nothing_twice(network: VirtualNetwork) -> None:
+    network.produce(16)
+    network.settle()
+    copy = dict(network.kmes[ALICE].store.values)
+    first = get(network, 1000)
+    network.kmes[ALICE].start(copy)
+    network.settle()
+    network.produce(16)
+    network.settle()
+    second = get(network, 1000)
+    assert not {*_keys(first)} & {*_keys(second)}
+    assert_same(network, first)
+    assert_same(network, second)
+
+
+def _keys(keys: Keys) -> list[bytes]:
+    data = keys.runs[0].material.reveal()
+    return [data[i : i + 32] for i in range(0, len(data), 32)]
+
+
+def test_old_bytes_are_not_given_out_and_expire_at_both_ends(network: VirtualNetwork) -> None:
+    network.produce(16)
+    network.settle()
+    get(network)
+    network.clock.advance(1.1 * DAY)
+    network.pass_time(1.0)
+    alice, bob = pairs(network)
+    assert (alice.owned.available_units, alice.owned.leased_units) == (0, 0)
+    assert bob.followed.untaken_units == 0
+    network.clock.advance(DAY)
+    network.pass_time(1.0)
+    assert bob.followed.available_bytes == 0
+    assert_balanced(network)
+
+
+def test_what_expired_while_the_owner_was_away_is_known_when_it_is_back(network: VirtualNetwork) -> None:
+    network.produce(16)
+    network.settle()
+    alice, bob = pairs(network)
+    alice.disconnect()
+    bob.disconnect()
+    network.flush()
+    network.clock.advance(1.1 * DAY)
+    network.pass_time(1.0)
+    alice.connect(lambda data: network._send(ALICE, BOB, data))
+    bob.connect(lambda data: network._send(BOB, ALICE, data))
+    network.settle()
+    assert alice.owned.available_units == 0
+    assert bob.followed.untaken_units == 0
+    network.produce(8)
+    network.settle()
+    assert_same(network, get(network))
+
+
+def test_a_graceful_stop_voids_the_rest_at_both_ends(network: VirtualNetwork) -> None:
+    network.produce(16)
+    network.settle()
+    keys = get(network)
+    alice, bob = pairs(network)
+    rest = alice.owned.leased_units
+    assert rest
+    alice.seal()
+    network.settle()
+    assert alice.owned.leased_units == 0
+    assert bob.followed.ledger.voided >= rest * 8
+    assert alice.owned.ledger.leased == 0
+    assert_same(network, keys)
+    assert_balanced(network)
+    answers = network.get_key(ALICE, GetKey(A, B))
+    network.settle()
+    assert len(answers) == 1, "a request after the seal is answered at once"
+    assert isinstance(answers[0], KeyhopError)
+
+
+def test_a_failed_store_lets_no_key_out_and_answers_everybody() -> None:
+    network = joined(wait_s=5.0)
+    network.produce(16)
+    network.settle()
+    keys = get(network)
+    for name in (ALICE, BOB):
+        kme = network.kmes[name]
+        kme.store.close()
+    asked = network.get_key_with_ids(BOB, GetKeyWithIds(B, A, (keys.runs[0].ids,)))
+    network.kmes[BOB].journal.flush()
+    network.settle()
+    assert [type(answer).__name__ for answer in asked] == ["StoreFailure"]
+    late = network.get_key_with_ids(BOB, GetKeyWithIds(B, A, (keys.runs[0].ids,)))
+    assert [type(answer).__name__ for answer in late] == ["Unavailable"]
