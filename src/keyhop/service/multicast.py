@@ -6,6 +6,7 @@ master gets the keys once all of them, and this KME, hold them durably. If one c
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
@@ -92,7 +93,7 @@ class Multicast:
         for kme in remote:
             slaves = tuple(slave for slave, home in homes.items() if home == kme)
             batch = Batch(self._entropy.token(KEY_ID_BYTES), request.master, slaves, now, ids, call.keys)
-            self._pairs[kme].carriage.carry(batch, deadline, lambda stored, kme=kme: arrived(kme, stored))
+            self._pairs[kme].carriage.carry(batch, deadline, partial(arrived, kme))
 
     def _keep(self, call: _Call, size: int, master: SaeId, slaves: tuple[SaeId, ...], now: float) -> None:
         keys = call.keys.reveal()
