@@ -91,7 +91,7 @@ class Carriage:
 
     def received(self, message: Carry) -> None:
         """A batch from the peer: kept if it is what the peer's KME sent for our SAEs, else refused."""
-        if message.ids[:KEY_ID_BYTES] in self._records:
+        if self._holds(message):
             self._send(Carried(message.batch, True))
             return
         place = Place(message.epoch, Located(message.pad, MAC_KEY_BYTES + len(message.sealed)))
@@ -146,11 +146,18 @@ class Carriage:
                 under_way.sent_at = now
                 self._send(under_way.message)
 
+    def _holds(self, message: Carry) -> bool:
+        """Whether it comes again: its records are here, and nobody can have fetched one before the answer."""
+        records, ids = self._records, _each(message.ids, KEY_ID_BYTES)
+        return bool(ids) and all(k in records and records.master(k) == message.master for k in ids)
+
     def _acceptable(self, message: Carry) -> bool:
         count, rest = divmod(len(message.ids), KEY_ID_BYTES)
+        ids = _each(message.ids, KEY_ID_BYTES)
         return (
             count > 0
             and rest == 0
+            and len({key_id for key_id in ids if key_id not in self._records}) == count
             and len(message.sealed) > 0
             and len(message.sealed) % count == 0
             and self._home(SaeId(message.master)) == self._followed.ref.owner
