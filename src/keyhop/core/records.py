@@ -11,6 +11,9 @@ from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.base import KeyStore, Slot
 
+MAX_RECORDS = 1 << 18
+"""How many keys may wait to be fetched at one KME."""
+
 
 class _Record(msgspec.Struct):
     master: SaeId
@@ -34,6 +37,10 @@ class RecordBook:
 
     def __contains__(self, key_id: bytes) -> bool:
         return key_id in self._records
+
+    def has_room(self, count: int) -> bool:
+        """Whether that many more may be added."""
+        return len(self._records) + count <= MAX_RECORDS
 
     def add(self, key_id: bytes, key: KeyMaterial, master: SaeId, slaves: tuple[SaeId, ...], created_at: float) -> None:
         """Keeps a key for its slaves at this KME; durable with the journal."""

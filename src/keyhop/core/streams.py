@@ -362,6 +362,11 @@ class FollowedStream:
         return self._live * UNIT_BYTES
 
     @property
+    def unfetched_units(self) -> int:
+        """What the owner took and nobody has asked for yet."""
+        return self._live - self.untaken_units
+
+    @property
     def untaken_units(self) -> int:
         """What the owner can still take of the newest epoch, as far as we know."""
         return self._newest.produced - self._newest.taken
@@ -490,10 +495,14 @@ class FollowedStream:
         self._save()
         return self._state.mark
 
-    def expire(self, before: float) -> None:
-        """Erases what was produced before that wall time."""
-        for number, chunks in list(self._chunks.items()):
-            while chunks and chunks[0].produced_at < before:
+    def expire(self, before: float, max_unfetched_units: int) -> None:
+        """Erases what was produced before that wall time, and the oldest of what nobody fetched over the bound."""
+        for number, chunks in sorted(self._chunks.items()):
+            taken = self._state.epochs[number].taken
+            while chunks and (
+                chunks[0].produced_at < before
+                or (chunks[0].end <= taken and self.unfetched_units > max_unfetched_units)
+            ):
                 erased = self._erase(number, chunks[0].start, chunks[0].end)
                 self._state.ledger.expired += erased * UNIT_BYTES
             self._drop_if_empty(number)

@@ -160,6 +160,7 @@ class Carriage:
             and len({key_id for key_id in ids if key_id not in self._records}) == count
             and len(message.sealed) > 0
             and len(message.sealed) % count == 0
+            and self._records.has_room(count)
             and self._home(SaeId(message.master)) == self._followed.ref.owner
             and all(self._home(SaeId(slave)) == self._followed.ref.follower for slave in message.slaves)
             and len(set(message.slaves)) == len(message.slaves)

@@ -29,9 +29,10 @@ type Transmit = Callable[[bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class PairOptions:
-    """How much a stream may hold, and how long its bytes live, in bytes and seconds."""
+    """How much a stream may hold for its owner, and for slaves that have not fetched; how long its bytes live."""
 
     stock_bytes: int = 16 << 20
+    unfetched_bytes: int = 64 << 20
     key_lifetime_s: float = 86400.0
 
 
@@ -245,7 +246,7 @@ class Pair:
     def _expire(self) -> None:
         lifetime = self._options.key_lifetime_s
         now = self._clock.wall()
-        self.followed.expire(now - 2 * lifetime)
+        self.followed.expire(now - 2 * lifetime, self._options.unfetched_bytes // UNIT_BYTES)
         expired = self.owned.expire(now - lifetime)
         if expired and self.synchronised:
             self._send(wire.Void(self.owned.epoch, *expired))

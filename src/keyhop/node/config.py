@@ -116,6 +116,14 @@ class PolicySection:
     stock_bytes: Annotated[
         int, Meta(ge=65_536, le=1 << 38, description="Bytes to keep in stock per stream; what is more is discarded.")
     ] = 16_777_216
+    unfetched_bytes: Annotated[
+        int,
+        Meta(
+            ge=65_536,
+            le=1 << 38,
+            description="Bytes to keep per stream for slaves that have not fetched yet; over it the oldest are erased.",
+        ),
+    ] = 67_108_864
     allow: Annotated[tuple[AllowRule, ...], Meta(description="Who may share keys with whom.")] = ()
 
     def policy(self) -> Policy:

@@ -129,7 +129,10 @@ class Node:
         _log.info("node stopped", kme=self.id)
 
     def reload(self, config: NodeConfig) -> None:
-        """Takes over what can change while the node runs: SAEs, policy, certificates, logging. Raises ConfigurationError."""
+        """Takes over what can change while the node runs: SAEs, policy, certificates, logging.
+
+        Raises ConfigurationError.
+        """
         directory = _directory(config)
         self.credentials.renew()
         self._refresh_revocations()
@@ -173,7 +176,8 @@ class Node:
         return self.directory.kme_of(sae)
 
     def _pair(self, peer: KmeId, entropy: Entropy) -> Pair:
-        options = PairOptions(self.config.policy.stock_bytes, self.config.policy.key_lifetime_s)
+        policy = self.config.policy
+        options = PairOptions(policy.stock_bytes, policy.unfetched_bytes, policy.key_lifetime_s)
         return Pair(self.id, peer, self.store, self.journal, self.records, self._clock, entropy, self._home, options)
 
     def _adapter(self, link: LinkSection) -> LinkAdapter:

@@ -10,7 +10,7 @@ from functools import partial
 
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
-from keyhop.core.errors import Unavailable
+from keyhop.core.errors import BadRequest, Unavailable
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
@@ -18,6 +18,9 @@ from keyhop.core.records import RecordBook, record_ids
 from keyhop.network.carriage import Batch
 from keyhop.network.pair import Pair
 from keyhop.service.requests import GetKey, KeyReply, KeyRun, Keys, Provenance
+
+MAX_REQUEST_BYTES = 1 << 20
+"""What one request may have carried to each KME: with its IDs it fits a frame."""
 
 
 @dataclass(slots=True)
@@ -59,7 +62,11 @@ class Multicast:
         deadline: float,
         reply: KeyReply,
     ) -> None:
-        """Raises Unavailable when a KME has no route; otherwise replies."""
+        """Raises BadRequest or Unavailable; otherwise replies."""
+        if size * number > MAX_REQUEST_BYTES:
+            raise BadRequest(f"keys of records can be at most {MAX_REQUEST_BYTES} bytes in one request")
+        if not self._records.has_room(number):
+            raise Unavailable("too many keys wait to be fetched", retry_after_s=1.0)
         remote = set(homes.values()) - {self._me}
         for kme in remote:
             if kme not in self._pairs or not self._pairs[kme].synchronised:
