@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import httpx
 import msgspec
 import typer
 
 from keyhop.cli.output import print_json, print_note, print_table
 from keyhop.core.errors import ConfigurationError, KeyhopError
 from keyhop.node.state import ACCOUNTS, LinkInfo, NodeInfo, PeerInfo, Readiness, StreamInfo
+
+if TYPE_CHECKING:
+    import httpx
 
 app = typer.Typer(help="Run a node, check its configuration, ask how it is.", no_args_is_help=True)
 
@@ -95,6 +97,8 @@ def _check_readable(path: Path) -> None:
 
 
 def _ask(url: str) -> NodeState:
+    import httpx  # not needed by a node that starts, and as slow as everything else that it imports
+
     try:
         # No proxy: the management address is local, whatever the environment says.
         with httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False) as client:
@@ -112,7 +116,7 @@ def _ask(url: str) -> NodeState:
         ) from None
 
 
-def _page[T](client: httpx.Client, path: str, kind: type[T]) -> T:
+def _page[T](client: "httpx.Client", path: str, kind: type[T]) -> T:
     with client.stream("GET", path) as reply:
         content = bytearray()
         for part in reply.iter_bytes():
