@@ -145,8 +145,9 @@ class Filling:
         refused = tuple(i for i, n in enumerate(names) if not self._agrees(n, message.parts[i].tag))
         if not refused:
             self._append_followed(message, names)
-        for index in refused:
-            self._discard(names[index])
+        for name in (names[index] for index in refused):
+            if name not in self._mine:
+                self._discard(name)
         self._answered = Placed(message.place, refused)
         self._send(self._answered)
 
@@ -232,8 +233,8 @@ class Filling:
 
     def _agrees(self, name: _Name, tag: bytes) -> bool:
         pending = self._pending.get(name)
-        if pending is None:
-            return False
+        if pending is None or (self._decides and not pending.offered):
+            return False  # an offer from before our restart does not bind us: the block may be on its way to our stream
         try:
             pending.verify(name, tag)
         except InvalidSignature:
