@@ -8,13 +8,14 @@ import os
 import select
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-_LAST_BREATH_S = 5.0
+_SETTLING_S = 5.0  # only a kernel thread, under a number that was ours, takes so long
 _children: set[int] = set()
 
 
@@ -68,11 +69,7 @@ class NodeProcess:
             yield None
             return
         try:
-            words = _command_line(self.pid)
-            if not words:
-                # Ending, but perhaps still holding its ports and files, which who starts it again needs.
-                _ends(pidfd, _LAST_BREATH_S)
-            yield pidfd if words[1:] == self.arguments else None
+            yield pidfd if _settled_command_line(self.pid, pidfd)[1:] == self.arguments else None
         finally:
             os.close(pidfd)
             _collect_ended_children()
@@ -84,8 +81,20 @@ def _ends(pidfd: int, timeout_s: float) -> bool:
     return bool(ending.poll(timeout_s * 1000))
 
 
+def _settled_command_line(pid: int, pidfd: int) -> tuple[str, ...]:
+    """Its words; none only once it has ended.
+
+    A process has no words for a moment while it starts, and again while it ends, when it may still hold the ports
+    and files that its successor needs.
+    """
+    deadline = time.monotonic() + _SETTLING_S
+    while not (words := _command_line(pid)) and not _ends(pidfd, 0.005) and time.monotonic() < deadline:
+        pass
+    return words
+
+
 def _command_line(pid: int) -> tuple[str, ...]:
-    """Its words; none when it is ending, has ended or never was."""
+    """Its words as they are now."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:

@@ -34,6 +34,15 @@ def test_a_started_process_runs_in_a_session_of_its_own(process: NodeProcess) ->
     assert os.getsid(process.pid) == process.pid
 
 
+def test_a_process_is_ours_from_its_first_moment(log: Path) -> None:
+    # For a moment the kernel shows no command line of it; without care about every third is then taken for dead.
+    started = [NodeProcess.spawn(("-c", WAIT_FOREVER), log) for _ in range(10)]
+    assert all([process.running() for process in started])
+    for process in started:
+        process.signal(signal.SIGKILL)
+        assert process.wait(PATIENCE_S)
+
+
 def test_waiting_ends_when_the_process_does(process: NodeProcess) -> None:
     process.signal(signal.SIGTERM)
     assert process.wait(PATIENCE_S)
