@@ -97,7 +97,7 @@ class EpochKeyIds:
         return known
 
     def locate(self, key_id: bytes) -> Located | None:
-        """Unmasks the place that `key_id` names, or None when its version and variant are not ours."""
+        """Unmasks the place that `key_id` names, or None when no epoch can hold it, or its version is not ours."""
         value = int.from_bytes(key_id)
         tag_bits, head_bits, uuid_bits = _patterns(1)
         if value & ~(tag_bits | head_bits) != uuid_bits:
@@ -105,7 +105,8 @@ class EpochKeyIds:
         mask = int.from_bytes(self._mask.update((value & tag_bits).to_bytes(KEY_ID_BYTES)))
         head = (value ^ mask) & head_bits
         head = (head >> 56 << _LOW_BITS) | (head & _LOW)
-        return Located(head & (MAX_POSITION - 1), (head >> POSITION_BITS) + 1)
+        located = Located(head & (MAX_POSITION - 1), (head >> POSITION_BITS) + 1)
+        return located if located.end <= MAX_POSITION else None
 
 
 def _block_cipher(key: bytes) -> CipherContext:
