@@ -6,12 +6,9 @@ import re
 import signal
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-
-pytestmark = pytest.mark.skipif(find_spec("keyhop.node.daemon") is None, reason="there is no node daemon yet")
 
 DEMO = [sys.executable, "-m", "keyhop", "demo"]
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ import pytest
 from keyhop.core.errors import ConfigurationError
 from keyhop.lab import Inventory, Lab, LabError
 from keyhop.lab.demo import Applications
-
-pytestmark = pytest.mark.skipif(find_spec("keyhop.node.daemon") is None, reason="there is no node daemon yet")
 
 DEAD_AT_ONCE_S = 20.0
 

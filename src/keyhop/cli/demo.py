@@ -109,4 +109,4 @@ def _show_summary(out: Console, keys: int, waited: Latency, links: list[LinkStat
         qber = "unknown" if link.qber is None else f"{100 * link.qber:.2f} %"
         out.print(f"  link     {link.id}: {link.state}, SBR {sbr}, QBER {qber}")
         if not link.physics:
-            out.print(f"           a `{link.kind}` link: no physics behind it, bits and QBER are made to a set rate")
+            out.print(f"           a `{link.kind}` link has no physics: it paces bits and reports a QBER as configured")
