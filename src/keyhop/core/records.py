@@ -20,6 +20,7 @@ class _Record(msgspec.Struct):
     waiting: list[SaeId]
     key: bytes
     created_at: float
+    served: list[SaeId] = []
 
 
 class RecordBook:
@@ -60,10 +61,16 @@ class RecordBook:
         record = self._records[key_id]
         return record.master == master and slave in record.waiting
 
+    def was_delivered(self, key_id: bytes, master: SaeId, slave: SaeId) -> bool:
+        """Whether that slave has fetched the key as one of that master's, while others may still."""
+        record = self._records[key_id]
+        return record.master == master and slave in record.served
+
     def deliver(self, key_id: bytes, slave: SaeId) -> bytes:
         """The key's bytes, for the one time that this slave may have them; use them only once that is durable."""
         record = self._records[key_id]
         record.waiting.remove(slave)
+        record.served.append(slave)
         if record.waiting:
             self._save(key_id)
         else:

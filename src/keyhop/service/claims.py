@@ -96,6 +96,8 @@ class Claims:
 
     def _find_one(self, request: GetKeyWithIds, key_id: bytes, stream: FollowedStream | None) -> Place | bytes | None:
         if key_id in self._records:
+            if self._records.was_delivered(key_id, request.master, request.slave):
+                return None
             if not self._records.entitles(key_id, request.master, request.slave):
                 raise Unauthorised("this SAE was not among those that the key was requested for")
             return key_id
