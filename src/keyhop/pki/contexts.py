@@ -28,6 +28,27 @@ class TlsFiles:
     crl: Path | None = None
 
 
+class _TellsWhyRefused(ssl.SSLObject):
+    """asyncio and uvloop drop the alert that tells a client why its handshake failed, so it sees a bare end of file.
+
+    Asking for more input instead makes them send it; the failure follows with the next input, or at the deadline.
+    """
+
+    _refusal: ssl.SSLError | None = None
+
+    def do_handshake(self) -> None:
+        """Raises SSLError as ever, one turn later."""
+        if self._refusal is not None:
+            raise self._refusal
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as refusal:
+            self._refusal = refusal
+            raise ssl.SSLWantReadError from None
+
+
 def server_context(files: TlsFiles, minimum: str = "1.2") -> ssl.SSLContext:
     """For a server that insists on a client certificate. `minimum` is "1.2" or "1.3".
 
@@ -35,6 +56,7 @@ def server_context(files: TlsFiles, minimum: str = "1.2") -> ssl.SSLContext:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = 0
+    context.sslobject_class = _TellsWhyRefused
     _harden(context, files, minimum)
     return context
 
