@@ -373,10 +373,8 @@ class FollowedStream:
 
     def append(self, epoch: int, blocks: Iterable[Block]) -> None:
         """Stores blocks at `produced` of an epoch, which is opened when it is new."""
-        state = self._state.epochs.get(epoch)
-        if state is None:
-            state = self._state.epochs[epoch] = _EpochState()
-            self._chunks[epoch] = []
+        self.begin(epoch)
+        state = self._state.epochs[epoch]
         for block in blocks:
             self._append_block(epoch, state, block)
         self._save()
@@ -468,9 +466,17 @@ class FollowedStream:
         self.void(epoch, max(produced, ID_KEY_UNITS), state.produced)
         if produced == 0:
             self._forget(epoch)
+            self.begin(epoch)
         else:
             state.produced = produced
         self._save()
+
+    def begin(self, epoch: int) -> None:
+        """Notes that the owner opens this epoch next, so that no later verdict takes the number for unused."""
+        if epoch not in self._state.epochs:
+            self._state.epochs[epoch] = _EpochState()
+            self._chunks[epoch] = []
+            self._save()
 
     def close_before(self, epoch: int) -> None:
         """The owner will take nothing more of epochs before this one: keeps only what it had taken."""

@@ -237,6 +237,8 @@ class Pair:
                 self.followed.close_before(next_epoch(owner, follower))
             case Verdict.FOLLOWER_FORGOT:
                 self.followed.forget_all(owner.mark_seen)
+        if verdict is not Verdict.AGREE:
+            self.followed.begin(next_epoch(owner, follower))
         return verdict
 
     def _open_next_epoch(self) -> None:
