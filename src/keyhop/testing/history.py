@@ -89,7 +89,8 @@ class History:
     @property
     def altered_ids(self) -> list[bytes]:
         """IDs that only altered messages name."""
-        return sorted(self._altered - self.keys.keys())
+        true = {key_id for ids in self._carried for key_id in _each(ids)}
+        return sorted(self._altered - true)
 
     def master_got(self, request: GetKey, keys: Keys, at: float, holds: Holds | None) -> None:
         """An enc_keys request was answered; `holds` is None when the slave's KME is under repair."""
