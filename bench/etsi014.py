@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from disk import fdatasync_ms
 from keyhop.core.errors import KeyhopError
 from keyhop.lab import Lab, Topology, load_topology
 from keyhop.lab.layout import Layout
@@ -67,7 +68,7 @@ class Bench:
     nginx: Nginx
 
     def idle(self) -> Idle:
-        """What link and store cost while nobody asks."""
+        """What link and store cost while nobody asks, and how quick the disk is then."""
         pids = (self.sites.alice, self.sites.bob)
         begin = time.monotonic()
         spent = [-cpu_s(pid) for pid in pids]
@@ -75,7 +76,7 @@ class Bench:
         alice, bob = (
             (cpu_s(pid) + before) / (time.monotonic() - begin) for pid, before in zip(pids, spent, strict=True)
         )
-        return Idle(self.part.rate_bps, alice, bob)
+        return Idle(self.part.rate_bps, alice, bob, fdatasync_ms(self.directory))
 
     def rounds(self, connections: list[int], seconds: float) -> Iterator[Round]:
         """Side by side: nginx, enc_keys and dec_keys one after the other, for each number of connections."""

@@ -41,11 +41,12 @@ class Round(msgspec.Struct, frozen=True):
 
 
 class Idle(msgspec.Struct, frozen=True):
-    """What the two nodes cost while nobody asks for keys and the link runs at `rate_bps`: shares of a core."""
+    """While nobody asks for keys and the link runs at `rate_bps`: the nodes' shares of a core, and the disk."""
 
     rate_bps: int
     alice: float
     bob: float
+    fdatasync_ms: float
 
 
 class Case(msgspec.Struct, frozen=True):

@@ -65,7 +65,10 @@ def print_report(report: Report) -> None:
     print(", ".join(f"{name} {value}" for name, value in report.machine.items()))
     print_table(_COLUMNS, [_row(this, report.ratios.get(_key(this))) for this in report.rounds])
     for idle in report.idle:
-        print(f"idle, link of {idle.rate_bps / 1e6:g} Mbit/s: alice {idle.alice:.1%}, bob {idle.bob:.1%} of a core")
+        print(
+            f"idle, link of {idle.rate_bps / 1e6:g} Mbit/s: alice {idle.alice:.1%}, bob {idle.bob:.1%} of a core, "
+            f"fdatasync {idle.fdatasync_ms:.3f} ms"
+        )
     for aim in report.aims:
         verdict = {None: "not measured", True: "met", False: "missed"}[aim.met]
         print(f"{aim.name}: {_number(aim.measured)} (aim {_number(aim.aim)}): {verdict}")
