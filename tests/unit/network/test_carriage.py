@@ -164,6 +164,29 @@ def test_an_altered_copy_does_not_keep_the_true_message_out(two: Two, what: str)
     assert two.answer(message)
 
 
+@pytest.mark.parametrize(
+    "batch",
+    [
+        Batch(bytes(16), SLAVE, (SECOND,), 5.0, IDS, KeyMaterial(KEYS)),
+        Batch(bytes(16), SaeId("nobody"), (SLAVE,), 5.0, IDS, KeyMaterial(KEYS)),
+        Batch(bytes(16), MASTER, (OTHER,), 5.0, IDS, KeyMaterial(KEYS)),
+        Batch(bytes(16), MASTER, (SLAVE, SLAVE), 5.0, IDS, KeyMaterial(KEYS)),
+        Batch(bytes(16), MASTER, (SLAVE, SaeId("nobody")), 5.0, IDS, KeyMaterial(KEYS)),
+        Batch(bytes(16), MASTER, (SLAVE,), 5.0, IDS[:16] * 2, KeyMaterial(KEYS)),
+        Batch(bytes(16), MASTER, (SLAVE,), 5.0, IDS[:-1], KeyMaterial(KEYS)),
+        Batch(bytes(16), MASTER, (SLAVE,), 5.0, b"", KeyMaterial(KEYS)),
+        Batch(bytes(16), MASTER, (SLAVE,), 5.0, IDS, KeyMaterial(KEYS[:-1])),
+        Batch(bytes(16), MASTER, (SLAVE,), 5.0, IDS, KeyMaterial(b"")),
+    ],
+)
+def test_what_a_peer_may_not_send_is_refused_although_its_tag_is_right(two: Two, batch: Batch) -> None:
+    two.alice.carriage.carry(batch, two.clock.monotonic() + 10.0, two.outcomes.append)
+    message = two.alice.sent.pop()
+    assert isinstance(message, Carry)
+    assert not two.answer(message)
+    assert len(two.bob.records) == 0
+
+
 def test_a_message_sent_back_to_its_sender_is_refused(two: Two) -> None:
     message = two.sealed()
     two.alice.carriage.received(message)

@@ -93,12 +93,35 @@ def test_a_lost_hello_or_state_is_made_up_for() -> None:
 def test_messages_of_an_earlier_session_are_dropped(network: VirtualNetwork) -> None:
     network.produce(4)
     network.settle()
-    bob = pairs(network)[1]
-    taken = bob.followed.taken
-    stale = wire.encode(wire.Envelope(12345, 67890, wire.Leased(1, bob.followed.produced)))
-    network.kmes[BOB].received(ALICE, stale)
-    assert bob.followed.taken == taken
+    alice, bob = pairs(network)
+    there = bob.followed.available_bytes
+    void = wire.Void(1, 8, bob.followed.taken)
+    for sender, receiver in ((12345, bob._session), (alice._session, 12345), (0, 0), (alice._session, 0)):
+        network.kmes[BOB].received(ALICE, wire.encode(wire.Envelope(sender, receiver, void)))
+    assert bob.followed.available_bytes == there
     assert bob.synchronised
+    network.kmes[BOB].received(ALICE, wire.encode(wire.Envelope(alice._session, bob._session, void)))
+    assert bob.followed.available_bytes < there
+
+
+def test_a_block_that_the_owner_never_heard_is_held_is_dropped(network: VirtualNetwork) -> None:
+    network.produce(4)
+    network.settle()
+    alice, bob = pairs(network)
+    network.produce(1)
+    while bob.followed.produced == alice.owned.produced:
+        assert network.step()
+    network.kmes[ALICE].crash()
+    network._on_the_way.clear()
+    network.settle()
+    network.pass_time(3.0)
+    alice, bob = pairs(network)
+    assert (alice.owned.epoch, bob.followed.produced) == (1, alice.owned.produced)
+    network.produce(4)
+    network.settle()
+    for _ in range(4):
+        assert_same(network, get(network))
+    assert_balanced(network)
 
 
 def test_a_message_for_nobody_yet_changes_nothing() -> None:
