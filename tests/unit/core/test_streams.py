@@ -290,3 +290,16 @@ def test_names_with_slashes_do_not_meet_in_the_store() -> None:
     refs = [StreamRef(KmeId(a), KmeId(b)) for a, b in (("a/b", "c"), ("a", "b/c"), ("a%2Fb", "c"), ("a b", "c"))]
     slots = {ref.slot("owner") for ref in refs} | {ref.chunk_slot("owner", 1, 0) for ref in refs}
     assert len(slots) == 2 * len(refs)
+
+
+def test_of_what_nobody_fetches_the_oldest_goes_first_and_the_untaken_stays(ends: Ends) -> None:
+    ends.append(4 * CHUNK_UNITS)
+    ends.lease(2 * CHUNK_UNITS)
+    taken = ends.followed.taken
+    ends.followed.expire(-1.0, CHUNK_UNITS)
+    assert not ends.followed.has(Place(1, Located(ID_KEY_UNITS, 8)))
+    assert ends.followed.has(Place(1, Located(taken - 1, 8)))
+    assert ends.followed.available_bytes == (4 * CHUNK_UNITS - ID_KEY_UNITS - CHUNK_UNITS) * UNIT_BYTES
+    ends.followed.expire(-1.0, 0)
+    assert ends.followed.available_bytes == (4 * CHUNK_UNITS - taken) * UNIT_BYTES
+    ends.balance()

@@ -398,3 +398,4 @@ def test_a_full_epoch_is_followed_by_the_next(two: Two, monkeypatch: pytest.Monk
     assert (two.alice.owned.epoch, two.bob.followed.epoch) == (2, 2)
     assert two.alice.owned.produced == UNITS
     assert two.alice.owned.available_units == UNITS - 8
+    assert two.bob.followed.available_bytes == two.alice.owned.available_bytes
