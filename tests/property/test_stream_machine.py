@@ -267,4 +267,4 @@ class StreamMachine(RuleBasedStateMachine):
 
 
 TestStreams = StreamMachine.TestCase
-TestStreams.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestStreams.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
