@@ -53,7 +53,10 @@ class Journal:
         return bool(self._writes) and self.failure is None
 
     def flush(self) -> None:
-        """Commits and lets the effects happen. Effects may note more: that waits for the next flush."""
+        """Commits and lets the effects happen. Effects may note more: that waits for the next flush.
+
+        Whatever effects raise is raised together, once all of them have had their turn.
+        """
         self._awake = False
         writes, self._writes = self._writes, {}
         effects, self._effects = self._effects, []
@@ -66,8 +69,14 @@ class Journal:
         if self.failure is not None:
             _tell([effect.otherwise for effect in effects if effect.otherwise], self.failure)
             return
+        broken: list[Exception] = []
         for effect in effects:
-            effect.happens()
+            try:
+                effect.happens()
+            except Exception as error:  # noqa: BLE001 - raised below
+                broken.append(error)
+        if broken:
+            raise ExceptionGroup("effects of the journal", broken)
 
     def fail(self, failure: StoreFailure) -> None:
         """Stops everything: called for a failed commit, and by whoever finds that the store cannot be read."""

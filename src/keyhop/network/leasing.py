@@ -140,14 +140,17 @@ class Leasing:
                 return
 
     def _starved(self, want: _Want) -> bool:
-        pending = sum(lease.end - lease.start for lease in self._pending)
-        return want.units > self._stream.leased_units + self._stream.available_units + pending
+        """Whether there is less than somebody wants: in all, or without the follower, who has to note a lease."""
+        there = self._stream.leased_units
+        if self._synchronised:
+            there += self._stream.available_units + sum(lease.end - lease.start for lease in self._pending)
+        return want.units > there
 
     def _ask_ahead(self) -> None:
         stream = self._stream
         if not self._synchronised or self._sealed or self._pending or not stream.available_units:
             return
-        wanted = sum(want.units for want in self._wants)
+        wanted = sum(want.units for want in self._wants if not self._starved(want))
         if stream.leased_units >= max(wanted, self._target // 2):
             return
         self._measure()

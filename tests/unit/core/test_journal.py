@@ -198,3 +198,18 @@ def test_every_effect_ends_exactly_once_and_only_with_its_writes(steps: list[str
     assert [number for number, _ in ended] == list(range(noted))
     outcomes = [durable for _, durable in ended]
     assert outcomes == sorted(outcomes, reverse=True)
+
+
+def test_an_effect_that_breaks_does_not_keep_the_others_from_happening() -> None:
+    desk = Desk()
+
+    def breaks() -> None:
+        raise ZeroDivisionError
+
+    desk.then("first")
+    desk.journal.then(breaks)
+    desk.then("last")
+    with pytest.raises(ExceptionGroup) as raised:
+        desk.journal.flush()
+    assert raised.group_contains(ZeroDivisionError)
+    assert [what.partition(" ")[0] for what in desk.happened] == ["first", "last"]

@@ -208,3 +208,21 @@ def test_leases_of_a_closed_epoch_are_gone(owner: Owner) -> None:
     assert owner.stream.leased_units == 0
     owner.produce(1000)
     assert owner.sent[-1] == Leased(2, 1000)
+
+
+def test_while_the_follower_is_away_one_who_needs_a_new_lease_does_not_hold_up_others(owner: Owner) -> None:
+    owner.produce(MIN_LEASE_UNITS * 8)
+    owner.note()
+    owner.leasing.interrupted()
+    owner.wait("big", owner.stream.leased_units + 1)
+    assert owner.stream.available_units
+    assert owner.leasing.take(8, 1, "delivered") is not None
+
+
+def test_one_who_cannot_be_served_does_not_move_the_whole_stock_into_the_lease(owner: Owner) -> None:
+    owner.produce(MIN_LEASE_UNITS * 8)
+    owner.note()
+    owner.wait("huge", MIN_LEASE_UNITS * 100)
+    assert owner.leasing.take(8 * MIN_LEASE_UNITS // 2, 1, "delivered") is not None
+    owner.note()
+    assert owner.stream.available_units > MIN_LEASE_UNITS * 4

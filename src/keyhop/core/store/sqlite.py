@@ -130,7 +130,10 @@ class SqliteStore:
 
     def _failure(self, error: apsw.Error) -> StoreFailure:
         self._failed = f"the store failed: {error}"
-        return StoreFailure(self._failed, hint="check the disk; the node recovers what is on it when it starts again")
+        hint = "check the disk; the node recovers what is on it when it starts again"
+        if isinstance(error, apsw.BusyError):
+            hint = "another process holds this store: is the node running already?"
+        return StoreFailure(self._failed, hint=hint)
 
 
 def _name(slot: Slot) -> bytes:
@@ -147,7 +150,16 @@ def load_store_key(path: Path) -> KeyMaterial:
         file.write(secrets.token_hex(32) + "\n")
         file.flush()
         os.fsync(file.fileno())
+    _sync_directory(path.parent)
     return _read_store_key(path)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _read_store_key(path: Path) -> KeyMaterial:
