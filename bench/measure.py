@@ -1,7 +1,9 @@
-"""One round: a load on one server, the CPU time that it cost, and whether the host let us measure at all."""
+"""One round: a load on one server, the CPU time that it cost, and how far host and neighbours let us measure."""
 
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
@@ -13,7 +15,10 @@ ATTEMPTS = 3
 
 
 class Round(msgspec.Struct, frozen=True):
-    """What one round showed; CPU times in seconds over the round, `stolen` a share, `attempt` counted from 1."""
+    """What one round showed: CPU times in seconds over the round, `attempt` counted from 1.
+
+    `stolen` is the share of the cores that the host took; `neighbours` the share that went to other processes.
+    """
 
     what: str
     keys_per_request: int
@@ -22,6 +27,7 @@ class Round(msgspec.Struct, frozen=True):
     server_cpu_s: float
     other_cpu_s: float
     stolen: float
+    neighbours: float
     attempt: int
 
     @property
@@ -76,8 +82,26 @@ def cpu_s(pid: int) -> float:
 def _attempt(generator: LoadGenerator, case: Case, connections: int, seconds: float, attempt: int) -> Round:
     with generator.started(case.order(), connections, seconds) as load:
         share = StolenShare()
-        server, others = cpu_s(case.server), sum(map(cpu_s, case.others))
+        ours = (case.server, *case.others, load.pid)
+        before, busy, begin = [cpu_s(pid) for pid in ours], _busy_s(), time.monotonic()
         load.go()
-        server, others = cpu_s(case.server) - server, sum(map(cpu_s, case.others)) - others
-        stolen = share.end()
-        return Round(case.what, case.keys_per_request, connections, load.result(), server, others, stolen, attempt)
+        spent = [cpu_s(pid) - earlier for pid, earlier in zip(ours, before, strict=True)]
+        taken = _busy_s() - busy - sum(spent)
+        cores_s = (time.monotonic() - begin) * (os.cpu_count() or 1)
+        return Round(
+            case.what,
+            case.keys_per_request,
+            connections,
+            load.result(),
+            server_cpu_s=spent[0],
+            other_cpu_s=sum(spent[1:-1]),
+            stolen=share.end(),
+            neighbours=max(0.0, taken / cores_s),
+            attempt=attempt,
+        )
+
+
+def _busy_s() -> float:
+    """CPU time of all processes of this machine so far: user, nice, system and both kinds of interrupts."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    return sum(int(fields[column]) for column in (1, 2, 3, 6, 7)) / os.sysconf("SC_CLK_TCK")

@@ -25,6 +25,7 @@ _COLUMNS = (
     "other us",
     "of nginx",
     "stolen",
+    "neighbours",
     "try",
 )
 
@@ -122,6 +123,7 @@ def _row(this: Round, ratio: float | None) -> list[str]:
         f"{1e6 * this.other_cpu_s / load.requests:.1f}" if this.other_cpu_s else "",
         "" if ratio is None else f"{ratio:.3f}",
         f"{this.stolen:.0%}",
+        f"{this.neighbours:.0%}",
         str(this.attempt),
     ]
 
