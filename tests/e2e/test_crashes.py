@@ -21,7 +21,7 @@ from keyhop.lab import Lab, LabError, Topology, load_topology
 KILLS = int(os.environ.get("KEYHOP_KILLS", "200"))
 SEED = int(os.environ.get("KEYHOP_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 UNDISTURBED_S = 0.3
-STARTING_S = (0.2, 0.8)
+STARTING_S = (0.1, 0.9)
 RECOVERED_S = 10.0
 LEASE_BYTES = 16 << 10
 
@@ -54,7 +54,7 @@ class Plan:
         victims = draw.choice((["alice"], ["bob"], draw.sample(["alice", "bob"], 2)))
         for victim in victims:
             self._kill(victim)
-        if draw.random() < 0.3:
+        while draw.random() < 0.4:
             with suppress(LabError):
                 self._lab.start(victims[0], timeout_s=draw.uniform(*STARTING_S))
             self._kill(draw.choice(["alice", "bob"]))
@@ -96,7 +96,7 @@ def test_nothing_is_lost_or_used_twice_whenever_a_node_is_killed(crash_lab: Lab,
     _log.info("KEYHOP_KILLS=%d KEYHOP_SEED=%d", KILLS, SEED)
     witness = Witness()
     with Saes.of(crash_lab, witness) as saes:
-        with at_work(saes, SEED, per_kme=2) as workers:
+        with at_work(saes, SEED, per_kme=1) as workers:
             plan = Plan(crash_lab, crash_topology, saes, workers)
             while plan.kills < KILLS and not any(worker.failure for worker in workers):
                 plan.crash()

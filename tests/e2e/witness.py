@@ -4,7 +4,10 @@ The witness knows keys, IDs and answers, and nothing of streams. It keeps every 
 handed out, so a byte that comes under a second ID is found out whatever came between.
 """
 
+import os
 import random
+import select
+import signal
 import threading
 from collections.abc import Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,6 +24,7 @@ from keyhop.testing.history import STREAM_ID_VERSION, Violation
 
 SIZES_BITS = (64, 72, 200, 256, 256, 256, 1000, 2048, 8192)
 RETRY_S = 0.05
+STOPPED_S = 15.0
 
 
 @dataclass(slots=True)
@@ -248,3 +252,15 @@ def check_ledgers(lab: Lab) -> None:
         for end in streams(lab, kme.id):
             if not end["balanced"]:
                 raise Violation(0, f"the ledger of {end['owner']}→{end['follower']} at {kme.id} does not balance")
+
+
+def stop(lab: Lab, kme: str) -> None:
+    """Stops one node in order."""
+    pid = lab.inventory().kme(kme).pid
+    assert pid is not None, f"{kme} does not run"
+    pidfd = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+        assert select.select([pidfd], [], [], STOPPED_S)[0], f"{kme} did not stop"
+    finally:
+        os.close(pidfd)
