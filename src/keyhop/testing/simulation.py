@@ -6,7 +6,8 @@ generator and a shrinking property test can drive the same actions.
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import msgspec
@@ -55,6 +56,7 @@ class Simulation(VirtualNetwork):
 
     def __init__(self, seed: int) -> None:
         self.history = History()
+        self._violations: list[Violation] = []
         options = PairOptions(stock_bytes=64 << 10, key_lifetime_s=LIFETIME_S)
         super().__init__(HOME, seed + 1, policy=Policy(wait_s=1.0, max_keys_per_request=64), options=options)
         self._copies: dict[KmeId, list[_Copy]] = {ALICE: [], BOB: []}
@@ -63,10 +65,17 @@ class Simulation(VirtualNetwork):
         self._may_be_gone = Counter[tuple[bytes, SaeId]]()
         self.settle()
 
+    def settle(self, limit: int = 10_000) -> None:
+        try:
+            super().settle(limit)
+        except AssertionError as error:
+            raise self._violations[0] if self._violations else Violation(0, str(error)) from None
+
     def _send(self, source: KmeId, target: KmeId, data: bytes) -> None:
         body = wire.decode(data).body
         if isinstance(body, wire.Carry):
-            self.history.transmitted(source, body)
+            with self._noting():
+                self.history.transmitted(source, body)
         super()._send(source, target, data)
 
     # What link devices do
@@ -89,7 +98,8 @@ class Simulation(VirtualNetwork):
             self._once(answers, answer)
             if isinstance(answer, Keys):
                 holds = None if self._restored else self._held
-                self.history.master_got(request, answer, self.clock.monotonic(), holds)
+                with self._noting():
+                    self.history.master_got(request, answer, self.clock.monotonic(), holds)
                 if self._restored:
                     slaves = (request.slave, *request.additional_slaves)
                     self._may_be_gone.update((key_id, slave) for key_id in _ids(answer) for slave in slaves)
@@ -106,18 +116,26 @@ class Simulation(VirtualNetwork):
         def reply(answer: Keys | KeyhopError) -> None:
             self._once(answers, answer)
             if isinstance(answer, Keys):
-                self.history.slave_got(request, answer, self.clock.monotonic())
+                with self._noting():
+                    self.history.slave_got(request, answer, self.clock.monotonic())
             else:
                 self._may_be_gone.subtract(asked)
 
         self.kmes[HOME[request.slave]].delivery.get_key_with_ids(request, reply)
         return answers
 
-    @staticmethod
-    def _once(answers: list[Keys | KeyhopError], answer: Keys | KeyhopError) -> None:
+    def _once(self, answers: list[Keys | KeyhopError], answer: Keys | KeyhopError) -> None:
         if answers:
-            raise Violation(0, "a request was answered twice")
+            self._violations.append(Violation(0, "a request was answered twice"))
         answers.append(answer)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """What is seen in the middle of a KME's work is raised by `check`, not into the KME."""
+        try:
+            yield
+        except Violation as violation:
+            self._violations.append(violation)
 
     # What befalls KMEs
 
@@ -224,6 +242,8 @@ class Simulation(VirtualNetwork):
 
     def check(self) -> None:
         """Every ledger balances; keys that nobody asked for are still where they were given out for."""
+        if self._violations:
+            raise self._violations[0]
         for kme in self.kmes.values():
             for pair in kme.pairs.values():
                 for stream in (pair.owned, pair.followed):
@@ -314,7 +334,7 @@ def _dec(sim: Simulation, choose: Choose) -> None:
 
 def _dec_again(sim: Simulation, choose: Choose) -> None:
     fetched = [(seen, slave) for seen in sim.history.keys.values() for slave in seen.fetched]
-    if fetched:
+    for _ in range(min(len(fetched), 4)):
         seen, slave = fetched[-1 - choose(min(len(fetched), 12))]
         sim.ask_by_id(GetKeyWithIds(slave, seen.master, (seen.key_id,)))
 
@@ -397,6 +417,23 @@ def _restore(sim: Simulation, choose: Choose) -> None:
     sim.restore((ALICE, BOB)[choose(2)], choose)
 
 
+def _relapse(sim: Simulation, choose: Choose) -> None:
+    """A backup, some deliveries, calm, the backup again, and the same requests."""
+    name = (ALICE, BOB)[choose(2)]
+    sim.recover()
+    if choose(2):
+        _dec(sim, choose)
+        sim.settle()
+    sim.copy(name)
+    for _ in range(1 + choose(3)):
+        _dec(sim, choose)
+    sim.recover()
+    sim.restore(name, lambda n: n - 1)
+    if choose(2):
+        sim.recover()
+    _dec_again(sim, choose)
+
+
 def _weather(sim: Simulation, choose: Choose) -> None:
     sim.loss, sim.repeat = (0.0, 0.1, 0.3)[choose(3)], (0.0, 0.1, 0.3)[choose(3)]
     sim.reorder = bool(choose(2))
@@ -434,8 +471,9 @@ ACTIONS: dict[Callable[[Simulation, Choose], None], int] = {
     _wait: 4,
     _wait_long: 1,
     _crash: 4,
-    _copy: 3,
-    _restore: 2,
+    _copy: 4,
+    _restore: 3,
+    _relapse: 2,
     _weather: 2,
     _disconnect: 1,
     _connect: 2,
