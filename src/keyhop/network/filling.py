@@ -87,6 +87,7 @@ class Filling:
         self._on_appended = on_appended
         self._on_epoch_full = on_epoch_full
         self._decides = owned.ref.owner < owned.ref.follower
+        self._mine_last = False
         self._synchronised = False
         self._pending: dict[_Name, _Pending] = {}
         self._mine: list[_Name] = []
@@ -209,7 +210,10 @@ class Filling:
         theirs = self._followed.untaken_units + offered
         if min(mine, theirs) >= self._stock_units:
             self._discard(name)
-        elif mine <= theirs:
+            return
+        # With equal stock in turn, for a slow link whose blocks are all leased at once: both ends have nothing left.
+        self._mine_last = not self._mine_last if mine == theirs else mine < theirs
+        if self._mine_last:
             self._mine.append(name)
         else:
             self._pending[name].offered = True

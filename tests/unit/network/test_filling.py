@@ -128,6 +128,18 @@ def test_direction_follows_demand(two: Two) -> None:
     assert two.stocks == (3 * UNITS, 6 * UNITS)
 
 
+def test_with_nothing_left_at_either_end_blocks_go_in_turn(two: Two) -> None:
+    """A slow link: whatever comes is leased at once, so both stocks look empty all the time."""
+    for sequence in range(6):
+        two.produce(sequence)
+        two.settle()
+        for owner, follower in ((two.alice, two.bob), (two.bob, two.alice)):
+            lease = owner.owned.lease(UNITS)
+            if lease is not None:
+                assert follower.followed.note_taken(lease.epoch, lease.end)
+    assert two.stocks == (3 * UNITS, 3 * UNITS)
+
+
 def test_the_owner_appends_only_after_the_follower_holds_it(two: Two) -> None:
     two.produce(0)
     (placing,) = two.alice.sent
