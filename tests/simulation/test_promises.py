@@ -53,7 +53,7 @@ TestPromises.settings = settings(
 )
 
 
-@pytest.mark.parametrize("first", range(0, 1000, 100))
+@pytest.mark.parametrize("first", range(0, 100_000, 10_000))
 def test_long_walks(first: int) -> None:
     """Walks with the actions' own frequencies get deeper than hypothesis does; a failing seed can be repeated."""
     for seed in range(first, first + (EXAMPLES or 30)):
