@@ -609,6 +609,14 @@ def test_caps_on_connections(pki: Pki) -> None:
         assert ask(first, "GET", ENC)[0] == 200
 
 
+def test_stop_does_not_wait_for_clients_that_ignore_the_close(pki: Pki) -> None:
+    with Running(pki, MemoryKeys(), Limits(), True) as running, running.client() as idle:
+        assert ask(idle, "GET", ENC)[0] == 200
+        begin = time.monotonic()
+        running.call(running.server.stop(9.0))
+        assert time.monotonic() - begin < 6.0
+
+
 def test_stop_answers_what_is_under_way(pki: Pki) -> None:
     service = MemoryKeys(later=True)
     with Running(pki, service, Limits(), True) as running, running.client() as busy, running.client() as idle:

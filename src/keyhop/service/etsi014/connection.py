@@ -234,7 +234,7 @@ class SaeConnection(HttpToolsProtocol):
         elif _untaken_bytes(self.transport):
             if age > limits.write_timeout_s:
                 self.abort()
-        elif age > limits.idle_timeout_s:
+        elif age > (LINGER_S if self.transport.is_closing() else limits.idle_timeout_s):
             self._close()
 
     def _close(self) -> None:
