@@ -30,6 +30,8 @@ MAX_PARTS = 16
 MAX_PENDING = 512
 PENDING_S = 30.0
 RESEND_S = 1.0
+OFFER_COUNTS_S = 2.0
+"""How long an offer counts as stock of the other end, which may have been down when the block came."""
 
 type _Name = tuple[LinkId, int]
 
@@ -206,7 +208,8 @@ class Filling:
     def _decide(self, name: _Name) -> None:
         queued = sum(self._units(n) for n in self._mine)
         mine = self._owned.produced - self._owned.taken + queued
-        offered = sum(self._units(n) for n, p in self._pending.items() if p.offered)
+        recent = self._clock.monotonic() - OFFER_COUNTS_S
+        offered = sum(self._units(n) for n, p in self._pending.items() if p.offered and p.arrived >= recent)
         theirs = self._followed.untaken_units + offered
         if min(mine, theirs) >= self._stock_units:
             self._discard(name)

@@ -140,6 +140,20 @@ def test_with_nothing_left_at_either_end_blocks_go_in_turn(two: Two) -> None:
     assert two.stocks == (3 * UNITS, 3 * UNITS)
 
 
+def test_blocks_from_while_bob_was_down_do_not_keep_the_next_from_him(two: Two) -> None:
+    for sequence in range(6):
+        two.produce(sequence, only=two.alice)
+    two.produce(6)
+    two.tick(2 * RESEND_S + 1)
+    two.settle()
+    before = two.bob.owned.produced
+    two.produce(7)
+    two.settle()
+    two.produce(8)
+    two.settle()
+    assert two.bob.owned.produced > before
+
+
 def test_the_owner_appends_only_after_the_follower_holds_it(two: Two) -> None:
     two.produce(0)
     (placing,) = two.alice.sent
