@@ -2,6 +2,7 @@
 
     base      the KeyStore protocol and its slots
     memory    for tests and for networks that need not survive
+    sealing   how values are encrypted at rest
     sqlite    the embedded default: apsw, WAL, synchronous=FULL, encrypted at rest
 
 Both pass `keyhop.testing.store_conformance`. A store is used by one process at a time.

@@ -1,8 +1,7 @@
 """The embedded store: SQLite through apsw, one durable transaction per commit, encrypted at rest.
 
-Each value is sealed with AES-256-GCM-SIV under a key that is not in the database, bound to its slot, so that
-values can be neither read, altered nor moved between slots. Random nonces are safe with this mode for far more
-values than a store will ever write.
+Each value is sealed with AES-256-GCM, bound to its slot, so that values can be neither read, altered nor moved
+between slots (`sealing`). The key is not in the database.
 """
 
 import os
@@ -11,14 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import apsw
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from keyhop.core.errors import ConfigurationError, StoreFailure
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.base import Kind, Slot
+from keyhop.core.store.sealing import Sealing
 
-_NONCE_BYTES = 12
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS slots(
     kind TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY(kind, name)) STRICT;
@@ -32,7 +29,7 @@ class SqliteStore:
     """A KeyStore in one file. Held exclusively: a second process that opens it gets a StoreFailure."""
 
     def __init__(self, path: Path, key: KeyMaterial) -> None:
-        self._seal = AESGCMSIV(key.reveal())
+        self._sealing = Sealing(key)
         self._failed: str | None = None
         try:
             self._db = apsw.Connection(str(path))
@@ -60,8 +57,8 @@ class SqliteStore:
 
     def commit(self, writes: Mapping[Slot, bytes | None]) -> None:
         self._check()
-        kept = [(slot.kind, slot.name, self._sealed(slot, v)) for slot, v in writes.items() if v is not None]
-        gone = [(slot.kind, slot.name) for slot, value in writes.items() if value is None]
+        kept = [(*slot, self._sealing.seal(value, _name(slot))) for slot, value in writes.items() if value is not None]
+        gone = [slot for slot, value in writes.items() if value is None]
         try:
             self._db.execute("BEGIN IMMEDIATE")
             if kept:
@@ -98,7 +95,7 @@ class SqliteStore:
         """Another key opens nothing at all; a single value that was altered is found out when it is read."""
         empty = True
         for kind, name, sealed in self._db.execute("SELECT kind, name, value FROM slots"):
-            if self._decrypted(Slot(kind, name), sealed) is not None:
+            if self._sealing.open(sealed, _name(Slot(kind, name))) is not None:
                 return
             empty = False
         if not empty:
@@ -107,22 +104,12 @@ class SqliteStore:
                 hint="restore the key file that belongs to this store",
             )
 
-    def _sealed(self, slot: Slot, value: bytes) -> bytes:
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._seal.encrypt(nonce, value, _name(slot))
-
     def _opened(self, slot: Slot, sealed: bytes) -> bytes:
-        value = self._decrypted(slot, sealed)
+        value = self._sealing.open(sealed, _name(slot))
         if value is None:
             self._failed = f"the stored value {slot.kind} {slot.name} was altered"
             raise StoreFailure(self._failed)
         return value
-
-    def _decrypted(self, slot: Slot, sealed: bytes) -> bytes | None:
-        try:
-            return self._seal.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _name(slot))
-        except (InvalidTag, ValueError):
-            return None
 
     def _check(self) -> None:
         if self._failed is not None:
