@@ -44,7 +44,7 @@ for _action in ACTIONS:
 
 TestPromises = Promises.TestCase
 TestPromises.settings = settings(
-    max_examples=EXAMPLES or 150,
+    max_examples=EXAMPLES or 300,
     stateful_step_count=40,
     derandomize=not EXAMPLES,
     deadline=None,
