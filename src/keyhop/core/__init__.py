@@ -9,7 +9,7 @@
     key_id      the position of a key in a stream, sealed into a UUID
     ledger      where every byte of a stream went
     chunk       a stored run of stream bytes, and which of them are still there
-    streams     the two ends of a key stream: OwnedStream takes, FollowedStream finds
+    streams/    the two ends of a key stream: OwnedStream takes, FollowedStream finds
     records     keys that are at no stream position (multicast, same KME)
     journal     one durable commit per event-loop tick, and what may happen only after it
     store/      KeyStore: memory and SQLite

@@ -1,0 +1,85 @@
+"""What both ends of a stream speak of."""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+from urllib.parse import quote
+
+from keyhop.core.chunk import Chunk
+from keyhop.core.ids import KmeId
+from keyhop.core.key_id import ID_KEY_BYTES, Located
+from keyhop.core.store.base import KeyStore, Slot
+from keyhop.core.units import UNIT_BYTES
+
+ID_KEY_UNITS = ID_KEY_BYTES // UNIT_BYTES
+Role = Literal["owner", "follower"]
+
+
+class StreamRef(NamedTuple):
+    """Which stream: from whose decisions, to whom."""
+
+    owner: KmeId
+    follower: KmeId
+
+    def __str__(self) -> str:
+        return f"{self.owner}→{self.follower}"
+
+    def slot(self, role: Role) -> Slot:
+        """Where the state of one end is stored."""
+        return Slot("stream", f"{quote(self.owner, safe='')}/{quote(self.follower, safe='')}/{role}")
+
+    def chunk_slot(self, role: Role, epoch: int, start: int) -> Slot:
+        """Where one chunk of one end is stored."""
+        return Slot("chunk", f"{self.slot(role).name}/{epoch:016x}/{start:09x}")
+
+
+class Block(NamedTuple):
+    """Link bytes on their way into a stream. `mac_bytes` were cut off its front to authenticate it."""
+
+    data: bytes
+    mac_bytes: int
+    produced_at: float
+    source: str
+
+    @property
+    def units(self) -> int:
+        """Whole units; what is left over is voided."""
+        return len(self.data) // UNIT_BYTES
+
+
+class Age(NamedTuple):
+    """When the oldest byte of something was produced, and by what."""
+
+    produced_at: float
+    source: str
+
+
+class Lease(NamedTuple):
+    """Bytes that have left the owner's store. Unusable until the follower has noted `end` as taken."""
+
+    epoch: int
+    start: int
+    end: int
+    chunks: tuple[Chunk, ...]
+
+
+class Taken(NamedTuple):
+    """Bytes that the owner has put to use: `size_bytes` × `count`, from `position`."""
+
+    epoch: int
+    position: int
+    data: bytes
+    age: Age
+
+
+class Place(NamedTuple):
+    """Where a key was found at the follower."""
+
+    epoch: int
+    located: Located
+
+
+def load_chunks(store: KeyStore, ref: StreamRef, role: Role, epoch: int) -> Iterator[Chunk]:
+    """The chunks that one end has stored of an epoch, in their order."""
+    prefix = ref.chunk_slot(role, epoch, 0).name.rpartition("/")[0] + "/"
+    for slot, value in store.scan("chunk", prefix):
+        yield Chunk.decode(int(slot.name.rpartition("/")[2], 16), value)

@@ -1,0 +1,272 @@
+"""The follower's end of a stream."""
+
+import bisect
+from collections.abc import Iterable
+
+import msgspec
+
+from keyhop.core.chunk import Chunk, split
+from keyhop.core.ids import SaeId
+from keyhop.core.journal import Journal
+from keyhop.core.key_id import ID_KEY_BYTES, EpochKeyIds, Located
+from keyhop.core.ledger import Ledger, Purpose
+from keyhop.core.store.base import KeyStore
+from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Place, StreamRef, load_chunks
+from keyhop.core.units import UNIT_BYTES
+
+
+class _EpochState(msgspec.Struct):
+    produced: int = 0
+    taken: int = 0
+    id_key: bytes = b""
+
+
+class _FollowerState(msgspec.Struct):
+    mark: int = 0
+    epochs: dict[int, _EpochState] = msgspec.field(default_factory=dict)
+    ledger: Ledger = msgspec.field(default_factory=Ledger)
+
+
+class FollowedStream:
+    """Keeps its copy of every unit until the unit is asked for, voided or expired."""
+
+    def __init__(self, ref: StreamRef, store: KeyStore, journal: Journal) -> None:
+        self.ref = ref
+        self._journal = journal
+        stored = store.read(ref.slot("follower"))
+        self._state = msgspec.msgpack.decode(stored, type=_FollowerState) if stored else _FollowerState()
+        self._chunks = {number: list(load_chunks(store, ref, "follower", number)) for number in self._state.epochs}
+        self._key_ids = {n: EpochKeyIds(e.id_key) for n, e in self._state.epochs.items() if e.id_key}
+        self._live = sum(chunk.live_units for chunks in self._chunks.values() for chunk in chunks)
+
+    @property
+    def epoch(self) -> int:
+        """The newest epoch we know of, or 0."""
+        return max(self._state.epochs, default=0)
+
+    @property
+    def produced(self) -> int:
+        """What we hold of the newest epoch ends here."""
+        return self._newest.produced
+
+    @property
+    def taken(self) -> int:
+        """What the owner has told us that it took of the newest epoch."""
+        return self._newest.taken
+
+    @property
+    def mark(self) -> int:
+        """Counts the delivery windows that we opened; an owner that knows a later one knows that we forgot."""
+        return self._state.mark
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where this end's bytes went."""
+        return self._state.ledger
+
+    @property
+    def available_bytes(self) -> int:
+        """The ledger's `available`: everything that is still there, taken by the owner or not."""
+        return self._live * UNIT_BYTES
+
+    @property
+    def unfetched_units(self) -> int:
+        """What the owner took and nobody has asked for yet."""
+        return self._live - self.untaken_units
+
+    @property
+    def untaken_units(self) -> int:
+        """What the owner can still take of the newest epoch, as far as we know."""
+        return self._newest.produced - self._newest.taken
+
+    def append(self, epoch: int, blocks: Iterable[Block]) -> None:
+        """Stores blocks at `produced` of an epoch, which is opened when it is new."""
+        self.begin(epoch)
+        state = self._state.epochs[epoch]
+        for block in blocks:
+            self._append_block(epoch, state, block)
+        self._save()
+
+    def _append_block(self, epoch: int, state: _EpochState, block: Block) -> None:
+        ledger = self._state.ledger
+        data = block.data[: block.units * UNIT_BYTES]
+        start = state.produced
+        ledger.produced += len(block.data) + block.mac_bytes
+        ledger.mac += block.mac_bytes
+        ledger.voided += len(block.data) - len(data)
+        state.produced += block.units
+        if start == 0:
+            state.id_key, data = data[:ID_KEY_BYTES], data[ID_KEY_BYTES:]
+            self._key_ids[epoch] = EpochKeyIds(state.id_key)
+            ledger.id_key += ID_KEY_BYTES
+            start = state.taken = ID_KEY_UNITS
+        for chunk in split(start, data, block.produced_at, block.source):
+            self._chunks[epoch].append(chunk)
+            self._live += chunk.units
+            self._journal.save(self.ref.chunk_slot("follower", epoch, chunk.start), chunk.encode)
+
+    def note_taken(self, epoch: int, taken: int) -> bool:
+        """Notes that the owner took everything below; False when we do not know that much of the epoch."""
+        state = self._state.epochs.get(epoch)
+        if state is None or taken > state.produced:
+            return False
+        if taken > state.taken:
+            state.taken = taken
+            self._save()
+        return True
+
+    def key_ids(self, epoch: int) -> EpochKeyIds:
+        """The key IDs of an epoch that we hold."""
+        return self._key_ids[epoch]
+
+    def find(self, key_id: bytes, master: SaeId, slave: SaeId) -> Place | None:
+        """The place that this ID seals for this pair of SAEs, whether or not its bytes are still there."""
+        for number, key_ids in self._key_ids.items():
+            located = key_ids.locate(key_id)
+            if located and self._given_out(number, located) and key_ids.pair(master, slave).recognises(key_id, located):
+                return Place(number, located)
+        return None
+
+    def is_someone_elses(self, key_id: bytes) -> bool:
+        """Whether the ID, which is not this pair's, names bytes that are there for somebody."""
+        return any(
+            (located := key_ids.locate(key_id)) and self.has(Place(number, located))
+            for number, key_ids in self._key_ids.items()
+        )
+
+    def has(self, place: Place) -> bool:
+        """Whether the owner has given out the place and all its bytes are still there."""
+        start, end = place.located.position, place.located.end
+        if not self._given_out(place.epoch, place.located):
+            return False
+        covering = self._covering(place.epoch, start, end)
+        return all(c.holds(start, end) for c in covering) and _spans(covering, start, end)
+
+    def peek(self, place: Place) -> bytes:
+        """What the place holds, to check something by it. The caller has asked `has`."""
+        start, end = place.located.position, place.located.end
+        covering = self._covering(place.epoch, start, end)
+        return b"".join(chunk.read(start, end) for chunk in covering)
+
+    def consume(self, place: Place, purpose: Purpose) -> tuple[bytes, Age]:
+        """Erases the place and returns what it held. The caller has asked `has`, and uses the bytes only once the
+        journal has made this durable."""
+        start, end = place.located.position, place.located.end
+        raw = self.peek(place)
+        covering = self._covering(place.epoch, start, end)
+        age = Age(covering[0].produced_at, covering[0].source)
+        self._erase(place.epoch, start, end)
+        data = raw[: place.located.size_bytes]
+        self._state.ledger.spend(purpose, len(data))
+        self._state.ledger.voided += len(raw) - len(data)
+        return data, age
+
+    def void(self, epoch: int, start: int, end: int) -> None:
+        """Erases what the owner will never use."""
+        if epoch in self._chunks:
+            self._state.ledger.voided += self._erase(epoch, start, end) * UNIT_BYTES
+
+    def truncate(self, epoch: int, produced: int) -> None:
+        """Forgets blocks that the owner never made available; an epoch that it never opened goes altogether."""
+        state = self._state.epochs.get(epoch)
+        if state is None or state.produced <= produced:
+            return
+        self.void(epoch, max(produced, ID_KEY_UNITS), state.produced)
+        if produced == 0:
+            self._forget(epoch)
+            self.begin(epoch)
+        else:
+            state.produced = produced
+        self._save()
+
+    def begin(self, epoch: int) -> None:
+        """Notes that the owner opens this epoch next, so that no later verdict takes the number for unused."""
+        if epoch not in self._state.epochs:
+            self._state.epochs[epoch] = _EpochState()
+            self._chunks[epoch] = []
+            self._save()
+
+    def close_before(self, epoch: int) -> None:
+        """The owner will take nothing more of epochs before this one: keeps only what it had taken."""
+        for number, state in list(self._state.epochs.items()):
+            if number < epoch:
+                self.void(number, state.taken, state.produced)
+                state.produced = state.taken
+                self._drop_if_empty(number)
+        self._save()
+
+    def forget_all(self, mark: int) -> None:
+        """We were restored from a backup and cannot know what we gave out since: nothing of it is given out again."""
+        for number, state in list(self._state.epochs.items()):
+            self.void(number, 0, state.produced)
+            self._forget(number)
+        self._state.mark = max(self._state.mark, mark)
+        self._save()
+
+    def raise_mark(self) -> int:
+        """Opens a delivery window: the new mark, to be told to the owner once it is durable."""
+        self._state.mark += 1
+        self._save()
+        return self._state.mark
+
+    def expire(self, before: float, max_unfetched_units: int) -> None:
+        """Erases what was produced before that wall time, and the oldest of what nobody fetched over the bound."""
+        for number, chunks in sorted(self._chunks.items()):
+            taken = self._state.epochs[number].taken
+            while chunks and (
+                chunks[0].produced_at < before
+                or (chunks[0].end <= taken and self.unfetched_units > max_unfetched_units)
+            ):
+                erased = self._erase(number, chunks[0].start, chunks[0].end)
+                self._state.ledger.expired += erased * UNIT_BYTES
+            self._drop_if_empty(number)
+
+    @property
+    def _newest(self) -> _EpochState:
+        return self._state.epochs.get(self.epoch) or _EpochState()
+
+    def _given_out(self, epoch: int, located: Located) -> bool:
+        state = self._state.epochs.get(epoch)
+        return state is not None and located.position >= ID_KEY_UNITS and located.end <= state.taken
+
+    def _covering(self, epoch: int, start: int, end: int) -> list[Chunk]:
+        chunks = self._chunks[epoch]
+        first = bisect.bisect_right(chunks, start, key=lambda chunk: chunk.start) - 1
+        last = bisect.bisect_left(chunks, end, key=lambda chunk: chunk.start)
+        return [chunk for chunk in chunks[max(first, 0) : last] if chunk.end > start]
+
+    def _erase(self, epoch: int, start: int, end: int) -> int:
+        erased = 0
+        for chunk in self._covering(epoch, start, end):
+            erased += chunk.erase(start, end)
+            slot = self.ref.chunk_slot("follower", epoch, chunk.start)
+            if chunk.live:
+                self._journal.save(slot, chunk.encode)
+            else:
+                self._journal.delete(slot)
+                self._chunks[epoch].remove(chunk)
+        self._live -= erased
+        self._save()
+        return erased
+
+    def _drop_if_empty(self, epoch: int) -> None:
+        if not self._chunks[epoch] and epoch != self.epoch:
+            self._forget(epoch)
+
+    def _forget(self, epoch: int) -> None:
+        for kept in (self._chunks, self._key_ids, self._state.epochs):
+            kept.pop(epoch, None)
+        self._save()
+
+    def _save(self) -> None:
+        self._journal.save(self.ref.slot("follower"), lambda: msgspec.msgpack.encode(self._state))
+
+
+def _spans(chunks: list[Chunk], start: int, end: int) -> bool:
+    """Whether chunks in their order cover [start, end) without a gap."""
+    at = start
+    for chunk in chunks:
+        if chunk.start > at:
+            return False
+        at = chunk.end
+    return at >= end
