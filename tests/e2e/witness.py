@@ -97,11 +97,12 @@ class Witness:
 
 
 class Saes:
-    """All SAEs of a lab, each with connections of its own to its own KME."""
+    """All SAEs of a lab, each with connections of its own to its own KME; `reasons` are those they got with a 503."""
 
     def __init__(self, inventory: Inventory, clients: dict[str, Client], witness: Witness) -> None:
         self._clients = clients
         self._witness = witness
+        self.reasons: set[str] = set()
         self.homes = {sae.id: sae.kme for sae in inventory.saes}
 
     @classmethod
@@ -122,7 +123,10 @@ class Saes:
             got = self._clients[master].get_key(
                 slaves[0], size_bits=size_bits, number=number, additional_slaves=slaves[1:]
             )
-        except (TransportError, Unavailable):
+        except TransportError:
+            return []
+        except Unavailable as refusal:
+            self.reasons.add(refusal.message)
             return []
         self._witness.master_got(master, slaves, got.keys)
         return [key.key_id for key in got.keys]
@@ -135,8 +139,9 @@ class Saes:
         except TransportError:
             self._witness.unanswered(slave, key_ids)
             return None
-        except Unavailable as reason:
-            if "store" in reason.message:
+        except Unavailable as refusal:
+            self.reasons.add(refusal.message)
+            if "store" in refusal.message:  # it may be on the disk all the same
                 self._witness.unanswered(slave, key_ids)
             return False
         self._witness.slave_got(slave, got.keys)

@@ -128,14 +128,14 @@ class Delivery:
         if taken is not None:
             reply(self._keys(request, pair, size, number, taken))
         elif self.policy.wait_s <= 0:
-            reply(_dry(pair))
+            reply(self._dry(pair))
         else:
             pair.leasing.wait(
                 size,
                 number,
                 "delivered",
                 deadline,
-                lambda late: reply(_dry(pair) if late is None else self._keys(request, pair, size, number, late)),
+                lambda late: reply(self._dry(pair) if late is None else self._keys(request, pair, size, number, late)),
             )
 
     def _keys(self, request: GetKey, pair: Pair, size: int, number: int, taken: Taken) -> Keys:
@@ -157,7 +157,13 @@ class Delivery:
 
     def _check_alive(self) -> None:
         if self._journal.failure is not None:
-            raise Unavailable("the KME's store has failed and the KME is stopping")
+            raise _stopping()
+
+    def _dry(self, pair: Pair) -> Unavailable:
+        if self._journal.failure is not None:
+            return _stopping()
+        reason = "no key material is left for" if pair.synchronised else "no key material, and no connection to"
+        return Unavailable(f"{reason} KME {pair.peer}", retry_after_s=RETRY_AFTER_S)
 
     def _check_slaves(self, slaves: tuple[SaeId, ...]) -> None:
         if len(set(slaves)) != len(slaves):
@@ -178,6 +184,5 @@ class Delivery:
         return pair
 
 
-def _dry(pair: Pair) -> Unavailable:
-    reason = "no key material is left for" if pair.synchronised else "no key material, and no connection to"
-    return Unavailable(f"{reason} KME {pair.peer}", retry_after_s=RETRY_AFTER_S)
+def _stopping() -> Unavailable:
+    return Unavailable("the KME's store has failed and the KME is stopping")

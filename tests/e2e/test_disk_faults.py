@@ -1,0 +1,194 @@
+"""A full disk, and a disk that fails: the node gives out nothing more, says why and ends; repaired, it goes on.
+
+The full disk is a small tmpfs. For the failing one, a library in front of the C library's makes calls fail on files
+that have a file named `fault` beside them; it holds the name of the call.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+from witness import Saes, Witness, at_work, check_ledgers, stop
+
+from keyhop.lab import Lab, load_topology
+
+ENDED_S = 15.0
+SERVED_S = 20.0
+KME = "bob"
+WAIT_S = 3.0
+MORE_THAN_THERE_IS = (8192, 1024)
+
+SHIM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static int fails(int fd, const char *call) {
+    char link[64], path[PATH_MAX + 8], wanted[16];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, PATH_MAX);
+    if (length <= 0) return 0;
+    path[length] = 0;
+    char *slash = strrchr(path, '/');
+    if (!slash) return 0;
+    strcpy(slash, "/fault");
+    int fault = open(path, O_RDONLY);
+    if (fault < 0) return 0;
+    length = read(fault, wanted, sizeof wanted - 1);
+    close(fault);
+    if (length < 0) return 0;
+    wanted[length] = 0;
+    if (strcmp(wanted, "full") == 0 && strcmp(call, "write") == 0) return ENOSPC;
+    return strcmp(wanted, call) == 0 ? EIO : 0;
+}
+
+#define FAILING(result, name, what, parameters, ...)                                  \
+    result name parameters {                                                          \
+        int error = fails(fd, what);                                                  \
+        if (error) { errno = error; return -1; }                                      \
+        static result (*next) parameters;                                             \
+        if (!next) next = (result (*) parameters)dlsym(RTLD_NEXT, #name);             \
+        return next(__VA_ARGS__);                                                     \
+    }
+
+FAILING(int, fsync, "sync", (int fd), fd)
+FAILING(int, fdatasync, "sync", (int fd), fd)
+FAILING(ssize_t, pwrite, "write", (int fd, const void *from, size_t size, off_t at), fd, from, size, at)
+FAILING(ssize_t, pwrite64, "write", (int fd, const void *from, size_t size, off64_t at), fd, from, size, at)
+"""
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that makes calls fail."""
+    library = tmp_path_factory.mktemp("shim") / "faults.so"
+    build = ["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-x", "c", "-", "-o", str(library), "-ldl"]
+    subprocess.run(build, input=SHIM, text=True, check=True, timeout=60)
+    return library
+
+
+@contextmanager
+def own_child(lab: Lab, preload: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """The lab's node as a child of our own, whose exit status we see."""
+    folder = lab.directory / "nodes" / KME
+    command = [sys.executable, "-m", "keyhop", "node", "run", "--config", str(folder / "node.toml")]
+    environment = os.environ | ({"LD_PRELOAD": str(preload)} if preload else {})
+    with (folder / "node.log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    (folder / "node.pid").write_text(str(process.pid))
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def broken_lab(tmp_path: Path) -> Iterator[Lab]:
+    plain = load_topology("two-sites")
+    patient = msgspec.structs.replace(plain, policy=plain.policy | {"wait_s": WAIT_S})
+    lab = Lab.up(patient, tmp_path / "lab")
+    yield lab
+    lab.down()
+
+
+def suffers(lab: Lab, saes: Saes, process: subprocess.Popen[bytes], breaks: Callable[[], object]) -> None:
+    """SAEs work, the disk breaks: who waits hears why, and the node ends by itself."""
+    lab.start(KME)
+    waiting = threading.Thread(target=saes.get, args=("bobsae", ("alicesae",), *MORE_THAN_THERE_IS))
+    waiting.start()
+    with at_work(saes, seed=1, per_kme=2) as workers:
+        until(lambda: all(worker.exchanges >= 3 for worker in workers))
+        breaks()
+        assert process.wait(ENDED_S) == 1
+    waiting.join()
+    assert "the KME's store has failed and the KME is stopping" in saes.reasons
+    events = [json.loads(line) for line in (lab.directory / "nodes" / KME / "node.log").read_text().splitlines()]
+    (told,) = [event for event in events if event["level"] == "critical"]
+    assert told["event"].startswith("the store failed")
+
+
+def goes_on(lab: Lab, saes: Saes, witness: Witness) -> None:
+    """The node serves again, and nothing comes twice."""
+    lab.start(KME)
+    for key_id, seen in list(witness.keys.items())[-100:]:
+        for slave in seen.fetched.copy():
+            saes.must_be_refused(slave, key_id)
+    with at_work(saes, seed=2) as workers:
+        until(lambda: all(worker.exchanges >= 10 for worker in workers))
+    check_ledgers(lab)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Waits for what other threads do."""
+    deadline = time.monotonic() + SERVED_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.requires_tool("cc")
+@pytest.mark.parametrize("fault", ["sync", "write", "full"])
+def test_calls_that_fail(broken_lab: Lab, shim: Path, fault: str) -> None:
+    sign = broken_lab.directory / "nodes" / KME / "data" / "fault"
+    witness = Witness()
+    stop(broken_lab, KME)
+    with Saes.of(broken_lab, witness) as saes:
+        with own_child(broken_lab, shim) as process:
+            suffers(broken_lab, saes, process, lambda: sign.write_text(fault))
+        sign.unlink()
+        goes_on(broken_lab, saes, witness)
+
+
+def test_a_full_disk(broken_lab: Lab, tmpfs: Path) -> None:
+    filler = tmpfs / "filler"
+    witness = Witness()
+    with Saes.of(broken_lab, witness) as saes:
+        with own_child(broken_lab) as process:
+            suffers(broken_lab, saes, process, lambda: fill(filler))
+        with own_child(broken_lab) as process:
+            assert process.wait(ENDED_S) == 1
+        filler.unlink()
+        goes_on(broken_lab, saes, witness)
+
+
+@pytest.fixture
+def tmpfs(broken_lab: Lab) -> Iterator[Path]:
+    """The node, which is stopped, keeps its data on a small file system of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a file system")
+    stop(broken_lab, KME)
+    data = broken_lab.directory / "nodes" / KME / "data"
+    away = data.with_name("away")
+    data.rename(away)
+    data.mkdir(mode=0o700)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=12m,mode=0700", "keyhop-test", str(data)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("this root may not mount a file system")
+    try:
+        shutil.copytree(away, data, dirs_exist_ok=True)
+        yield data
+        broken_lab.down()
+    finally:
+        subprocess.run(["umount", str(data)], check=True)
+
+
+def fill(filler: Path) -> None:
+    """Leaves no room for a single page."""
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
