@@ -64,6 +64,10 @@ def read_inventory(lab: Path) -> "Inventory":
     try:
         with path.open("rb") as file:
             return msgspec.json.decode(file.read(MAX_LAB_JSON_BYTES), type=Inventory)
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"there is no lab in {lab}", hint=f"make one: keyhop lab up two-sites --dir {lab} --detach"
+        ) from None
     except (OSError, ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise ConfigurationError(
             f"{path} cannot be used: {error}", hint=f"keyhop lab up two-sites --dir {lab} --detach"

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 import typer
@@ -38,7 +39,7 @@ from keyhop.core.errors import KeyhopError
 
 app = typer.Typer(help="Get keys from a KME, as an SAE does (ETSI GS QKD 014).", no_args_is_help=True)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
+JsonOption = Annotated[bool, typer.Option("--json", envvar="KEYHOP_JSON", help="As JSON.")]
 RevealOption = Annotated[bool, typer.Option("--reveal", help="Show the key bytes, in base64.")]
 OutOption = Annotated[
     Path | None,
@@ -118,7 +119,7 @@ def get(
 @app.command()
 def fetch(
     master: Annotated[str, typer.Argument(help="The SAE that got the keys first.")],
-    key_ids: Annotated[list[str], typer.Argument(help="The key IDs that it sent.")],
+    key_ids: Annotated[list[UUID], typer.Argument(help="The key IDs that it sent.")],
     kme: KmeOption = None,
     ca: CaOption = None,
     cert: CertOption = None,

@@ -21,7 +21,7 @@ MAX_ANSWER_BYTES = 4 << 20
 
 Config = Annotated[Path, typer.Option("--config", help="The node's node.toml.", dir_okay=False)]
 Url = Annotated[str, typer.Option("--url", help="The node's management address, http://host:port.")]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", envvar="KEYHOP_JSON", help="As JSON.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,9 @@ def check(config: Config, as_json: AsJson = False) -> None:
         "kmes": [kme.id for kme in found.kmes],
         "saes": [sae.id for sae in found.saes],
         "links": [f"{link.id} ({link.kind}, to {link.peer})" for link in found.links],
-        "key_size_bits": [found.policy.min_size_bits, found.policy.default_size_bits, found.policy.max_size_bits],
+        "min_size_bits": found.policy.min_size_bits,
+        "default_size_bits": found.policy.default_size_bits,
+        "max_size_bits": found.policy.max_size_bits,
     }
     if as_json:
         print_json(summary)

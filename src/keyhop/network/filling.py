@@ -60,9 +60,10 @@ class _Pending:
         poly.update(data[MAC_KEY_BYTES:])
         return poly
 
-    def block(self) -> Block:
+    def block(self, name: _Name) -> Block:
         """What goes into a stream."""
-        return Block(self.material.reveal()[MAC_KEY_BYTES:], MAC_KEY_BYTES, self.produced_at, self.source)
+        data = self.material.reveal()[MAC_KEY_BYTES:]
+        return Block(data, MAC_KEY_BYTES, self.tag(name), self.produced_at, self.source)
 
 
 class Filling:
@@ -168,7 +169,7 @@ class Filling:
                     self._discard(names[index])
         else:
             for name, pending in blocks.items():
-                self._owned.append(pending.block())
+                self._owned.append(pending.block(name))
                 self._consumed(name)
             self._on_appended()
         self._place_next()
@@ -254,7 +255,7 @@ class Filling:
         at_end = (message.epoch, message.start) == (followed.epoch, followed.produced)
         if not (opens or at_end) or len(set(names)) != len(names):
             raise PeerError("a block was placed where the stream does not end")
-        followed.append(message.epoch, [self._pending[name].block() for name in names])
+        followed.append(message.epoch, [self._pending[name].block(name) for name in names])
         if opens:
             followed.close_before(message.epoch)
         for name in names:

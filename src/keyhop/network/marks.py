@@ -1,7 +1,8 @@
 """Do the two ends of a stream remember the same history?
 
 Both ends ask this of the same two sets of marks whenever they connect, and so come to the same verdict. What each
-is told only ever grows while both live, so an end that remembers less was restored from a backup.
+is told only ever grows while both live, so an end that remembers less was restored from a backup. The follower may be
+one placement ahead, never more; and a digest of the blocks tells two histories of equal length apart.
 """
 
 from enum import Enum
@@ -16,7 +17,7 @@ _NOTHING_TAKEN = ID_KEY_BYTES // UNIT_BYTES
 class Verdict(Enum):
     """What the ends do: `next_epoch` is opened by the owner after any verdict but AGREE."""
 
-    AGREE = "the follower drops what the owner never made available, and both go on"
+    AGREE = "the follower drops the placement that the owner never heard of, and both go on"
     OWNER_FORGOT = "the owner discards its copy; the follower keeps what was taken"
     FOLLOWER_FORGOT = "the owner discards its copy; the follower gives out nothing of it again"
 
@@ -33,7 +34,10 @@ def compare(owner: OwnerMarks, follower: FollowerMarks) -> Verdict:
         return Verdict.OWNER_FORGOT
     if follower.produced < owner.produced:
         return Verdict.FOLLOWER_FORGOT
-    return Verdict.AGREE
+    if follower.produced == owner.produced:
+        return Verdict.AGREE if follower.history == owner.history else Verdict.FOLLOWER_FORGOT
+    confirmed = (follower.confirmed, follower.confirmed_history)
+    return Verdict.AGREE if confirmed == (owner.produced, owner.history) else Verdict.OWNER_FORGOT
 
 
 def next_epoch(owner: OwnerMarks, follower: FollowerMarks) -> int:

@@ -198,8 +198,16 @@ class Pair:
         if self._state is None:
             owned, followed = self.owned, self.followed
             self._state = wire.State(
-                wire.OwnerMarks(owned.epoch, owned.produced, owned.taken, owned.mark_seen),
-                wire.FollowerMarks(followed.epoch, followed.produced, followed.taken, followed.mark),
+                wire.OwnerMarks(owned.epoch, owned.produced, owned.taken, owned.mark_seen, owned.history),
+                wire.FollowerMarks(
+                    epoch=followed.epoch,
+                    produced=followed.produced,
+                    taken=followed.taken,
+                    mark=followed.mark,
+                    history=followed.history,
+                    confirmed=followed.confirmed,
+                    confirmed_history=followed.confirmed_history,
+                ),
             )
         self._send(self._state)
         return self._state
@@ -230,7 +238,8 @@ class Pair:
         verdict = compare(owner, follower)
         match verdict:
             case Verdict.AGREE:
-                self.followed.truncate(owner.epoch, owner.produced)
+                if follower.epoch == owner.epoch and follower.produced > owner.produced:
+                    self.followed.forget_unconfirmed(follower.epoch)
                 self.followed.close_before(owner.epoch)
                 self.followed.note_taken(owner.epoch, owner.taken)
             case Verdict.OWNER_FORGOT:

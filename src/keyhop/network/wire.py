@@ -19,6 +19,7 @@ _Position = Annotated[int, Meta(ge=0, le=1 << 36)]
 _Seconds = Annotated[float, Meta(ge=0, le=1e11)]
 _Name = Annotated[str, Meta(min_length=1, max_length=64)]
 _Tag = Annotated[bytes, Meta(min_length=16, max_length=16)]
+_History = Annotated[bytes, Meta(max_length=16)]
 _Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
 
 
@@ -33,6 +34,7 @@ class OwnerMarks(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     produced: _Position
     taken: _Position
     mark_seen: _Number
+    history: _History = b""
 
 
 class FollowerMarks(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -42,6 +44,9 @@ class FollowerMarks(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     produced: _Position
     taken: _Position
     mark: _Number
+    history: _History = b""
+    confirmed: _Position = 0
+    confirmed_history: _History = b""
 
 
 class Hello(_Message, frozen=True):

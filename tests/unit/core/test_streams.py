@@ -41,7 +41,7 @@ class Ends:
         self.disks = self.stores[0].values, self.stores[1].values
 
     def append(self, units: int, produced_at: float = 0.0) -> None:
-        block = Block(pattern(units, self.owned.produced), 32, produced_at, "test")
+        block = Block(pattern(units, self.owned.produced), 32, b"tag", produced_at, "test")
         self.followed.append(self.owned.epoch, [block])
         self.owned.append(block)
 
@@ -258,10 +258,10 @@ def test_after_forgetting_nothing_is_found_and_the_mark_does_not_fall(ends: Ends
 def test_what_the_owner_never_made_available_is_dropped(ends: Ends, kept: int) -> None:
     if kept:
         ends.append(kept)
-    block = Block(pattern(CHUNK_UNITS, 7777), 32, 0.0, "test")
+    block = Block(pattern(CHUNK_UNITS, 7777), 32, b"tag", 0.0, "test")
     ends.followed.append(1, [block, block])
     ends.flush()
-    ends.followed.truncate(1, kept)
+    ends.followed.forget_unconfirmed(1)
     ends.balance()
     assert ends.followed.produced == kept
     ends.append(CHUNK_UNITS)

@@ -50,7 +50,7 @@ class Two:
         self.outcomes: list[bool] = []
 
     def produce(self, size: int = 4096) -> None:
-        block = Block(SeededEntropy(self.alice.owned.produced).token(size), 32, 0.0, "test")
+        block = Block(SeededEntropy(self.alice.owned.produced).token(size), 32, b"tag", 0.0, "test")
         self.bob.followed.append(1, [block])
         self.alice.owned.append(block)
         self.alice.leasing.replenished()

@@ -23,7 +23,7 @@ class Owner:
         self.leasing = Leasing(self.stream, self.clock, self.sent.append)
 
     def produce(self, units: int) -> None:
-        self.stream.append(Block(bytes(units * 8), 32, 0.0, "test"))
+        self.stream.append(Block(bytes(units * 8), 32, b"tag", 0.0, "test"))
         self.leasing.replenished()
 
     def wait(self, who: str, units: int, wait_s: float = 10.0) -> None:

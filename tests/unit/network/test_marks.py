@@ -1,5 +1,7 @@
 """Each verdict with its reason."""
 
+from typing import Any
+
 import pytest
 
 from keyhop.network.marks import Verdict, compare, next_epoch
@@ -7,12 +9,19 @@ from keyhop.network.wire import FollowerMarks, OwnerMarks
 
 AGREE, OWNER, FOLLOWER = Verdict.AGREE, Verdict.OWNER_FORGOT, Verdict.FOLLOWER_FORGOT
 
-# owner: epoch, produced, taken, mark seen; follower: epoch, produced, taken, mark
+A, B = b"history a", b"history b"
+
+# owner: epoch, produced, taken, mark seen, history
+# follower: epoch, produced, taken, mark, history, confirmed, history of what is confirmed
 CASES = [
     ("both are new", (1, 0, 0, 0), (0, 0, 0, 0), AGREE),
-    ("both hold the same", (1, 100, 50, 3), (1, 100, 50, 3), AGREE),
-    ("the owner crashed before it heard that the first block is held", (1, 0, 0, 0), (1, 100, 8, 0), AGREE),
-    ("the owner crashed before it heard that a block is held", (1, 100, 50, 3), (1, 200, 50, 3), AGREE),
+    ("both hold the same", (1, 100, 50, 3, A), (1, 100, 50, 3, A, 80, B), AGREE),
+    ("the owner crashed before it heard that the first block is held", (1, 0, 0, 0), (1, 100, 8, 0, A), AGREE),
+    ("... of a block", (1, 100, 50, 3, A), (1, 200, 50, 3, B, 100, A), AGREE),
+    ("the owner forgot more than one placement", (1, 100, 50, 3, A), (1, 300, 50, 3, B, 200, B), OWNER),
+    ("the owner forgot all placements", (1, 0, 0, 0), (1, 300, 8, 0, B, 200, B), OWNER),
+    ("the owner is of another history, and shorter", (1, 100, 50, 3, B), (1, 200, 50, 3, B, 100, A), OWNER),
+    ("equally long, but not the same", (1, 100, 50, 3, A), (1, 100, 50, 3, B), FOLLOWER),
     ("a lease was not told yet", (1, 100, 80, 3), (1, 100, 50, 3), AGREE),
     ("a window was not told yet", (1, 100, 50, 3), (1, 100, 50, 4), AGREE),
     ("the owner opened an epoch that holds nothing yet", (2, 0, 0, 3), (1, 100, 50, 3), AGREE),
@@ -35,7 +44,10 @@ CASES = [
 
 @pytest.mark.parametrize(("reason", "owner", "follower", "verdict"), CASES, ids=[case[0] for case in CASES])
 def test_verdict(
-    reason: str, owner: tuple[int, int, int, int], follower: tuple[int, int, int, int], verdict: Verdict
+    reason: str,
+    owner: tuple[Any, ...],
+    follower: tuple[Any, ...],
+    verdict: Verdict,
 ) -> None:
     owner_marks, follower_marks = OwnerMarks(*owner), FollowerMarks(*follower)
     assert compare(owner_marks, follower_marks) is verdict, reason

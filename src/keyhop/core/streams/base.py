@@ -1,5 +1,6 @@
 """What both ends of a stream speak of."""
 
+import hashlib
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from keyhop.core.store.base import KeyStore, Slot
 from keyhop.core.units import UNIT_BYTES
 
 ID_KEY_UNITS = ID_KEY_BYTES // UNIT_BYTES
+HISTORY_BYTES = 16
 Role = Literal["owner", "follower"]
 
 
@@ -33,10 +35,11 @@ class StreamRef(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Link bytes on their way into a stream. `mac_bytes` were cut off its front to authenticate it."""
+    """Link bytes on their way into a stream. `mac_bytes` were cut off its front to authenticate it with `tag`."""
 
     data: bytes
     mac_bytes: int
+    tag: bytes
     produced_at: float
     source: str
 
@@ -44,6 +47,11 @@ class Block(NamedTuple):
     def units(self) -> int:
         """Whole units; what is left over is voided."""
         return len(self.data) // UNIT_BYTES
+
+
+def history_with(history: bytes, block: Block) -> bytes:
+    """The digest of all blocks of an epoch in their order, after one more."""
+    return hashlib.sha256(history + block.tag).digest()[:HISTORY_BYTES]
 
 
 class Age(NamedTuple):

@@ -11,7 +11,7 @@ from keyhop.core.journal import Journal
 from keyhop.core.key_id import ID_KEY_BYTES, EpochKeyIds, Located
 from keyhop.core.ledger import Ledger, Purpose
 from keyhop.core.store.base import KeyStore
-from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Place, StreamRef, load_chunks
+from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Place, StreamRef, history_with, load_chunks
 from keyhop.core.units import UNIT_BYTES
 
 
@@ -19,6 +19,9 @@ class _EpochState(msgspec.Struct):
     produced: int = 0
     taken: int = 0
     id_key: bytes = b""
+    history: bytes = b""
+    confirmed: int = 0
+    confirmed_history: bytes = b""
 
 
 class _FollowerState(msgspec.Struct):
@@ -48,6 +51,21 @@ class FollowedStream:
     def produced(self) -> int:
         """What we hold of the newest epoch ends here."""
         return self._newest.produced
+
+    @property
+    def history(self) -> bytes:
+        """The digest of the newest epoch's blocks, in their order."""
+        return self._newest.history
+
+    @property
+    def confirmed(self) -> int:
+        """What the owner surely has of the newest epoch ends here: it appended this before it placed what follows."""
+        return self._newest.confirmed
+
+    @property
+    def confirmed_history(self) -> bytes:
+        """The digest of the blocks before `confirmed`."""
+        return self._newest.confirmed_history
 
     @property
     def taken(self) -> int:
@@ -83,6 +101,7 @@ class FollowedStream:
         """Stores blocks at `produced` of an epoch, which is opened when it is new."""
         self.begin(epoch)
         state = self._state.epochs[epoch]
+        state.confirmed, state.confirmed_history = state.produced, state.history
         for block in blocks:
             self._append_block(epoch, state, block)
         self._save()
@@ -95,6 +114,7 @@ class FollowedStream:
         ledger.mac += block.mac_bytes
         ledger.voided += len(block.data) - len(data)
         state.produced += block.units
+        state.history = history_with(state.history, block)
         if start == 0:
             state.id_key, data = data[:ID_KEY_BYTES], data[ID_KEY_BYTES:]
             self._key_ids[epoch] = EpochKeyIds(state.id_key)
@@ -166,17 +186,15 @@ class FollowedStream:
         if epoch in self._chunks:
             self._state.ledger.voided += self._erase(epoch, start, end) * UNIT_BYTES
 
-    def truncate(self, epoch: int, produced: int) -> None:
-        """Forgets blocks that the owner never made available; an epoch that it never opened goes altogether."""
-        state = self._state.epochs.get(epoch)
-        if state is None or state.produced <= produced:
-            return
-        self.void(epoch, max(produced, ID_KEY_UNITS), state.produced)
-        if produced == 0:
+    def forget_unconfirmed(self, epoch: int) -> None:
+        """Forgets the last blocks: the owner never made them available. Of a new epoch nothing is left."""
+        state = self._state.epochs[epoch]
+        self.void(epoch, max(state.confirmed, ID_KEY_UNITS), state.produced)
+        if state.confirmed == 0:
             self._forget(epoch)
             self.begin(epoch)
         else:
-            state.produced = produced
+            state.produced, state.history = state.confirmed, state.confirmed_history
         self._save()
 
     def begin(self, epoch: int) -> None:

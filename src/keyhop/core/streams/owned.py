@@ -11,7 +11,7 @@ from keyhop.core.journal import Journal
 from keyhop.core.key_id import ID_KEY_BYTES, EpochKeyIds
 from keyhop.core.ledger import Ledger, Purpose
 from keyhop.core.store.base import KeyStore
-from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Lease, StreamRef, Taken, load_chunks
+from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Lease, StreamRef, Taken, history_with, load_chunks
 from keyhop.core.units import MAX_POSITION, UNIT_BYTES, units_for
 
 
@@ -21,6 +21,7 @@ class _OwnerState(msgspec.Struct):
     taken: int = 0
     mark_seen: int = 0
     id_key: bytes = b""
+    history: bytes = b""
     ledger: Ledger = msgspec.field(default_factory=Ledger)
 
 
@@ -51,6 +52,11 @@ class OwnedStream:
     def produced(self) -> int:
         """Where the next block goes."""
         return self._state.produced
+
+    @property
+    def history(self) -> bytes:
+        """The digest of the epoch's blocks, in their order."""
+        return self._state.history
 
     @property
     def taken(self) -> int:
@@ -91,6 +97,7 @@ class OwnedStream:
         ledger.mac += block.mac_bytes
         ledger.voided += len(block.data) - len(data)
         state.produced += block.units
+        state.history = history_with(state.history, block)
         if start == 0:
             state.id_key, data = data[:ID_KEY_BYTES], data[ID_KEY_BYTES:]
             self.key_ids = EpochKeyIds(state.id_key)
@@ -182,7 +189,8 @@ class OwnedStream:
         self._chunks.clear()
         self._available = 0
         self._drop_lease()
-        state.epoch, state.produced, state.taken, state.id_key = next_epoch, 0, 0, b""
+        state.epoch, state.produced, state.taken = next_epoch, 0, 0
+        state.id_key = state.history = b""
         self._lease_start = self._cursor = 0
         self.key_ids = None
         self._save()
