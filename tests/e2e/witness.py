@@ -25,6 +25,7 @@ from keyhop.testing.history import STREAM_ID_VERSION, Violation
 SIZES_BITS = (64, 72, 200, 256, 256, 256, 1000, 2048, 8192)
 RETRY_S = 0.05
 STOPPED_S = 15.0
+STORE_FAILED = ("the KME's store has failed and the KME is stopping", "the KME cannot serve keys now")
 
 
 @dataclass(slots=True)
@@ -141,7 +142,7 @@ class Saes:
             return None
         except Unavailable as refusal:
             self.reasons.add(refusal.message)
-            if "store" in refusal.message:  # it may be on the disk all the same
+            if refusal.message in STORE_FAILED:  # it may be on the disk all the same
                 self._witness.unanswered(slave, key_ids)
             return False
         self._witness.slave_got(slave, got.keys)
