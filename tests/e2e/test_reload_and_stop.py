@@ -217,7 +217,9 @@ def test_an_empty_stream_gets_503_with_a_reason_within_the_wait(trickle: Lab) ->
 
 
 @pytest.mark.parametrize(
-    ("others", "reason"), [([], DRY), (["alicesae2"], "KME alice could not take its copy")], ids=["stream", "multicast"]
+    ("others", "reason"),
+    [([], DRY), (["alicesae2"], "KME alice has no copy: no key material is left for its pad")],
+    ids=["stream", "multicast"],
 )
 def test_more_than_there_is_gets_503_and_costs_nothing(trickle: Lab, others: list[str], reason: str) -> None:
     inventory = trickle.inventory()

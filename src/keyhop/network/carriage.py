@@ -26,6 +26,10 @@ MAC_KEY_BYTES = 32
 RESEND_S = 1.0
 
 
+type Done = Callable[[str | None], None]
+"""Gets None for a batch that arrived, or the reason why it did not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Keys of one size for slaves at one KME: 16-byte IDs and key bytes, each one after the other."""
@@ -43,7 +47,7 @@ class _UnderWay:
     message: Carry
     deadline: float
     sent_at: float
-    done: Callable[[bool], None]
+    done: Done
 
 
 class Carriage:
@@ -70,12 +74,12 @@ class Carriage:
         self._synchronised = False
         self._under_way: dict[bytes, _UnderWay] = {}
 
-    def carry(self, batch: Batch, deadline: float, done: Callable[[bool], None]) -> None:
-        """Calls `done` with True once the peer holds the batch durably, with False when it refuses or is late."""
+    def carry(self, batch: Batch, deadline: float, done: Done) -> None:
+        """Calls `done` once the peer holds the batch durably, or with the reason why it does not."""
 
         def padded(taken: Taken | None) -> None:
             if taken is None:
-                done(False)
+                done("no key material is left for its pad")
                 return
             self._owned.ledger.rebook("pad", "mac", MAC_KEY_BYTES)
             message = _sealed(batch, taken, self._owned.ref)
@@ -113,7 +117,7 @@ class Carriage:
         """The peer's answer."""
         under_way = self._under_way.pop(message.batch, None)
         if under_way:
-            under_way.done(message.stored)
+            under_way.done(None if message.stored else "it refused its copy")
 
     def recall(self, ids: bytes) -> None:
         """Tells the peer to forget records that nobody was given."""
@@ -141,7 +145,7 @@ class Carriage:
         for batch, under_way in list(self._under_way.items()):
             if under_way.deadline <= now:
                 del self._under_way[batch]
-                under_way.done(False)
+                under_way.done("it did not answer in time")
             elif self._synchronised and under_way.sent_at < now - RESEND_S:
                 under_way.sent_at = now
                 self._send(under_way.message)

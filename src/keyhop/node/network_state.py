@@ -52,7 +52,7 @@ def _missing(peer: KmeId, pair: Pair) -> str | None:
     if not pair.synchronised:
         return f"peer {peer}: not synchronised"
     if not pair.owned.available_units and not pair.owned.leased_units:
-        return f"stream to {peer}: no key yet"
+        return f"stream to {peer}: no key"
     return None
 
 

@@ -83,13 +83,13 @@ class Multicast:
             keys = Keys((KeyRun(ids, size, call.keys),), provenance)
             self._journal.then(lambda: reply(keys), reply)
 
-        def arrived(kme: KmeId, stored: bool) -> None:
+        def arrived(kme: KmeId, failure: str | None) -> None:
             call.waiting.discard(kme)
-            if stored:
+            if failure is None:
                 call.held.add(kme)
             elif not call.failed:
                 call.failed = True
-                reply(Unavailable(f"KME {kme} could not take its copy", retry_after_s=1.0))
+                reply(Unavailable(f"KME {kme} has no copy: {failure}", retry_after_s=1.0))
             if call.failed:
                 self._recall(call)
             elif not call.waiting:
