@@ -168,9 +168,9 @@ def multicast_replies_before_carried(patch: pytest.MonkeyPatch) -> None:
     """The master gets a key that is still on its way to a slave's KME."""
     carry = carriage.Carriage.carry
 
-    def hasty(self: carriage.Carriage, batch: carriage.Batch, deadline: float, done: Callable[[bool], None]) -> None:
-        carry(self, batch, deadline, lambda stored: None)
-        done(True)
+    def hasty(self: carriage.Carriage, batch: carriage.Batch, deadline: float, done: carriage.Done) -> None:
+        carry(self, batch, deadline, lambda failure: None)
+        done(None)
 
     patch.setattr(carriage.Carriage, "carry", hasty)
 
