@@ -2,7 +2,8 @@
 
 What enters: arguments, and `KEYHOP_*` environment variables for every flag (`KEYHOP_LAB_UP_TIMEOUT` is `--timeout` of
 `keyhop lab up`). What leaves: results on stdout, progress and errors on stderr, and an exit code: 0 done,
-1 failed, 2 wrong usage.
+1 failed, 2 wrong usage,
+130 interrupted.
 
 A noun is imported when it is used, so `keyhop key get` does not pay for the node's imports.
 """
@@ -14,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 from typer.main import get_group
 
 from keyhop.cli import output
@@ -59,7 +61,15 @@ def keyhop(
 def main(arguments: Sequence[str] | None = None) -> None:
     """The `keyhop` command. What keyhop raises on purpose becomes `error:` and `hint:`, with no traceback."""
     try:
-        app(arguments, prog_name="keyhop", auto_envvar_prefix="KEYHOP")
+        status = app(arguments, prog_name="keyhop", auto_envvar_prefix="KEYHOP", standalone_mode=False)
+        raise SystemExit(status or 0)
+    except TyperException as failure:
+        if message := failure.format_message().strip():  # without one it was help that has been shown
+            context = getattr(failure, "ctx", None)
+            output.print_error(message, f"see `{context.command_path} --help`" if context else None)
+        raise SystemExit(failure.exit_code) from None
+    except typer.Abort:
+        raise SystemExit(130) from None
     except KeyhopError as failure:
         output.print_error(failure.message, failure.hint)
         raise SystemExit(1) from None

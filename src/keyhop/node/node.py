@@ -36,7 +36,7 @@ from keyhop.service.etsi014.connection import Limits
 from keyhop.service.etsi014.server import Etsi014Server
 from keyhop.service.identity import SaeDirectory
 
-TICK_S = 0.25
+TICK_S = 0.1
 REVOCATION_CHECK_S = 5.0
 DRAIN_S = 5.0
 
