@@ -9,22 +9,25 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 import pytest
-from witness import Saes, Witness, Worker, at_work, check_ledgers, stop
+from witness import STORE_FAILED, Saes, Witness, at_work, check_ledgers, stop
 
+from keyhop.apps.client import BadRequest
 from keyhop.lab import Lab, load_topology
 
 ENDED_S = 15.0
 SERVED_S = 20.0
 KME = "bob"
-WAIT_S = 3.0
+WAIT_S = 10.0
+CALLERS = 8
 MORE_THAN_THERE_IS = (8192, 1024)
 
 SHIM = r"""
@@ -106,29 +109,35 @@ def broken_lab(tmp_path: Path) -> Iterator[Lab]:
     lab.down()
 
 
-def suffers(lab: Lab, saes: Saes, process: subprocess.Popen[bytes], breaks: Callable[[], object]) -> list[Worker]:
-    """SAEs work, the disk breaks: who waits hears why, and the node ends by itself."""
+def suffers(lab: Lab, saes: Saes, process: subprocess.Popen[bytes], breaks: Callable[[], object]) -> list[UUID]:
+    """The disk breaks, and keys are asked for at once: who waits hears why, and the node ends by itself.
+
+    The keys that were asked for before and after.
+    """
     lab.start(KME)
-    waiting = threading.Thread(target=saes.get, args=("bobsae", ("alicesae",), *MORE_THAN_THERE_IS))
-    waiting.start()
-    with at_work(saes, seed=1, per_kme=2) as workers:
-        until(lambda: all(worker.exchanges >= 3 for worker in workers))
+    key_ids = [key_id for _ in range(2 * CALLERS) for key_id in saes.get("alicesae", ("bobsae",))]
+    with ThreadPoolExecutor(CALLERS + 1) as callers:
+        waiting = callers.submit(saes.get, "bobsae", ("alicesae",), *MORE_THAN_THERE_IS)
+        assert all(callers.map(lambda key_id: saes.must_fetch("bobsae", [key_id]), key_ids[:CALLERS]))
         breaks()
-        assert process.wait(ENDED_S) == 1
-    waiting.join()
-    assert "the KME's store has failed and the KME is stopping" in saes.reasons
+        list(callers.map(lambda key_id: saes.must_fetch("bobsae", [key_id]), key_ids[CALLERS:]))
+        assert waiting.result() == []
+    assert process.wait(ENDED_S) == 1
+    assert STORE_FAILED[0] in saes.reasons
     events = [json.loads(line) for line in (lab.directory / "nodes" / KME / "node.log").read_text().splitlines()]
     (told,) = [event for event in events if event["level"] == "critical"]
     assert told["event"].startswith("the store failed")
-    return workers
+    return key_ids
 
 
-def goes_on(lab: Lab, saes: Saes, before: list[Worker]) -> None:
-    """The node serves again, and nothing that it gave out up to its end comes a second time."""
+def goes_on(lab: Lab, saes: Saes, key_ids: list[UUID]) -> None:
+    """The node serves again, and what it gave out before does not come a second time."""
     lab.start(KME)
-    for slave, key_id in (pair for worker in before for pair in worker.spent[-20:]):
-        saes.must_be_refused(slave, key_id)
-    with at_work(saes, seed=2) as workers:
+    assert len(key_ids) == 2 * CALLERS
+    for key_id in key_ids:
+        with suppress(BadRequest):
+            saes.fetch("bobsae", [key_id])
+    with at_work(saes, seed=1) as workers:
         until(lambda: all(worker.exchanges >= 10 for worker in workers))
     check_ledgers(lab)
 
@@ -148,20 +157,20 @@ def test_calls_that_fail(broken_lab: Lab, shim: Path, fault: str) -> None:
     stop(broken_lab, KME)
     with Saes.of(broken_lab, Witness()) as saes:
         with own_child(broken_lab, shim) as process:
-            workers = suffers(broken_lab, saes, process, lambda: sign.write_text(fault))
+            key_ids = suffers(broken_lab, saes, process, lambda: sign.write_text(fault))
         sign.unlink()
-        goes_on(broken_lab, saes, workers)
+        goes_on(broken_lab, saes, key_ids)
 
 
 def test_a_full_disk(broken_lab: Lab, tmpfs: Path) -> None:
     filler = tmpfs / "filler"
     with Saes.of(broken_lab, Witness()) as saes:
         with own_child(broken_lab) as process:
-            workers = suffers(broken_lab, saes, process, lambda: fill(filler))
+            key_ids = suffers(broken_lab, saes, process, lambda: fill(filler))
         with own_child(broken_lab) as process:
             assert process.wait(ENDED_S) == 1
         filler.unlink()
-        goes_on(broken_lab, saes, workers)
+        goes_on(broken_lab, saes, key_ids)
 
 
 @pytest.fixture
