@@ -23,6 +23,8 @@ from keyhop.lab import Inventory, Lab
 from keyhop.testing.history import STREAM_ID_VERSION, Violation
 
 SIZES_BITS = (64, 72, 200, 256, 256, 256, 1000, 2048, 8192)
+PAUSE_S = 0.01
+"""Between exchanges, so that the SAEs leave the processor to the nodes."""
 RETRY_S = 0.05
 STOPPED_S = 15.0
 STORE_FAILED = ("the KME's store has failed and the KME is stopping", "the KME cannot serve keys now")
@@ -183,7 +185,7 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         try:
-            while not self._stop_asked.is_set():
+            while not self._stop_asked.wait(PAUSE_S):
                 self._exchange()
         except Violation as violation:
             self.failure = violation
