@@ -102,7 +102,7 @@ def reply_before_the_flush(patch: pytest.MonkeyPatch) -> None:
 
 def delivery_window_skipped(patch: pytest.MonkeyPatch) -> None:
     """A restored follower is not found out."""
-    patch.setattr(Windows, "enter", lambda self, deliver: deliver())
+    patch.setattr(Windows, "enter", lambda self, deliver, late: deliver())
 
 
 def delivery_window_never_ends(patch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ def delivery_window_never_ends(patch: pytest.MonkeyPatch) -> None:
 
 def records_outlive_a_restore(patch: pytest.MonkeyPatch) -> None:
     """A restored KME gives out its old records."""
-    patch.setattr(RecordBook, "forget_all", lambda self: None)
+    patch.setattr(RecordBook, "forget_stored", lambda self: None)
 
 
 def ids_not_bound_to_the_pair(patch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ A record has a random UUID (version 4, so it is never taken for a stream's key I
 once; after the last one it is erased.
 """
 
+from collections import Counter
+
 import msgspec
 
 from keyhop.core.ids import SaeId
@@ -32,6 +34,8 @@ class RecordBook:
             bytes.fromhex(slot.name): msgspec.msgpack.decode(value, type=_Record)
             for slot, value in store.scan("record")
         }
+        self._stored = tuple(self._records)
+        self._held = Counter(record.master for record in self._records.values())
 
     def __len__(self) -> int:
         return len(self._records)
@@ -39,13 +43,14 @@ class RecordBook:
     def __contains__(self, key_id: bytes) -> bool:
         return key_id in self._records
 
-    def has_room(self, count: int) -> bool:
-        """Whether that many more may be added."""
-        return len(self._records) + count <= MAX_RECORDS
+    def has_room(self, master: SaeId, count: int) -> bool:
+        """Whether a master may have that many more: at most as many as are left for all others."""
+        return self._held[master] + count <= MAX_RECORDS - len(self._records)
 
     def add(self, key_id: bytes, key: KeyMaterial, master: SaeId, slaves: tuple[SaeId, ...], created_at: float) -> None:
         """Keeps a key for its slaves at this KME; durable with the journal."""
         self._records[key_id] = _Record(master, list(slaves), key.reveal(), created_at)
+        self._held[master] += 1
         self._save(key_id)
 
     def size_bytes(self, key_id: bytes) -> int:
@@ -79,12 +84,17 @@ class RecordBook:
 
     def discard(self, key_id: bytes) -> None:
         """Erases a record. Idempotent."""
-        if self._records.pop(key_id, None) is not None:
+        record = self._records.pop(key_id, None)
+        if record is not None:
+            self._held[record.master] -= 1
             self._journal.delete(_slot(key_id))
 
-    def forget_all(self) -> None:
-        """Erases all records: nobody can tell which of them were delivered."""
-        for key_id in list(self._records):
+    def forget_stored(self) -> None:
+        """Erases what this process found in its store: of a backup, nobody can tell which of it was delivered.
+
+        What came since is no part of any backup that we were restored from, whatever a peer says.
+        """
+        for key_id in self._stored:
             self.discard(key_id)
 
     def expire(self, before: float) -> None:

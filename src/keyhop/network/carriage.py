@@ -17,7 +17,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.key_id import Located
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.records import RecordBook
+from keyhop.core.records import RecordBook, record_ids
 from keyhop.core.streams import FollowedStream, OwnedStream, Place, StreamRef, Taken
 from keyhop.network.leasing import Leasing
 from keyhop.network.wire import Body, Carried, Carry, Recall
@@ -161,10 +161,11 @@ class Carriage:
         return (
             count > 0
             and rest == 0
+            and record_ids(message.ids) == message.ids  # else they could be the IDs of another stream's keys
             and len({key_id for key_id in ids if key_id not in self._records}) == count
             and len(message.sealed) > 0
             and len(message.sealed) % count == 0
-            and self._records.has_room(count)
+            and self._records.has_room(SaeId(message.master), count)
             and self._home(SaeId(message.master)) == self._followed.ref.owner
             and all(self._home(SaeId(slave)) == self._followed.ref.follower for slave in message.slaves)
             and len(set(message.slaves)) == len(message.slaves)
@@ -173,8 +174,9 @@ class Carriage:
     def _store(self, message: Carry, keys: bytes) -> None:
         ids = _each(message.ids, KEY_ID_BYTES)
         slaves = tuple(SaeId(slave) for slave in message.slaves)
+        created_at = min(message.created_at, self._clock.wall())  # a time to come would keep them for ever
         for key_id, key in zip(ids, _each(keys, len(keys) // len(ids)), strict=True):
-            self._records.add(key_id, KeyMaterial(key), SaeId(message.master), slaves, message.created_at)
+            self._records.add(key_id, KeyMaterial(key), SaeId(message.master), slaves, created_at)
 
 
 def _sealed(batch: Batch, taken: Taken, ref: StreamRef) -> Carry:

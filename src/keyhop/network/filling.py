@@ -22,7 +22,7 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.base import KeyStore, Slot
 from keyhop.core.streams import ID_KEY_UNITS, Block, FollowedStream, OwnedStream
 from keyhop.core.units import UNIT_BYTES
-from keyhop.network.wire import Body, Offer, Part, Placed, Placing
+from keyhop.network.wire import MAX_AHEAD, Body, Offer, Part, Placed, Placing
 
 MAC_KEY_BYTES = 32
 MIN_BLOCK_BYTES = MAC_KEY_BYTES + (ID_KEY_UNITS + 1) * UNIT_BYTES
@@ -121,7 +121,7 @@ class Filling:
             self._decide(name)
         elif name in self._offered:
             del self._offered[name]
-            self._mine.append(name)
+            self._accept(name)
         if len(self._pending) > MAX_PENDING:
             self._discard(next(iter(self._pending)))
         self._place_next()
@@ -132,7 +132,7 @@ class Filling:
         if self._decides or name in self._mine:
             return
         if name in self._pending:
-            self._mine.append(name)
+            self._accept(name)
             self._place_next()
         elif message.sequence > self.last_seen(name[0]) and len(self._offered) < MAX_PENDING:
             self._offered[name] = self._clock.monotonic()
@@ -224,6 +224,13 @@ class Filling:
             if self._synchronised:
                 self._send(Offer(*name))
 
+    def _accept(self, name: _Name) -> None:
+        """Takes a block that the decider leaves to us, unless that would heap up what nobody asks for."""
+        if self._owned.available_units < 2 * self._stock_units:
+            self._mine.append(name)
+        else:
+            self._discard(name)
+
     def _units(self, name: _Name) -> int:
         return len(self._pending[name].material) // UNIT_BYTES
 
@@ -241,6 +248,8 @@ class Filling:
 
     def _agrees(self, name: _Name, tag: bytes) -> bool:
         pending = self._pending.get(name)
+        if name in self._mine or self._followed.untaken_units >= 2 * self._stock_units:
+            return False  # it may be on its way to our stream; or the owner takes nothing and only fills our disk
         if pending is None or (self._decides and not pending.offered):
             return False  # an offer from before our restart does not bind us: the block may be on its way to our stream
         try:
@@ -251,7 +260,7 @@ class Filling:
 
     def _append_followed(self, message: Placing, names: list[_Name]) -> None:
         followed = self._followed
-        opens = message.epoch > followed.epoch and message.start == 0
+        opens = followed.epoch < message.epoch <= followed.epoch + MAX_AHEAD and message.start == 0
         at_end = (message.epoch, message.start) == (followed.epoch, followed.produced)
         if not (opens or at_end) or len(set(names)) != len(names):
             raise PeerError("a block was placed where the stream does not end")

@@ -158,6 +158,7 @@ class Pair:
             case wire.Void():
                 self._void(body)
             case wire.Mark():
+                _check_ahead(body.mark, self.owned.mark_seen)
                 self.owned.note_mark(body.mark)
                 self._send(wire.MarkNoted(body.mark))
             case wire.MarkNoted():
@@ -172,6 +173,8 @@ class Pair:
                 raise PeerError("unexpected message")
 
     def _void(self, body: wire.Void) -> None:
+        if body.start > body.end:
+            raise PeerError("a range that ends before it begins")
         if self.followed.note_taken(body.epoch, body.end):
             self.followed.void(body.epoch, body.start, body.end)
 
@@ -216,12 +219,13 @@ class Pair:
         if self.synchronised:
             return
         ours = self._send_state()
+        _check_plausible(ours, theirs)
         verdicts = (
             self._judge_owned(ours.owned, theirs.followed),
             self._judge_followed(theirs.owned, ours.followed),
         )
         if verdicts[0] is Verdict.OWNER_FORGOT or verdicts[1] is Verdict.FOLLOWER_FORGOT:
-            self._records.forget_all()  # restored from a backup: some of them may have been delivered since
+            self._records.forget_stored()  # restored from a backup: some of them may have been delivered since
         self.synchronised = True
         self.since = self._clock.wall()
         for part in self._parts:
@@ -271,3 +275,16 @@ class Pair:
                 self._transmit(wire.encode(wire.Envelope(session, peer_session, body)))
 
         self._journal.then(transmit)
+
+
+def _check_plausible(ours: wire.State, theirs: wire.State) -> None:
+    _check_ahead(theirs.owned.epoch, ours.followed.epoch)
+    _check_ahead(theirs.owned.mark_seen, ours.followed.mark)
+    _check_ahead(theirs.followed.epoch, ours.owned.epoch)
+    if theirs.owned.taken > theirs.owned.produced or theirs.followed.taken > theirs.followed.produced:
+        raise PeerError("more was taken than was produced")
+
+
+def _check_ahead(theirs: int, ours: int) -> None:
+    if theirs > ours + wire.MAX_AHEAD:
+        raise PeerError("a number that no peer of ours can have reached")

@@ -9,6 +9,7 @@ While the owner cannot be reached, delivery goes on: its keys were taken before,
 The mark is raised as soon as the two synchronise again; a copy that is restored before that is not found out.
 """
 
+from collections import deque
 from collections.abc import Callable
 
 from keyhop.core.clock import Clock
@@ -16,6 +17,8 @@ from keyhop.core.streams import FollowedStream
 from keyhop.network.wire import Body, Mark, MarkNoted
 
 WINDOW_S = 1.0
+WAIT_S = 2.0
+"""How long somebody waits for an owner that is connected and does not answer."""
 
 
 class Windows:
@@ -30,20 +33,20 @@ class Windows:
         self._until = float("-inf")
         self._used = False
         self._asked_at: float | None = None
-        self._waiting: list[Callable[[], None]] = []
+        self._waiting: deque[tuple[float, Callable[[], None], Callable[[], None]]] = deque()
 
     @property
     def ready(self) -> bool:
         """Whether the two ends have compared their marks since this process began; before, nothing is delivered."""
         return self._was_synchronised
 
-    def enter(self, deliver: Callable[[], None]) -> None:
-        """Calls `deliver` within a window: at once if one is open or the owner is away."""
+    def enter(self, deliver: Callable[[], None], late: Callable[[], None]) -> None:
+        """Calls `deliver` within a window: at once if one is open or the owner is away. Or `late`, after WAIT_S."""
         if not self._connected or self._clock.monotonic() < self._until:
             self._used = True
             deliver()
             return
-        self._waiting.append(deliver)
+        self._waiting.append((self._clock.monotonic() + WAIT_S, deliver, late))
         if self._asked_at is None:
             self._ask()
 
@@ -67,7 +70,10 @@ class Windows:
         self._let_in()
 
     def tick(self) -> None:
-        """Asks again when the answer is late; ends a window that was used."""
+        """Asks again when the answer is late; ends a window that was used; sends away who waited too long."""
+        now = self._clock.monotonic()
+        while self._waiting and self._waiting[0][0] <= now:
+            self._waiting.popleft()[2]()
         if self._asked_at is not None:
             self._send(Mark(self._stream.mark))
         elif self._used and self._connected and self._clock.monotonic() >= self._until:
@@ -80,7 +86,7 @@ class Windows:
         self._send(Mark(self._stream.raise_mark()))
 
     def _let_in(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, deque()
         self._used = self._used or bool(waiting)
-        for deliver in waiting:
+        for _, deliver, _ in waiting:
             deliver()

@@ -13,6 +13,8 @@ from keyhop.core.errors import PeerError
 
 MAX_FRAME_BYTES = 4 << 20
 LENGTH_BYTES = 4
+MAX_AHEAD = 1 << 32
+"""An epoch or mark further ahead of ours is a lie: believed, it would lead to numbers that no message can say."""
 
 _Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 _Position = Annotated[int, Meta(ge=0, le=1 << 36)]

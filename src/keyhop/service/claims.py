@@ -6,6 +6,7 @@ are there for somebody else, and *not found* in every other case, delivered and 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from keyhop.core.errors import BadRequest, KeyhopError, Unauthorised, Unavailable
 from keyhop.core.ids import KmeId, key_id_text
@@ -52,8 +53,9 @@ class Claims:
 
         if gate is None:
             deliver()
-        else:
-            gate.windows.enter(deliver)
+            return
+        late = Unavailable(f"KME {gate.peer} does not answer", retry_after_s=1.0)
+        gate.windows.enter(deliver, lambda: reply(late))
 
     def _claim(self, request: GetKeyWithIds, pair: Pair | None) -> Keys:
         stream = pair.followed if pair else None
@@ -92,6 +94,8 @@ class Claims:
                 at += 1
         if missing:
             raise BadRequest(_NOT_FOUND, details=tuple({"key_ID": key_id_text(key_id)} for key_id in missing))
+        if _overlap([claim for claim in found if isinstance(claim, _InStream)]):
+            raise BadRequest(_NOT_FOUND)
         return found
 
     def _find_one(self, request: GetKeyWithIds, key_id: bytes, stream: FollowedStream | None) -> Place | bytes | None:
@@ -109,6 +113,16 @@ class Claims:
         if stream.is_someone_elses(key_id):
             raise Unauthorised("this SAE was not among those that the key was requested for")
         return None
+
+
+def _overlap(claims: list[_InStream]) -> bool:
+    """Whether two of them share bytes: only a KME that breaks the protocol makes such IDs."""
+    spans = sorted(
+        (claim.place.epoch, located.position, located.position + units_for(located.size_bytes) * claim.count)
+        for claim in claims
+        for located in (claim.place.located,)
+    )
+    return any(a[0] == b[0] and b[1] < a[2] for a, b in pairwise(spans))
 
 
 def _run_length(request: GetKeyWithIds, first: Place, stream: FollowedStream, at: int) -> int:

@@ -65,7 +65,7 @@ class Multicast:
         """Raises BadRequest or Unavailable; otherwise replies."""
         if size * number > MAX_REQUEST_BYTES:
             raise BadRequest(f"keys of records can be at most {MAX_REQUEST_BYTES} bytes in one request")
-        if not self._records.has_room(number):
+        if not self._records.has_room(request.master, number):
             raise Unavailable("too many keys wait to be fetched", retry_after_s=1.0)
         remote = set(homes.values()) - {self._me}
         for kme in remote:

@@ -8,7 +8,7 @@ import pytest
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.records import RecordBook
+from keyhop.core.records import RecordBook, record_ids
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import Block, FollowedStream, OwnedStream, StreamRef
 from keyhop.network.carriage import RESEND_S, Batch, Carriage
@@ -19,7 +19,7 @@ from keyhop.testing.virtual import SeededEntropy, VirtualClock
 ALICE, BOB = KmeId("alice"), KmeId("bob")
 MASTER, OTHER, SLAVE, SECOND = SaeId("a1"), SaeId("a2"), SaeId("b1"), SaeId("b2")
 HOME = {MASTER: ALICE, OTHER: ALICE, SLAVE: BOB, SECOND: BOB}
-IDS = bytes(range(16)) + bytes(range(16, 32))
+IDS = record_ids(bytes(range(32)))
 KEYS = bytes(range(100, 132)) + bytes(range(132, 164))
 
 

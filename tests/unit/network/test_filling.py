@@ -394,9 +394,10 @@ def test_a_block_is_never_placed_in_both_directions(two: Two) -> None:
     assert isinstance(from_alice, Placing)
     assert isinstance(from_bob, Placing)
     two.settle()
-    assert two.stocks == (UNITS, 0)
+    assert two.stocks == (0, 0)  # both drop it: to give in would put it into both streams, should alice lie
     assert two.alice.followed.produced == 0
     two.produce(1)
+    two.produce(2)
     two.settle()
     assert two.stocks == (UNITS, UNITS)
 

@@ -20,10 +20,11 @@ class Door:
         self.clock = VirtualClock()
         self.sent: list[Body] = []
         self.inside: list[str] = []
+        self.late: list[str] = []
         self.windows = Windows(self.stream, self.clock, self.sent.append)
 
     def enter(self, who: str) -> None:
-        self.windows.enter(lambda: self.inside.append(who))
+        self.windows.enter(lambda: self.inside.append(who), lambda: self.late.append(who))
 
     def open(self) -> None:
         self.windows.synchronised()

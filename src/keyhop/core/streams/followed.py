@@ -14,6 +14,9 @@ from keyhop.core.store.base import KeyStore
 from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Place, StreamRef, history_with, load_chunks
 from keyhop.core.units import UNIT_BYTES
 
+MAX_EPOCHS = 16
+"""Every key ID is tried in all epochs that we hold; honest ends begin one only after a restored backup."""
+
 
 class _EpochState(msgspec.Struct):
     produced: int = 0
@@ -211,6 +214,9 @@ class FollowedStream:
                 self.void(number, state.taken, state.produced)
                 state.produced = state.taken
                 self._drop_if_empty(number)
+        for number in sorted(self._state.epochs)[:-MAX_EPOCHS]:
+            self.void(number, 0, self._state.epochs[number].produced)
+            self._forget(number)
         self._save()
 
     def forget_all(self, mark: int) -> None:
