@@ -66,6 +66,8 @@ class Journal:
                 self.commits += 1
             except StoreFailure as failure:
                 self.fail(failure)
+            except Exception as error:  # noqa: BLE001 - the writes are lost: memory is ahead of the store for good
+                self.fail(StoreFailure(f"a commit could not be made: {type(error).__name__}"))
         if self.failure is not None:
             _tell([effect.otherwise for effect in effects if effect.otherwise], self.failure)
             return

@@ -128,6 +128,20 @@ def test_a_failed_commit_has_no_effect_and_tells_everyone_once() -> None:
     assert len(told) == 1
 
 
+def test_a_commit_that_breaks_for_another_reason_ends_the_journal_too() -> None:
+    """Its writes are lost: going on, memory and store would differ, and a restart would use bytes again."""
+    desk = Desk()
+
+    def exhausted() -> bytes:
+        raise MemoryError
+
+    desk.journal.save(SLOT, exhausted)
+    desk.then("first")
+    desk.journal.flush()
+    assert desk.happened == ["first failed"]
+    assert isinstance(desk.journal.failure, StoreFailure)
+
+
 def test_a_dead_journal_refuses_more() -> None:
     desk = Desk()
     desk.journal.save(SLOT, lambda: b"1")
