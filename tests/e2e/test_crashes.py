@@ -8,9 +8,11 @@ import os
 import random
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -22,6 +24,7 @@ KILLS = int(os.environ.get("KEYHOP_KILLS", "200"))
 SEED = int(os.environ.get("KEYHOP_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 UNDISTURBED_S = 0.3
 STARTING_S = (0.1, 0.9)
+FETCHING_S = 0.03
 RECOVERED_S = 10.0
 LEASE_BYTES = 16 << 10
 
@@ -44,6 +47,8 @@ class Plan:
         self._saes = saes
         self._workers = workers
         self._random = random.Random(SEED)
+        self._held: list[tuple[str, UUID]] = []
+        self._spent: list[tuple[str, UUID]] = []
         self.kills = 0
         self.recoveries_s: list[float] = []
 
@@ -52,7 +57,8 @@ class Plan:
         draw = self._random
         time.sleep(draw.uniform(0, UNDISTURBED_S))
         victims = draw.choice((["alice"], ["bob"], draw.sample(["alice", "bob"], 2)))
-        for victim in victims:
+        self._kill_amid_fetches(victims[0])
+        for victim in victims[1:]:
             self._kill(victim)
         while draw.random() < 0.4:
             with suppress(LabError):
@@ -63,8 +69,10 @@ class Plan:
     def recover(self) -> None:
         """Starts what is down. Everything a master got is still there, everything a slave got is gone."""
         begin = time.monotonic()
-        held = [worker.held.pop() for worker in self._workers for _ in range(len(worker.held))]
-        spent = [pair for worker in self._workers for pair in worker.spent[-3:]]
+        held, self._held = self._held, []
+        spent, self._spent = self._spent, []
+        held += [worker.held.pop() for worker in self._workers for _ in range(len(worker.held))]
+        spent += [pair for worker in self._workers for pair in worker.spent[-3:]]
         Lab.up(self._topology, self._lab.directory)
         self.recoveries_s.append(time.monotonic() - begin)
         for slave, key_id in spent:
@@ -73,6 +81,21 @@ class Plan:
             deadline = time.monotonic() + RECOVERED_S
             while self._saes.must_fetch(slave, [key_id]) is False:
                 assert time.monotonic() < deadline, f"{slave} is still not served"
+
+    def _kill_amid_fetches(self, victim: str) -> None:
+        """Many keys are on their way at once: some answered, some not yet durable."""
+        pairs = (("alicesae", "bobsae"), ("bobsae", "alicesae"))
+        wanted = [(slave, key_id) for master, slave in pairs for key_id in self._saes.get(master, (slave,), number=8)]
+        with ThreadPoolExecutor(len(wanted) or 1) as callers:
+            answers = [callers.submit(self._saes.must_fetch, slave, [key_id]) for slave, key_id in wanted]
+            time.sleep(self._random.uniform(0, FETCHING_S))
+            self._kill(victim)
+        for asked, answer in zip(wanted, answers, strict=True):
+            match answer.result():
+                case True:
+                    self._spent.append(asked)
+                case False:
+                    self._held.append(asked)
 
     def _kill(self, victim: str) -> None:
         self._lab.kill(victim)
