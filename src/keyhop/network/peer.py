@@ -14,7 +14,7 @@ from typing import Protocol, cast
 
 import structlog
 from cryptography import x509
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from keyhop.core.clock import Clock
 from keyhop.core.errors import PeerError, StoreFailure
@@ -50,6 +50,15 @@ def common_name(der: bytes) -> str | None:
     """The certificate's only subject CN, or None."""
     names = x509.load_der_x509_certificate(der).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[0].value) if len(names) == 1 else None
+
+
+def may_serve(der: bytes) -> bool:
+    """Whether the certificate may be a server's, as a node's may and an SAE's may not, whatever its name is."""
+    try:
+        usages = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    except x509.ExtensionNotFound:
+        return True  # for any usage (RFC 5280, 4.2.1.12)
+    return ExtendedKeyUsageOID.SERVER_AUTH in usages.value
 
 
 class PeerConnection(asyncio.Protocol):
@@ -182,6 +191,8 @@ class Peers:
         """The pair that a new connection belongs to; it takes the place of an older one. Raises PeerError."""
         if self._is_revoked(connection.certificate):
             raise PeerError("its certificate is revoked")
+        if not may_serve(connection.certificate):
+            raise PeerError("its certificate is an SAE's: it may not be a server")
         name = common_name(connection.certificate)
         pair = self._pairs.get(KmeId(name)) if name else None
         if pair is None or expected not in (None, pair.peer):

@@ -37,7 +37,7 @@ from keyhop.service.etsi014.server import Etsi014Server
 from keyhop.service.identity import SaeDirectory
 
 TICK_S = 0.1
-REVOCATION_CHECK_S = 5.0
+CERTIFICATE_CHECK_S = 5.0
 DRAIN_S = 5.0
 
 _log = structlog.get_logger(__name__)
@@ -71,7 +71,9 @@ class Node:
             config.policy.stock_bytes,
         )
         tls = config.tls
-        self.credentials = Credentials(TlsFiles(tls.ca, tls.certificate, tls.key, tls.crl), config.etsi014.minimum_tls)
+        self.credentials = Credentials(
+            TlsFiles(tls.ca, tls.certificate, tls.key, tls.crl), config.etsi014.minimum_tls, clock
+        )
         self._links: dict[LinkId, tuple[KmeId, LinkAdapter]] = {
             link.id: (link.peer, self._adapter(link)) for link in config.links
         }
@@ -83,7 +85,7 @@ class Node:
             {kme.id: PeerAddress(*host_and_port(kme.peer_address, "peer_address")) for kme in config.kmes},
             self.credentials.peer_server,
             self.credentials.peer_client,
-            self.credentials.is_revoked,
+            self.credentials.has_ended,
             clock,
         )
         self._server: Etsi014Server | None = None
@@ -104,11 +106,11 @@ class Node:
             self.credentials.etsi014,
             listener,
             limits=_limits(self.config),
-            is_revoked=self.credentials.is_revoked,
+            is_revoked=self.credentials.has_ended,
             on_refused=partial(self._metrics.refused_connection, "etsi014"),
         )
         await self._server.start()
-        self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._follow_revocations())]
+        self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._follow_certificates())]
         _log.info("node started", kme=self.id, etsi014=self.config.etsi014.listen, peers=self.config.peers.listen)
 
     async def stop(self) -> None:
@@ -135,7 +137,7 @@ class Node:
         """
         directory = _directory(config)
         self.credentials.renew()
-        self._refresh_revocations()
+        self._check_certificates()
         self.directory = directory
         self.delivery.policy = config.policy.policy()
         if self._server is not None:
@@ -211,19 +213,18 @@ class Node:
                     pair.tick()
                 self.records.expire(self._clock.wall() - self.config.policy.key_lifetime_s)
 
-    async def _follow_revocations(self) -> None:
+    async def _follow_certificates(self) -> None:
         while True:
-            await asyncio.sleep(REVOCATION_CHECK_S)
-            self._refresh_revocations()
+            await asyncio.sleep(CERTIFICATE_CHECK_S)
+            self._check_certificates()
 
-    def _refresh_revocations(self) -> None:
-        if self.credentials.refresh():
-            is_revoked = self.credentials.is_revoked
-            closed = self._peers.close_revoked(is_revoked)
-            if self._server is not None:
-                closed += self._server.close_revoked(is_revoked)
-            if closed:
-                _log.warning("connections closed because their certificates were revoked", connections=closed)
+    def _check_certificates(self) -> None:
+        self.credentials.refresh()
+        closed = self._peers.close_revoked(self.credentials.has_ended)
+        if self._server is not None:
+            closed += self._server.close_revoked(self.credentials.has_ended)
+        if closed:
+            _log.warning("connections closed: their certificates are revoked or expired", connections=closed)
 
 
 def _open_store(config: NodeConfig) -> KeyStore:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from keyhop.core.clock import Clock, SystemClock
 from keyhop.core.errors import ConfigurationError
+from keyhop.pki.leaves import read_leaf
 
 MAX_CRL_BYTES = 16 * 1024 * 1024
 
@@ -53,7 +54,7 @@ class Revocations:
 
     def is_revoked(self, der: bytes) -> bool:
         """Whether a peer's certificate, as `SSLObject.getpeercert(True)` gives it, is on the list."""
-        return x509.load_der_x509_certificate(der).serial_number in self._serials
+        return read_leaf(der).serial in self._serials
 
     def refresh_context(self, context: ssl.SSLContext) -> None:
         """Make new handshakes of `context` honour the list in force. Open connections are not touched."""

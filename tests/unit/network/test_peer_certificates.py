@@ -1,0 +1,53 @@
+"""Whose certificate makes a peer: a node's, with the name of a peer."""
+
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from keyhop.core.errors import PeerError
+from keyhop.core.ids import KmeId
+from keyhop.network.pair import PairOptions
+from keyhop.network.peer import PeerConnection, Peers
+from keyhop.pki import Authority, TlsFiles, client_context, create_authority, server_context
+from keyhop.service.policy import Policy
+from keyhop.testing.kme import VirtualKme
+from keyhop.testing.virtual import SeededEntropy, VirtualClock
+
+ALICE, BOB = KmeId("alice"), KmeId("bob")
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    made = create_authority(tmp_path / "pki")
+    made.issue_node("alice", ["127.0.0.1"])
+    return made
+
+
+@pytest.fixture
+def peers(authority: Authority) -> Peers:
+    clock = VirtualClock()
+    kme = VirtualKme(ALICE, (BOB,), {}, clock, SeededEntropy(0), lambda *_: None, Policy(), PairOptions())
+    files = TlsFiles(authority.directory / "ca.pem", *authority.files("node", "alice"))
+    server, client = server_context(files, "1.3"), client_context(files, "1.3", check_hostname=False)
+    return Peers(ALICE, kme.pairs, {}, server, client, lambda der: False, clock)
+
+
+def connection_with(peers: Peers, path: Path) -> PeerConnection:
+    connection = PeerConnection(peers, None)
+    connection.certificate = x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
+    return connection
+
+
+def test_a_node_s_certificate_is_admitted_by_its_name(authority: Authority, peers: Peers) -> None:
+    authority.issue_node("bob", ["127.0.0.1"])
+    connection = connection_with(peers, authority.files("node", "bob")[0])
+    assert peers.admit(connection, None).peer == BOB
+
+
+def test_an_sae_s_certificate_is_not_even_with_the_name_of_a_peer(authority: Authority, peers: Peers) -> None:
+    authority.issue_sae("bob")
+    connection = connection_with(peers, authority.files("sae", "bob")[0])
+    with pytest.raises(PeerError, match="SAE"):
+        peers.admit(connection, None)
