@@ -5,6 +5,7 @@ config_reference   writes docs/reference/configuration.md from them
 node               a Node: store, journal, pairs, links, delivery and their servers
 credentials        certificates and the revocation list, renewed while the node runs
 daemon             the process: signals, graceful stop, exit status
+privacy            no core dumps, no debugger: memory is full of keys
 management         the management API
 state              what the management API and the metrics show
 network_state      that, read from a node's pairs and links

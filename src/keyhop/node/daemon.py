@@ -21,6 +21,7 @@ from keyhop.core.errors import ConfigurationError
 from keyhop.node.config import load_config
 from keyhop.node.management import management_app
 from keyhop.node.node import Node, listen
+from keyhop.node.privacy import keep_memory_private
 from keyhop.node.telemetry import configure_logging
 
 _log = structlog.get_logger(__name__)
@@ -31,6 +32,7 @@ def run(config_path: Path) -> int:
     config = load_config(config_path)
     configure_logging(config.log.level, config.log.format)
     os.umask(0o077)
+    keep_memory_private()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Daemon(config_path).run())
 

@@ -1,0 +1,21 @@
+"""What the kernel says of a process that keeps its memory private."""
+
+import subprocess
+import sys
+
+import pytest
+
+_PROBE = """
+import ctypes, resource
+from keyhop.node.privacy import keep_memory_private
+libc = ctypes.CDLL(None)
+before = libc.prctl(3, 0, 0, 0, 0)
+keep_memory_private()
+print(before, libc.prctl(3, 0, 0, 0, 0), *resource.getrlimit(resource.RLIMIT_CORE))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
+def test_it_can_be_neither_dumped_nor_looked_into() -> None:
+    probed = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, check=True, timeout=20)
+    assert probed.stdout.split() == ["1", "0", "0", "0"]
