@@ -489,6 +489,10 @@ GET = f"GET {ENC} HTTP/1.1\r\nhost: x\r\n".encode()
             "the body shall have at most 65536 bytes",
         ),
         (HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n", "malformed HTTP request"),
+        (
+            HEAD + b"transfer-encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * 150_000,
+            "the body shall have at most 65536 bytes",
+        ),
         (GET + b"a: b\r\n" * 100 + b"\r\n", "a request shall have at most 64 headers"),
         (GET + b"a: " + b"b" * 20000 + b"\r\n\r\n", "the request head shall have at most 16384 bytes"),
         (GET + b"a: " + b"b" * 20000, "the request head shall have at most 16384 bytes"),

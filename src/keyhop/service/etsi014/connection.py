@@ -30,6 +30,7 @@ from keyhop.service.etsi014.encode import encode_error
 
 MAX_HEAD_BYTES = 16 * 1024
 MAX_HEADERS = 64
+MAX_CODED_BODY_BYTES = 8 * MAX_BODY_BYTES  # with the sizes of its chunks and the trailers, which nobody reads
 # How long a refused client may go on sending before it is cut off: closing at once could lose our answer.
 LINGER_S = 1.0
 
@@ -99,7 +100,7 @@ class SaeConnection(HttpToolsProtocol):
         self._since = self.loop.time()
         self._receiving = False
         self._in_body = False
-        self._head_bytes = 0
+        self._part_bytes = 0
         self._body_bytes = 0
         self._answers_due = 0
         self._closing = False
@@ -132,9 +133,13 @@ class SaeConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._closing:
             return
-        self._head_bytes += len(data)
+        self._part_bytes += len(data)
         super().data_received(data)
-        if self._receiving and not self._in_body and self._head_bytes > MAX_HEAD_BYTES:
+        if not self._receiving:
+            return
+        if self._in_body and self._part_bytes > MAX_CODED_BODY_BYTES:
+            self.refuse(400, TOO_LARGE)
+        elif not self._in_body and self._part_bytes > MAX_HEAD_BYTES:
             self.refuse(400, f"the request head shall have at most {MAX_HEAD_BYTES} bytes")
 
     @override
@@ -150,7 +155,7 @@ class SaeConnection(HttpToolsProtocol):
 
     @override
     def on_headers_complete(self) -> None:
-        if self._head_bytes > MAX_HEAD_BYTES:
+        if self._part_bytes > MAX_HEAD_BYTES:
             head = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
             self._require(head <= MAX_HEAD_BYTES, f"the request head shall have at most {MAX_HEAD_BYTES} bytes")
         self._require(len(self.headers) <= MAX_HEADERS, f"a request shall have at most {MAX_HEADERS} headers")
@@ -161,7 +166,7 @@ class SaeConnection(HttpToolsProtocol):
         super().on_headers_complete()
         self._answers_due += 1
         self._in_body = True
-        self._head_bytes = self._body_bytes = 0
+        self._part_bytes = self._body_bytes = 0
 
     @override
     def on_body(self, body: bytes) -> None:
@@ -173,7 +178,7 @@ class SaeConnection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._receiving = self._in_body = False
-        self._head_bytes = 0
+        self._part_bytes = 0
         self._since = self.loop.time()
 
     @override
