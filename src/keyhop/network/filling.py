@@ -30,6 +30,8 @@ MAX_PARTS = 16
 MAX_PENDING = 512
 PENDING_S = 30.0
 RESEND_S = 1.0
+MISMATCH_S = 5.0
+MISMATCH_REFUSALS = 3
 OFFER_COUNTS_S = 2.0
 """How long an offer counts as stock of the other end, which may have been down when the block came."""
 
@@ -101,11 +103,19 @@ class Filling:
         self._place = 0
         self._answered: Placed | None = None
         self._seen = {LinkId(s.name): int.from_bytes(v) for s, v in store.scan("link")}
+        self._refusals = 0
+        self._agreed_at = clock.monotonic()
         self.discarded_bytes = 0
 
     def last_seen(self, link: LinkId) -> int:
         """The highest sequence of a link that we remember, or -1."""
         return self._seen.get(link, -1)
+
+    @property
+    def mismatch(self) -> bool:
+        """Whether what this end places finds no equal at the other: their links are not set up alike."""
+        silent = self._placing is not None and self._clock.monotonic() - self._agreed_at > MISMATCH_S
+        return silent or self._refusals >= MISMATCH_REFUSALS
 
     def link_block(self, link: LinkId, sequence: int, material: KeyMaterial, produced_at: float, source: str) -> None:
         """A block from the adapter. One that comes again, or comes late, is not a block."""
@@ -162,6 +172,8 @@ class Filling:
             return
         self._placing = None
         blocks, self._in_flight = self._in_flight, {}
+        self._agreed_at = self._clock.monotonic()
+        self._refusals = self._refusals + 1 if message.refused else 0
         if message.refused:
             names = list(blocks)
             for index in message.refused:
@@ -243,7 +255,7 @@ class Filling:
         parts = tuple(Part(*name, pending.tag(name)) for name, pending in self._in_flight.items())
         self._place += 1
         self._placing = Placing(self._place, self._owned.epoch, self._owned.produced, parts)
-        self._sent_at = self._clock.monotonic()
+        self._sent_at = self._agreed_at = self._clock.monotonic()
         self._send(self._placing)
 
     def _agrees(self, name: _Name, tag: bytes) -> bool:

@@ -80,6 +80,8 @@ class Pair:
         self._state: wire.State | None = None
         self.synchronised = False
         self.since: float | None = None
+        self.trouble: str | None = None
+        """Why there is no connection, in the words of whoever keeps it."""
 
     @property
     def connected(self) -> bool:

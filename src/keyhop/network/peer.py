@@ -27,6 +27,7 @@ HEARTBEAT_S = 2.0
 SILENCE_S = 8.0
 MAX_UNWRITTEN_BYTES = 32 << 20
 MAX_STRANGERS = 64
+COMPLAIN_S = 60.0
 BACK_OFF_S = (0.1, 5.0)
 
 _log = structlog.get_logger(__name__)
@@ -72,7 +73,9 @@ class PeerConnection(asyncio.Protocol):
         self._unsent: list[bytes] = []
         self.certificate = b""
         self.pair: Pair | None = None
+        self.heard = False
         self.last_heard = 0.0
+        self.ended = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's does not inherit from it
@@ -82,7 +85,7 @@ class PeerConnection(asyncio.Protocol):
         try:
             self.pair = self._peers.admit(self, self._expected)
         except PeerError as error:
-            _log.warning("peer refused", reason=error.message)
+            self._peers.complain(self._expected, f"refused: {error.message}")
             self.abort()
             return
         self.pair.connect(self.send)
@@ -91,6 +94,9 @@ class PeerConnection(asyncio.Protocol):
         self.last_heard = self._peers.clock.monotonic()
         if self.pair is None:
             return
+        if not self.heard:
+            self.heard = True  # with TLS 1.3 the dialling side cannot know before that it was let in
+            self._peers.heard(self.pair.peer)
         try:
             for message in self._frames.feed(data):
                 if message:
@@ -100,10 +106,15 @@ class PeerConnection(asyncio.Protocol):
             self.abort()
         except StoreFailure:
             self.abort()
+        except Exception as error:  # noqa: BLE001
+            # Nothing that a peer sends may do this; if it does, the session is over and the next one compares marks.
+            _log.exception("a message from a peer could not be handled", peer=self.pair.peer, kind=type(error).__name__)
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._peers.gone(self)
+        self._peers.gone(self, str(exc) if exc else "closed")
+        self.ended.set()
 
     def send(self, message: bytes) -> None:
         """Writes at the end of this turn of the loop, together with what else is sent in it."""
@@ -151,10 +162,10 @@ class Peers:
         self._client_tls = client_tls
         self._is_revoked = is_revoked
         self.clock = clock
+        self._complained: dict[tuple[KmeId | None, str], float] = {}
         self._connections: dict[KmeId, PeerConnection] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._server: asyncio.Server | None = None
-        self._gone: dict[KmeId, asyncio.Event] = {peer: asyncio.Event() for peer in pairs}
 
     async def start(self, host: str, port: int) -> None:
         """Listens, and dials the peers whose names are higher."""
@@ -196,28 +207,41 @@ class Peers:
         name = common_name(connection.certificate)
         pair = self._pairs.get(KmeId(name)) if name else None
         if pair is None or expected not in (None, pair.peer):
-            raise PeerError(f"its certificate names {name!r}, not {expected or 'a peer of this node'!r}")
+            wanted = repr(expected) if expected else "a peer of this node"
+            raise PeerError(f"its certificate names {name!r}, not {wanted}")
         older = self._connections.get(pair.peer)
         self._connections[pair.peer] = connection
         if older is not None:
             older.abort()
-        _log.info("peer connected", peer=pair.peer)
         return pair
 
-    def gone(self, connection: PeerConnection) -> None:
+    def heard(self, peer: KmeId) -> None:
+        """The peer has let us in and speaks."""
+        self._pairs[peer].trouble = None
+        _log.info("peer connected", peer=peer)
+
+    def gone(self, connection: PeerConnection, reason: str) -> None:
         """A connection ended."""
         pair = connection.pair
         if pair is not None and self._connections.get(pair.peer) is connection:
             del self._connections[pair.peer]
             pair.disconnect()
-            _log.info("peer disconnected", peer=pair.peer)
-            self._gone[pair.peer].set()
+            self.complain(pair.peer, f"{'disconnected' if connection.heard else 'did not let us in'}: {reason}")
+
+    def complain(self, peer: KmeId | None, reason: str) -> None:
+        """Logs why there is no connection to a peer: as a warning once a minute, and keeps it for the operator."""
+        now = self.clock.monotonic()
+        if peer is not None:
+            self._pairs[peer].trouble = reason
+        if now - self._complained.get((peer, reason), -COMPLAIN_S) >= COMPLAIN_S:
+            self._complained = {what: at for what, at in self._complained.items() if now - at < COMPLAIN_S}
+            self._complained[peer, reason] = now
+            _log.warning("no connection to peer", peer=peer, reason=reason)
 
     async def _dial(self, peer: KmeId) -> None:
         address, loop = self._addresses[peer], asyncio.get_running_loop()
         pause = BACK_OFF_S[0]
         while True:
-            self._gone[peer].clear()
             try:
                 _, connection = await loop.create_connection(
                     lambda: PeerConnection(self, peer),
@@ -227,12 +251,11 @@ class Peers:
                     ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
                 )
             except OSError as error:
-                _log.debug("peer not reached", peer=peer, reason=str(error))
+                self.complain(peer, f"{address.host}:{address.port}: {error.strerror or error}")
             else:
-                if connection.pair is not None:
-                    await self._gone[peer].wait()
-                    if self.clock.monotonic() - connection.last_heard < SILENCE_S:
-                        pause = BACK_OFF_S[0]
+                await connection.ended.wait()
+                if connection.heard:
+                    pause = BACK_OFF_S[0]
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, BACK_OFF_S[1])
 

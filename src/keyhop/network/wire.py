@@ -13,6 +13,8 @@ from keyhop.core.errors import PeerError
 
 MAX_FRAME_BYTES = 4 << 20
 LENGTH_BYTES = 4
+MAX_RECORDS_PER_BATCH = 1 << 14
+MAX_SEALED_BYTES = 1 << 20
 MAX_AHEAD = 1 << 32
 """An epoch or mark further ahead of ours is a lie: believed, it would lead to numbers that no message can say."""
 
@@ -140,8 +142,8 @@ class Carry(_Message, frozen=True):
     master: _Name
     slaves: Annotated[tuple[_Name, ...], Meta(min_length=1, max_length=256)]
     created_at: _Seconds
-    ids: bytes
-    sealed: bytes
+    ids: Annotated[bytes, Meta(max_length=16 * MAX_RECORDS_PER_BATCH)]
+    sealed: Annotated[bytes, Meta(max_length=MAX_SEALED_BYTES)]
     tag: Annotated[bytes, Meta(max_length=16)] = b""
 
 
@@ -155,7 +157,7 @@ class Carried(_Message, frozen=True):
 class Recall(_Message, frozen=True):
     """Another target failed: forget these records, which nobody was given."""
 
-    ids: bytes
+    ids: Annotated[bytes, Meta(max_length=16 * MAX_RECORDS_PER_BATCH)]
 
 
 type Body = (

@@ -47,10 +47,12 @@ class NetworkState:
 
 
 def _missing(peer: KmeId, pair: Pair) -> str | None:
-    if not pair.connected:
-        return f"peer {peer}: not connected"
+    if not pair.connected or pair.trouble:
+        return f"peer {peer}: not connected ({pair.trouble})" if pair.trouble else f"peer {peer}: not connected"
     if not pair.synchronised:
         return f"peer {peer}: not synchronised"
+    if pair.filling.mismatch:
+        return f"link to {peer}: the two ends do not have the same blocks (secret, rate and block size must agree)"
     if not pair.owned.available_units and not pair.owned.leased_units:
         return f"stream to {peer}: no key"
     return None

@@ -111,6 +111,8 @@ class Node:
         )
         await self._server.start()
         self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._follow_certificates())]
+        for task in self._tasks:
+            task.add_done_callback(self._task_ended)
         _log.info("node started", kme=self.id, etsi014=self.config.etsi014.listen, peers=self.config.peers.listen)
 
     async def stop(self) -> None:
@@ -204,6 +206,12 @@ class Node:
         for pair in self.pairs.values():
             pair.abandon()
         self._on_failure()
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        """A node whose clock or certificates are no longer followed is not one to go on with."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.critical("the node stops", task=task.get_name(), exc_info=error)
+            self._on_failure()
 
     async def _tick(self) -> None:
         while self.journal.failure is None:

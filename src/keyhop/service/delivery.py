@@ -162,7 +162,9 @@ class Delivery:
     def _dry(self, pair: Pair) -> Unavailable:
         if self._journal.failure is not None:
             return _stopping()
-        reason = "no key material is left for" if pair.synchronised else "no key material, and no connection to"
+        reason = "no key material is left for"
+        if not pair.synchronised:
+            reason = "no key material, and " + ("not in step with" if pair.connected else "no connection to")
         return Unavailable(f"{reason} KME {pair.peer}", retry_after_s=RETRY_AFTER_S)
 
     def _check_slaves(self, slaves: tuple[SaeId, ...]) -> None:

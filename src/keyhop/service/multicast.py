@@ -17,10 +17,8 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook, record_ids
 from keyhop.network.carriage import Batch
 from keyhop.network.pair import Pair
+from keyhop.network.wire import MAX_RECORDS_PER_BATCH, MAX_SEALED_BYTES
 from keyhop.service.requests import GetKey, KeyReply, KeyRun, Keys, Provenance
-
-MAX_REQUEST_BYTES = 1 << 20
-"""What one request may have carried to each KME: with its IDs it fits a frame."""
 
 
 @dataclass(slots=True)
@@ -63,8 +61,9 @@ class Multicast:
         reply: KeyReply,
     ) -> None:
         """Raises BadRequest or Unavailable; otherwise replies."""
-        if size * number > MAX_REQUEST_BYTES:
-            raise BadRequest(f"keys of records can be at most {MAX_REQUEST_BYTES} bytes in one request")
+        if number > MAX_RECORDS_PER_BATCH or size * number > MAX_SEALED_BYTES:
+            most = min(MAX_RECORDS_PER_BATCH, MAX_SEALED_BYTES // size)
+            raise BadRequest(f"at most {most} such keys can be multicast in one request")
         if not self._records.has_room(request.master, number):
             raise Unavailable("too many keys wait to be fetched", retry_after_s=1.0)
         remote = set(homes.values()) - {self._me}

@@ -9,7 +9,7 @@ from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import FollowedStream, OwnedStream, StreamRef
-from keyhop.network.filling import MAX_PENDING, MIN_BLOCK_BYTES, PENDING_S, RESEND_S, Filling
+from keyhop.network.filling import MAX_PENDING, MIN_BLOCK_BYTES, MISMATCH_S, PENDING_S, RESEND_S, Filling
 from keyhop.network.wire import Body, Offer, Part, Placed, Placing
 from keyhop.testing.virtual import SeededEntropy, VirtualClock
 
@@ -426,3 +426,21 @@ def test_a_full_epoch_is_followed_by_the_next(two: Two, monkeypatch: pytest.Monk
     assert two.alice.owned.produced == UNITS
     assert two.alice.owned.available_units == UNITS - 8
     assert two.bob.followed.available_bytes == two.alice.owned.available_bytes
+
+
+def test_ends_whose_blocks_never_agree_are_told_apart_from_a_slow_link(two: Two) -> None:
+    for sequence in range(6):
+        two.produce(sequence, differs=True)
+        two.settle()
+    assert [end.filling.mismatch for end in two.ends] == [True, True]
+    for sequence in range(6, 12):
+        two.produce(sequence)
+        two.settle()
+    assert [end.filling.mismatch for end in two.ends] == [False, False]
+
+
+def test_a_placement_that_is_never_answered_is_a_mismatch(two: Two) -> None:
+    two.produce(0, only=two.alice)
+    assert not two.alice.filling.mismatch
+    two.clock.advance(MISMATCH_S + 0.1)
+    assert two.alice.filling.mismatch

@@ -1,13 +1,16 @@
 """Whose certificate makes a peer: a node's, with the name of a peer."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from keyhop.core.clock import SystemClock
 from keyhop.core.errors import PeerError
 from keyhop.core.ids import KmeId
+from keyhop.lab.ports import free_ports
 from keyhop.network.pair import PairOptions
 from keyhop.network.peer import PeerConnection, Peers
 from keyhop.pki import Authority, TlsFiles, client_context, create_authority, server_context
@@ -16,6 +19,7 @@ from keyhop.testing.kme import VirtualKme
 from keyhop.testing.virtual import SeededEntropy, VirtualClock
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
+SYSTEM = SystemClock()
 
 
 @pytest.fixture
@@ -51,3 +55,23 @@ def test_an_sae_s_certificate_is_not_even_with_the_name_of_a_peer(authority: Aut
     connection = connection_with(peers, authority.files("sae", "bob")[0])
     with pytest.raises(PeerError, match="SAE"):
         peers.admit(connection, None)
+
+
+@pytest.mark.anyio
+async def test_a_peer_that_does_not_let_us_in_is_not_connected_and_says_so(authority: Authority, peers: Peers) -> None:
+    authority.issue_node("bob", ["127.0.0.1"])
+    carol = VirtualKme(BOB, (KmeId("carol"),), {}, SYSTEM, SeededEntropy(1), lambda *_: None, Policy(), PairOptions())
+    files = TlsFiles(authority.directory / "ca.pem", *authority.files("node", "bob"))
+    server, client = server_context(files, "1.3"), client_context(files, "1.3", check_hostname=False)
+    stranger = Peers(BOB, carol.pairs, {}, server, client, lambda der: False, SYSTEM)
+    port = free_ports(1)[0]
+    await stranger.start("127.0.0.1", port)
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(
+        lambda: PeerConnection(peers, BOB), "127.0.0.1", port, ssl=peers._client_tls
+    )
+    async with asyncio.timeout(10):
+        await connection.ended.wait()
+    await stranger.stop()
+    assert not connection.heard
+    assert peers._pairs[BOB].trouble == "did not let us in: closed"
