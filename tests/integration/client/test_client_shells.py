@@ -272,6 +272,11 @@ def test_tls_files_that_cannot_be_used(authority: TestAuthority, alice: Pem, tmp
     for ca in (empty, tmp_path / "absent.pem", tmp_path):
         with pytest.raises(ClientError, match=f"authority {ca}"):
             mutual_tls(ca=ca, certificate=alice.certificate, key=alice.key)
+    absent = tmp_path / "absent.pem"
+    with pytest.raises(ClientError, match=f"the certificate {absent} cannot be read: No such file"):
+        mutual_tls(ca=authority.ca, certificate=absent, key=alice.key)
+    with pytest.raises(ClientError, match=f"the key {absent} cannot be read: No such file"):
+        mutual_tls(ca=authority.ca, certificate=alice.certificate, key=absent)
     with pytest.raises(ClientError, match=f"key {empty}"):
         mutual_tls(ca=authority.ca, certificate=alice.certificate, key=empty)
     other = authority.issue("othersae")

@@ -15,6 +15,8 @@ def mutual_tls(
     KME whose certificates fail them, clear `ssl.VERIFY_X509_STRICT` in the context's `verify_flags`.
     Raises ClientError when a file cannot be used.
     """
+    for what, path in (("authority", ca), ("certificate", certificate), ("key", key)):
+        _check_readable(what, path)
     # Not ssl.create_default_context: it logs the session secrets, and so the keys, where SSLKEYLOGFILE says.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -29,3 +31,11 @@ def mutual_tls(
     except (OSError, ValueError) as error:
         raise ClientError(f"the certificate {certificate} with key {key} cannot be used: {error}") from None
     return context
+
+
+def _check_readable(what: str, path: Path | str) -> None:
+    """The TLS library does not say which of its files is missing."""
+    try:
+        Path(path).open("rb").close()
+    except OSError as error:
+        raise ClientError(f"the {what} {path} cannot be read: {error.strerror}") from None
