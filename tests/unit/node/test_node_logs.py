@@ -140,3 +140,11 @@ def test_plain_values_stay_what_they_are() -> None:
     assert plain({"a": [1, 2.5, None, True, "text"]}) == {"a": [1, 2.5, None, True, "text"]}
     assert plain(KeyMaterial(bytes(32))) == "<32 bytes of key>"
     assert plain(OSError(2, "No such file")) == "FileNotFoundError: 2, No such file"
+
+
+def test_the_management_server_does_not_announce_itself_as_the_node() -> None:
+    stream = io.StringIO()
+    configure_logging("info", "json", stream=stream)
+    logging.getLogger("uvicorn.error").info("Started server process [%d]", 42)
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["Invalid HTTP request received."]

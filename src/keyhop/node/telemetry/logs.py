@@ -19,7 +19,8 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "console"]
 
 _INTERNAL = ("_record", "_from_structlog")
-_QUIET = {"uvicorn.access": logging.WARNING, "httpx": logging.WARNING, "httpcore": logging.WARNING}
+# Of uvicorn, which serves the management API only, an operator would take "Started server process" for the node's.
+_QUIET = dict.fromkeys(("uvicorn.error", "uvicorn.access", "httpx", "httpcore"), logging.WARNING)
 
 
 def configure_logging(level: LogLevel, log_format: LogFormat, *, stream: TextIO | None = None) -> None:
