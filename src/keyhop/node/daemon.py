@@ -19,8 +19,9 @@ from keyhop.core.clock import SystemClock
 from keyhop.core.entropy import SystemEntropy
 from keyhop.core.errors import ConfigurationError
 from keyhop.node.config import load_config
+from keyhop.node.listening import listen
 from keyhop.node.management import management_app
-from keyhop.node.node import Node, listen
+from keyhop.node.node import Node
 from keyhop.node.privacy import keep_memory_private
 from keyhop.node.telemetry import configure_logging
 

@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import os
-import socket
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 
@@ -12,7 +12,7 @@ import structlog
 
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
-from keyhop.core.errors import ConfigurationError, StoreFailure
+from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import KmeId, LinkId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.records import RecordBook
@@ -26,6 +26,7 @@ from keyhop.network.peer import PeerAddress, Peers
 from keyhop.node.address import host_and_port
 from keyhop.node.config import LinkSection, NodeConfig
 from keyhop.node.credentials import Credentials
+from keyhop.node.listening import listen, not_bound
 from keyhop.node.measured import MeasuredService
 from keyhop.node.network_state import NetworkState
 from keyhop.node.state import LinkInfo, NodeInfo, PeerInfo, StreamInfo
@@ -39,6 +40,7 @@ from keyhop.service.identity import SaeDirectory
 TICK_S = 0.1
 CERTIFICATE_CHECK_S = 5.0
 DRAIN_S = 5.0
+_RESTART_ONLY = ("node", "tls", "etsi014", "management", "peers", "store", "kmes", "links")
 
 _log = structlog.get_logger(__name__)
 
@@ -92,12 +94,12 @@ class Node:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Opens everything, the SAEs' door last. Raises ConfigurationError for an address that is taken."""
+        """Opens everything, the SAEs' door last. Raises ConfigurationError for an address that cannot be had."""
         listener = listen(self.config.etsi014.listen)
         try:
             await self._peers.start(*host_and_port(self.config.peers.listen, "listen"))
         except OSError as error:
-            raise _not_bound(self.config.peers.listen, error) from None
+            raise not_bound(self.config.peers.listen, error) from None
         for link, (peer, adapter) in self._links.items():
             await adapter.start(partial(self._link_block, link, peer))
         self._server = Etsi014Server(
@@ -144,12 +146,12 @@ class Node:
         self.delivery.policy = config.policy.policy()
         if self._server is not None:
             self._server.replace_directory(_directory(config, self.id))
-        kept = ("node", "tls", "etsi014", "management", "peers", "store", "kmes", "links")
-        changed = [name for name in kept if getattr(config, name) != getattr(self.config, name)]
+        running = {name: getattr(self.config, name) for name in _RESTART_ONLY}
+        changed = [name for name, value in running.items() if getattr(config, name) != value]
         if changed:
             _log.warning("these sections change only with a restart", sections=changed)
         configure_logging(config.log.level, config.log.format)
-        self.config = config
+        self.config = replace(config, **running)
         _log.info("configuration reloaded")
 
     def node(self) -> NodeInfo:
@@ -256,16 +258,3 @@ def _limits(config: NodeConfig) -> Limits:
         request_timeout_s=section.request_timeout_s,
         idle_timeout_s=section.idle_timeout_s,
     )
-
-
-def listen(address: str) -> socket.socket:
-    """A socket bound to `host:port`. Raises ConfigurationError when it is taken."""
-    host, port = host_and_port(address, "listen")
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        raise _not_bound(address, error) from None
-
-
-def _not_bound(address: str, error: OSError) -> ConfigurationError:
-    return ConfigurationError(f"cannot listen on {address}: {error.strerror}", hint="is another node running there?")
