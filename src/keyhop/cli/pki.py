@@ -89,6 +89,19 @@ def revoke(name: Name, directory: Directory = HERE, as_json: AsJson = False) -> 
         print_note(f"{name} had no valid certificate left")
 
 
+@app.command()
+def crl(directory: Directory = HERE, as_json: AsJson = False) -> None:
+    """Publish a fresh revocation list before the old one expires. Running nodes read it within seconds."""
+    fresh = Authority.load(directory).publish_again()
+    expires = None if fresh.next_update_utc is None else fresh.next_update_utc.isoformat()
+    data = {"crl": str(directory / "crl.pem"), "expires": expires, "revoked": len(fresh)}
+    if as_json:
+        print_json(data)
+    else:
+        print_table(("field", "value"), list(data.items()))
+        print_note(f"copy {directory / 'crl.pem'} to every node")
+
+
 @app.command("list")
 def list_issued(directory: Directory = HERE, as_json: AsJson = False) -> None:
     """List every certificate that was issued, oldest first."""

@@ -25,13 +25,12 @@ from keyhop.network.pair import Pair, PairOptions
 from keyhop.network.peer import PeerAddress, Peers
 from keyhop.node.address import host_and_port
 from keyhop.node.config import LinkSection, NodeConfig
-from keyhop.node.credentials import Credentials
+from keyhop.node.credentials import credentials_of
 from keyhop.node.listening import listen, not_bound
 from keyhop.node.measured import MeasuredService
 from keyhop.node.network_state import NetworkState
 from keyhop.node.state import LinkInfo, NodeInfo, PeerInfo, StreamInfo
 from keyhop.node.telemetry import Metrics, configure_logging
-from keyhop.pki.contexts import TlsFiles
 from keyhop.service.delivery import Delivery
 from keyhop.service.etsi014.connection import Limits
 from keyhop.service.etsi014.server import Etsi014Server
@@ -72,15 +71,14 @@ class Node:
             entropy,
             config.policy.stock_bytes,
         )
-        tls = config.tls
-        self.credentials = Credentials(
-            TlsFiles(tls.ca, tls.certificate, tls.key, tls.crl), config.etsi014.minimum_tls, clock
-        )
+        self.credentials = credentials_of(config, clock)
         self._links: dict[LinkId, tuple[KmeId, LinkAdapter]] = {
             link.id: (link.peer, self._adapter(link)) for link in config.links
         }
         self.state = NetworkState(self.pairs, self._links, self.journal)
         self._metrics = Metrics(self.state, version=version("keyhop"))
+        for what, expiry in self.credentials.expiries.items():
+            self._metrics.expires(what, expiry)
         self._peers = Peers(
             self.id,
             self.pairs,
@@ -95,6 +93,7 @@ class Node:
 
     async def start(self) -> None:
         """Opens everything, the SAEs' door last. Raises ConfigurationError for an address that cannot be had."""
+        self.credentials.refresh()
         listener = listen(self.config.etsi014.listen)
         try:
             await self._peers.start(*host_and_port(self.config.peers.listen, "listen"))
@@ -172,7 +171,7 @@ class Node:
 
     def readiness(self) -> list[str]:
         """GET /readyz."""
-        return self.state.readiness()
+        return self.credentials.troubles() + self.state.readiness()
 
     def metrics(self) -> bytes:
         """GET /metrics."""

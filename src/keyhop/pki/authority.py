@@ -142,7 +142,12 @@ class Authority:
                 self.publish(register)
             return revoked
 
-    def publish(self, register: Register) -> None:
+    def publish_again(self) -> x509.CertificateRevocationList:
+        """A fresh list of the same certificates, valid as long as a certificate issued today."""
+        with self._exclusive() as register:
+            return self.publish(register)
+
+    def publish(self, register: Register) -> x509.CertificateRevocationList:
         """Write the register, then the revocation list made from it.
 
         thisUpdate lies a day back and grows by at least one second with every list, because OpenSSL keeps the older
@@ -161,6 +166,7 @@ class Authority:
         )
         save_register(self.directory / "issued.json", register)
         write_file(self.directory / "crl.pem", crl.public_bytes(Encoding.PEM), PUBLIC)
+        return crl
 
     def _issue(self, kind: Kind, name: str, hosts: list[str], uri: str | None, days: int) -> Issued:
         check_name(name)

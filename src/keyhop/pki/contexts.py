@@ -83,14 +83,24 @@ def _harden(context: ssl.SSLContext, files: TlsFiles, minimum: str) -> None:
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     try:
         context.load_verify_locations(cafile=files.ca)
-        context.load_cert_chain(files.certificate, files.key, password=_no_password)
     except (OSError, ValueError) as failure:  # ssl.SSLError is an OSError
         raise ConfigurationError(
-            f"cannot use the TLS files {files.ca}, {files.certificate}, {files.key}: {failure}",
-            hint="each is a PEM file, and the certificate belongs to the key",
+            f"cannot use the authority's certificate {files.ca}: {failure}", hint="it is the ca.pem of `keyhop pki`"
         ) from failure
+    load_own_certificate(context, files)
     if files.crl is not None:
         Revocations(files.ca, files.crl).refresh_context(context)
+
+
+def load_own_certificate(context: ssl.SSLContext, files: TlsFiles) -> None:
+    """What `context` shows in new handshakes. Raises `ConfigurationError` when a file cannot be used."""
+    try:
+        context.load_cert_chain(files.certificate, files.key, password=_no_password)
+    except (OSError, ValueError) as failure:
+        raise ConfigurationError(
+            f"cannot use the certificate {files.certificate} with the key {files.key}: {failure}",
+            hint="each is a PEM file, and the certificate belongs to the key",
+        ) from failure
 
 
 def _no_password() -> str:

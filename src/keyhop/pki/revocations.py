@@ -20,6 +20,11 @@ from keyhop.pki.leaves import read_leaf
 
 MAX_CRL_BYTES = 16 * 1024 * 1024
 
+PUBLISH_HINT = (
+    "publish a fresh one with `keyhop pki crl --dir DIR`, where the authority lives, and copy its crl.pem here"
+)
+_ORIGIN_HINT = "it is the crl.pem that `keyhop pki` writes next to the authority's ca.pem"
+
 _Seen = tuple[int, int, int]
 
 
@@ -52,6 +57,11 @@ class Revocations:
         self._seen = seen
         return newer
 
+    @property
+    def not_after(self) -> float:
+        """When the list in force expires, in seconds since 1970: no new handshake succeeds from then on."""
+        return _next_update_s(self._list)
+
     def is_revoked(self, der: bytes) -> bool:
         """Whether a peer's certificate, as `SSLObject.getpeercert(True)` gives it, is on the list."""
         return read_leaf(der).serial in self._serials
@@ -80,8 +90,10 @@ class Revocations:
             raise _unusable(self._path, str(failure)) from failure
         if not signed or crl.issuer != self._authority.subject:
             raise _unusable(self._path, "the authority did not sign it")
-        if crl.next_update_utc is None or crl.next_update_utc.timestamp() <= self._clock.wall():
-            raise _unusable(self._path, "it has expired")
+        if crl.next_update_utc is None:
+            raise _unusable(self._path, "it does not say until when it is valid")
+        if _next_update_s(crl) <= self._clock.wall():
+            raise _unusable(self._path, f"it expired on {crl.next_update_utc:%Y-%m-%d %H:%M} UTC", PUBLISH_HINT)
         return crl
 
 
@@ -119,8 +131,9 @@ def _seen(path: Path) -> _Seen:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def _unusable(path: Path, why: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"cannot use the revocation list {path}: {why}",
-        hint="it is the crl.pem that `keyhop pki` writes next to the authority's ca.pem",
-    )
+def _next_update_s(crl: x509.CertificateRevocationList) -> float:
+    return crl.next_update_utc.timestamp() if crl.next_update_utc else 0.0
+
+
+def _unusable(path: Path, why: str, hint: str = _ORIGIN_HINT) -> ConfigurationError:
+    return ConfigurationError(f"cannot use the revocation list {path}: {why}", hint=hint)

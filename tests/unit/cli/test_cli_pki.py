@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,17 @@ def test_the_help_names_every_noun(capsys: Run) -> None:
     assert keyhop("--help") == 0
     shown = capsys.readouterr().out
     assert all(noun in shown for noun in ("demo", "key", "lab", "node", "pki"))
+
+
+def test_a_fresh_revocation_list(tmp_path: Path, capsys: Run) -> None:
+    here = ("--dir", tmp_path / "pki", "--json")
+    assert keyhop("pki", "init", *here) == 0
+    old = (tmp_path / "pki" / "crl.pem").read_bytes()
+    capsys.readouterr()
+    assert keyhop("pki", "crl", *here) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["crl"], shown["revoked"]) == (str(tmp_path / "pki" / "crl.pem"), 0)
+    assert shown["expires"] > datetime.now(UTC).isoformat()
+    assert (tmp_path / "pki" / "crl.pem").read_bytes() != old
+    assert keyhop("pki", "crl", "--dir", tmp_path / "pki") == 0
+    assert "to every node" in capsys.readouterr().err

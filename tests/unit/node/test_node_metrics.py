@@ -3,6 +3,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from keyhop.core.ids import KmeId, LinkId
+from keyhop.node.expiry import Expiry
 from keyhop.node.state import LinkInfo, PeerInfo, StreamInfo
 from keyhop.node.telemetry import Metrics
 
@@ -96,3 +97,11 @@ def test_two_nodes_in_one_process_do_not_share_metrics() -> None:
     one, other = Metrics(View(), version="1"), Metrics(View(), version="1")
     one.store_commit(0.1)
     assert scrape(other)["keyhop_store_commits_total", ()] == 0
+
+
+def test_what_expires_is_read_at_each_scrape() -> None:
+    metrics, expiry = Metrics(View(), version="1"), Expiry("revocation list", 1_000.0, "publish one")
+    metrics.expires("crl", expiry)
+    assert scrape(metrics)["keyhop_crl_expiry_timestamp_seconds", ()] == 1_000
+    expiry.not_after = 2_000.0
+    assert scrape(metrics)["keyhop_crl_expiry_timestamp_seconds", ()] == 2_000

@@ -107,8 +107,19 @@ def test_a_list_that_was_altered_is_refused(authority: Authority) -> None:
 
 
 def test_an_expired_list_is_refused(authority: Authority) -> None:
-    with pytest.raises(ConfigurationError, match="expired"):
+    with pytest.raises(ConfigurationError, match="expired on") as caught:
         Revocations(authority.directory / "ca.pem", authority.directory / "crl.pem", clock=FutureClock())
+    assert "keyhop pki crl" in (caught.value.hint or "")
+
+
+def test_a_list_that_is_published_again_is_newer_and_revokes_the_same(authority: Authority) -> None:
+    authority.revoke("alicesae")
+    revocations = opened(authority)
+    fresh = authority.publish_again()
+    assert revocations.reload()
+    assert revocations.is_revoked(der(authority))
+    assert fresh.next_update_utc is not None
+    assert revocations.not_after == fresh.next_update_utc.timestamp()
 
 
 def test_a_certificate_beside_the_list_is_not_trusted(authority: Authority, tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from keyhop.node.expiry import Expiry
 from keyhop.node.state import ACCOUNTS, NetworkView
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -61,6 +62,12 @@ class Metrics:
     def refused_connection(self, interface: str) -> None:
         """One connection that failed its handshake or was over a limit."""
         self._refused.labels(interface).inc()
+
+    def expires(self, what: str, expiry: Expiry) -> None:
+        """A date to watch; `what` names the metric: `keyhop_<what>_expiry_timestamp_seconds`."""
+        name = f"keyhop_{what}_expiry_timestamp_seconds"
+        gauge = Gauge(name, f"When it expires, in seconds since 1970: the {expiry.what}.", registry=self._registry)
+        gauge.set_function(lambda: expiry.not_after)
 
     def render(self) -> bytes:
         """Everything in the Prometheus text format (`CONTENT_TYPE`)."""
