@@ -16,9 +16,11 @@ import msgspec
 import typer
 
 from keyhop.apps.client import (
+    BadRequest,
     ClientError,
     Key,
     KeyContainer,
+    ProtocolError,
     TransportError,
     Unauthorised,
     Unavailable,
@@ -34,10 +36,16 @@ from keyhop.cli.connection import (
     TimeoutOption,
     open_client,
 )
+from keyhop.cli.failure import CommandFailed
 from keyhop.cli.secret_file import secret_file
 from keyhop.core.errors import KeyhopError
 
-app = typer.Typer(help="Get keys from a KME, as an SAE does (ETSI GS QKD 014).", no_args_is_help=True)
+HELP = """Get keys from a KME, as an SAE does (ETSI GS QKD 014).
+
+Exit codes: 0 done, 1 a file or setting of yours, 2 wrong usage, 3 unavailable (503: try again), 4 refused (400, 401),
+5 no answer that can be used. With --json, errors are JSON objects on stderr: error, hint, status."""
+
+app = typer.Typer(help=HELP, no_args_is_help=True)
 
 JsonOption = Annotated[bool, typer.Option("--json", envvar="KEYHOP_JSON", help="As JSON.")]
 RevealOption = Annotated[bool, typer.Option("--reveal", help="Show the key bytes, in base64.")]
@@ -154,11 +162,24 @@ def _told() -> Iterator[None]:
     except ClientError as error:
         details = "; ".join(json.dumps(detail) for detail in error.details)
         shown = f" ({details[:MAX_DETAILS_TEXT]})" if details else ""
-        raise KeyhopError(error.message + shown, hint=_hint(error)) from None
+        raise CommandFailed(
+            error.message + shown, exit_code=_exit_code(error), status=error.status, hint=_hint(error)
+        ) from None
     except OSError as error:
         raise KeyhopError(f"{error.filename or 'the file of --out'}: {error.strerror}") from None
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def _exit_code(error: ClientError) -> int:
+    match error:
+        case Unavailable():
+            return 3
+        case BadRequest() | Unauthorised():
+            return 4
+        case TransportError() | ProtocolError():
+            return 5
+    return 1
 
 
 def _hint(error: ClientError) -> str | None:
@@ -176,7 +197,7 @@ def _hint(error: ClientError) -> str | None:
 
 @contextmanager
 def _kept(out: Path | None, force: bool) -> Iterator[Callable[[KeyContainer], None]]:
-    """What puts the keys into the file of `--out`: one as its bytes, many as a key container (clause 6.3)."""
+    """What puts the keys into the file of `--out`: one as its bytes, many as the JSON that `--json --reveal` has."""
     if out is None:
         yield lambda container: None
         return
@@ -192,19 +213,21 @@ def _kept(out: Path | None, force: bool) -> Iterator[Callable[[KeyContainer], No
 def _file_content(container: KeyContainer) -> bytes:
     if len(container.keys) == 1:
         return container.keys[0].secret.reveal()
-    keys = [{"key_ID": str(key.key_id), "key": _base64(key)} for key in container.keys]
-    return json.dumps({"keys": keys}, indent=2).encode() + b"\n"
+    return json.dumps(_json_container(container, reveal=True), indent=2).encode() + b"\n"
 
 
 def _print_keys(container: KeyContainer, *, as_json: bool, reveal: bool) -> None:
     if as_json:
-        keys = [_json_key(key, reveal) for key in container.keys]
-        output.print_json({"keys": keys, "extension": container.extension})
+        output.print_json(_json_container(container, reveal))
         return
     rows = [(key.key_id, _base64(key) if reveal else key.secret, _text(key.key_extension)) for key in container.keys]
     output.print_table(("key ID", "key", "extension"), rows)
     if container.extension is not None:
         output.print_note(f"extension of all: {_text(container.extension)}")
+
+
+def _json_container(container: KeyContainer, reveal: bool) -> dict[str, Any]:
+    return {"keys": [_json_key(key, reveal) for key in container.keys], "extension": container.extension}
 
 
 def _json_key(key: Key, reveal: bool) -> dict[str, Any]:

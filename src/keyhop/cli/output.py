@@ -1,6 +1,7 @@
 """What the command line prints: results on stdout, everything else on stderr.
 
-A table is drawn with rich on a terminal and is plain aligned text when piped, so that `awk` and `cut` work.
+A table is drawn with rich on a terminal that is wide enough for it; on a narrower one, every row becomes lines of its
+own, so that no URL or ID is cut. When piped, it is a line of column names and a line per row, cells separated by tabs.
 JSON is the stable form for programs.
 """
 
@@ -13,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+_UNBOUNDED = 1 << 16
+
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout, indented by two."""
@@ -21,14 +24,19 @@ def print_json(value: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table on stdout; every cell is shown as `str(cell)`, never read as markup."""
-    cells = [[_printable(str(cell)) for cell in row] for row in rows]
+    cells = [[" ".join(_printable(str(cell)).splitlines()) for cell in row] for row in rows]
     if not sys.stdout.isatty():
-        _print_plain([list(columns), *cells])
+        for row in (columns, *cells):
+            sys.stdout.write("\t".join(row) + "\n")
         return
+    console = Console()
     table = Table(*columns)
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    if console.measure(table, options=console.options.update(max_width=_UNBOUNDED)).maximum <= console.width:
+        console.print(table)
+    else:
+        _print_records(columns, cells)
 
 
 def print_note(message: str) -> None:
@@ -43,11 +51,18 @@ def print_error(message: str, hint: str | None = None) -> None:
         sys.stderr.write(f"hint: {_printable(hint)}\n")
 
 
-def _print_plain(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+def print_json_error(message: str, hint: str | None = None, status: int | None = None) -> None:
+    """The same as one line of JSON on stderr; `status` is the HTTP code of a KME that refused."""
+    sys.stderr.write(json.dumps({"error": message, "hint": hint, "status": status}) + "\n")
+
+
+def _print_records(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A line `column  cell` per cell, and an empty one after each row; the terminal wraps what is too long."""
+    width = max(map(len, columns))
     for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        sys.stdout.write(line.rstrip() + "\n")
+        for column, cell in zip(columns, row, strict=True):
+            sys.stdout.write(f"{column.ljust(width)}  {cell}".rstrip() + "\n")
+        sys.stdout.write("\n")
 
 
 def _printable(text: str) -> str:

@@ -98,12 +98,13 @@ def test_one_key_to_a_file_is_its_bytes_for_the_owner_only(run: Run, tmp_path: P
     assert "<256 bits of key>" in shown
 
 
-def test_many_keys_to_a_file_are_a_key_container(run: Run, kme: ForeignKme, tmp_path: Path) -> None:
+def test_many_keys_to_a_file_are_the_json_of_the_terminal(run: Run, kme: ForeignKme, tmp_path: Path) -> None:
     kme.body = json.dumps(TWO_KEYS).encode()
     out = tmp_path / "keys.json"
     code, shown, _ = run("fetch", "bobsae", *KEY_IDS, "--out", out)
     assert code == 0
-    assert json.loads(out.read_bytes()) == TWO_KEYS
+    keys = json.loads(out.read_bytes())["keys"]
+    assert [(key["key_id"], key["key"]) for key in keys] == list(zip(KEY_IDS, TEXTS, strict=True))
     assert TEXTS[0] not in shown
 
 
@@ -138,7 +139,7 @@ def test_a_link_is_not_written_through(run: Run, kme: ForeignKme, tmp_path: Path
 def test_a_failed_request_leaves_no_file(run: Run, kme: ForeignKme, tmp_path: Path, force: tuple[str, ...]) -> None:
     kme.code, kme.body = 401, b'{"message": "not for you", "details": [{"who": "alicesae"}]}'
     code, _, err = run("get", "bobsae", "--out", tmp_path / "key", *force)
-    assert code == 1
+    assert code == 4
     assert 'error: not for you ({"who": "alicesae"})' in err
     assert list(tmp_path.iterdir()) == []
 
@@ -172,9 +173,26 @@ def test_wrong_usage_is_told_with_code_2(run: Run, kme: ForeignKme, wrong: tuple
 
 def test_a_kme_out_of_reach(run: Run) -> None:
     code, out, err = run("get", "bobsae", "--kme", "https://127.0.0.1:1")
-    assert (code, out) == (1, "")
+    assert (code, out) == (5, "")
     assert err.startswith("error: https://127.0.0.1:1: ")
     assert "hint: " in err
+
+
+@pytest.mark.parametrize(("status", "expected"), [(503, 3), (400, 4), (401, 4), (404, 5)])
+def test_what_the_kme_answers_is_told_by_exit_code_and_as_json(
+    run: Run, kme: ForeignKme, status: int, expected: int
+) -> None:
+    kme.code, kme.body = status, b'{"message": "not now"}'
+    code, out, err = run("get", "bobsae", "--json")
+    told = json.loads(err)
+    assert (code, out, told["status"]) == (expected, "", status)
+    assert list(told) == ["error", "hint", "status"]
+
+
+def test_wrong_usage_as_json(run: Run) -> None:
+    code, _, err = run("get", "--json")
+    told = json.loads(err)
+    assert (code, told["error"], told["status"]) == (2, "Missing argument 'slave'.", None)
 
 
 @pytest.fixture
