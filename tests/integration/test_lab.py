@@ -165,3 +165,40 @@ def test_a_directory_without_a_lab_is_told(tmp_path: Path) -> None:
 def test_an_unknown_node_is_told(lab: Lab) -> None:
     with pytest.raises(ConfigurationError, match="no node `carol`"):
         lab.start("carol")
+
+
+def test_a_node_whose_peer_is_down_runs_without_being_ready(lab: Lab) -> None:
+    try:
+        for kme in ("alice", "bob"):
+            lab.kill(kme)
+        told = keyhop("lab", "start", "bob", "--dir", str(lab.directory))
+        assert told.returncode == 0, told.stderr
+        assert "bob runs, process" in told.stderr
+        assert "alice" in told.stderr.splitlines()[-1]
+        assert keyhop("lab", "status", "--dir", str(lab.directory)).returncode == 1
+    finally:
+        lab.start("alice")
+
+
+def test_a_node_that_does_not_come_back_shows_this_start_only(lab: Lab) -> None:
+    config = lab.directory / "nodes" / "bob" / "node.toml"
+    good = config.read_text()
+    lab.kill("bob")
+    log = lab.directory / "nodes" / "bob" / "node.log"
+    with log.open("a") as file:
+        file.write("an old error\n")
+    try:
+        config.write_text("polcy = 1\n" + good)
+        with pytest.raises(LabError, match="polcy") as caught:
+            lab.start("bob")
+        assert "an old error" not in caught.value.message
+    finally:
+        config.write_text(good)
+        lab.start("bob")
+
+
+def test_the_demo_does_not_stop_a_lab_that_ran_before(lab: Lab) -> None:
+    told = keyhop("demo", "--dir", str(lab.directory))
+    assert told.returncode == 0, told.stderr
+    assert "goes on" in told.stderr
+    assert lab.stopped() == []

@@ -12,18 +12,18 @@ from rich.markup import escape
 from keyhop.apps.client import ClientError, Status
 from keyhop.cli.lab import stay, stop_on_signals
 from keyhop.cli.output import print_note
-from keyhop.core.errors import KeyhopError
+from keyhop.core.errors import ConfigurationError, KeyhopError
 from keyhop.lab import Lab
 from keyhop.lab.demo import Applications, Exchange, Latency, by_hand, latency
 from keyhop.lab.management import LinkState
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 ALICE, BOB = "alicesae", "bobsae"
 MEASURED_EXCHANGES = 50
 
 
-@app.callback(invoke_without_command=True)
+@app.command()
 def demo(
     stay_up: Annotated[
         bool, typer.Option("--stay", envvar="KEYHOP_DEMO_STAY", help="Leave the network running until Ctrl-C.")
@@ -38,26 +38,40 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Bring up two sites and do the paper's key exchange; exit 0 when both ends agree."""
+    """Bring up two sites and do the key exchange of the Wells Fargo QKD case study of September 2024, phase A.
+
+    Exit 0 when both ends agree. A lab that ran in DIR before goes on running.
+    """
     stop_on_signals()
     with ExitStack() as cleaning:
         if directory is None:
             directory = Path(cleaning.enter_context(tempfile.TemporaryDirectory(prefix="keyhop-demo-")))
+        ran_before = _runs(directory)
         lab = Lab.up("two-sites", directory, progress=print_note)
-        cleaning.callback(lab.down)
+        if not ran_before:
+            cleaning.callback(lab.down)
         try:
             _show(lab, stay_up)
         except ClientError as failure:
             raise KeyhopError(f"a KME refused what it should give: {failure.message}") from None
-        if stay_up:
+        if ran_before:
+            print_note(f"the lab ran before and goes on; stop it with: keyhop lab down --dir {directory}")
+        elif stay_up:
             stay(lab)
+
+
+def _runs(directory: Path) -> bool:
+    try:
+        return bool(Lab.load(directory).running())
+    except ConfigurationError:  # there is none yet
+        return False
 
 
 def _show(lab: Lab, stay_up: bool) -> None:
     out = Console(highlight=False, soft_wrap=True)
     inventory = lab.inventory()
     with Applications.connected(inventory, ALICE, BOB) as saes:
-        out.print("[bold]Two sites, one key[/]: the Wells Fargo lab, phase A\n")
+        out.print("[bold]Two sites, one key[/]: the Wells Fargo QKD case study of September 2024, phase A\n")
         before = saes.status(BOB, ALICE)
         done = []
         for title, master, slave in (

@@ -17,7 +17,7 @@ app = typer.Typer(help="Whole networks of real nodes on this machine.", no_args_
 Directory = Annotated[
     Path, typer.Option("--dir", envvar="KEYHOP_LAB", help="The directory of the lab.", file_okay=False)
 ]
-Timeout = Annotated[float, typer.Option(help="Seconds to wait until the nodes are ready.", min=0.0)]
+Timeout = Annotated[float, typer.Option(help="Seconds to wait until the nodes are ready.", min=0.001)]
 
 _WATCH_S = 1.0
 
@@ -44,12 +44,14 @@ def status(
     directory: Directory,
     as_json: Annotated[bool, typer.Option("--json", envvar="KEYHOP_JSON", help="As JSON.")] = False,
 ) -> None:
-    """Show the nodes and their links."""
+    """Show the nodes and their links. Exit 1 when not all are ready."""
     state = Lab.load(directory).state()
     if as_json:
         print_json({"kmes": msgspec.to_builtins(state)})
     else:
         print_state(state)
+    if not all(node.ready for node in state):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -58,9 +60,14 @@ def start(
     directory: Directory,
     timeout: Timeout = READY_TIMEOUT_S,
 ) -> None:
-    """Bring back a node that was stopped or killed."""
-    pid = Lab.load(directory).start(node, timeout_s=timeout)
-    print_note(f"{node} is ready, process {pid}")
+    """Bring back a node that was stopped or killed; while others are down, it cannot become ready, but runs."""
+    lab = Lab.load(directory)
+    pid = lab.start(node, timeout_s=timeout)
+    down = lab.stopped()
+    state = "runs" if down else "is ready"
+    print_note(f"{node} {state}, process {pid}")
+    if down:
+        print_note(f"not ready before these are up: {', '.join(down)}; keyhop lab start NODE --dir {directory}")
 
 
 @app.command()

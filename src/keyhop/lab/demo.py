@@ -1,4 +1,4 @@
-"""The key exchange of the Wells Fargo paper (phase A, "Key delivery between Toshiba devices"), against a lab.
+"""The key exchange of the Wells Fargo QKD case study (September 2024, phase A: "Key delivery between Toshiba devices").
 
 The master gets a key from its own KME and sends the key ID, nothing else, to the slave; that one fetches the
 same key from its own KME. Both are compared here without either being shown.

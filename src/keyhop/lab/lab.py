@@ -69,7 +69,8 @@ class Lab:
         if not isinstance(topology, Topology):
             topology = load_topology(topology)
         lab = cls(Layout(directory), topology)
-        progress("making certificates, link secrets and configuration")
+        if not lab._layout.topology.exists():
+            progress("making certificates, link secrets and configuration")
         set_up(lab._layout, topology)
         started: list[LabNode] = []
         try:
@@ -78,7 +79,7 @@ class Lab:
                     progress(f"starting {node.id}")
                     started.append(node)
                     node.spawn()
-            lab._await_ready(list(lab._nodes.values()), timeout_s, progress)
+            lab._wait_until(_is_ready, list(lab._nodes.values()), timeout_s, progress)
         except BaseException:
             _stop(started)
             raise
@@ -97,11 +98,14 @@ class Lab:
         return cls(layout, load_topology(layout.topology))
 
     def start(self, kme: str, *, timeout_s: float = READY_TIMEOUT_S) -> int:
-        """Bring one node (back) up and wait until it is ready; its process ID. Raises LabError."""
+        """Bring one node (back) up and wait until it is ready; its process ID. Raises LabError.
+
+        While others are stopped it cannot become ready; then it is waited for until it answers.
+        """
         node = self._node(kme)
         process = node.process() or node.spawn()
         self._record()
-        self._await_ready([node], timeout_s, _silent)
+        self._wait_until(self._is_as_ready_as_it_can_be, [node], timeout_s, _silent)
         return process.pid
 
     def kill(self, kme: str) -> None:
@@ -134,6 +138,11 @@ class Lab:
         """The IDs of the nodes that run now."""
         return [node.id for node in self._nodes.values() if node.process()]
 
+    def stopped(self) -> list[str]:
+        """The IDs of the nodes that do not run now."""
+        running = self.running()
+        return [kme for kme in self._nodes if kme not in running]
+
     def _record(self) -> None:
         document = msgspec.json.format(msgspec.json.encode(self.inventory()), indent=2)
         write_file(self._layout.inventory, document + b"\n", PUBLIC)
@@ -145,15 +154,24 @@ class Lab:
             )
         return self._nodes[kme]
 
-    def _await_ready(self, nodes: Sequence[LabNode], timeout_s: float, progress: Progress) -> None:
+    def _is_as_ready_as_it_can_be(self, node: LabNode) -> bool:
+        return _is_ready(node) or (node.answers() and bool(self.stopped()))
+
+    def _wait_until(
+        self, enough: Callable[[LabNode], bool], nodes: Sequence[LabNode], timeout_s: float, progress: Progress
+    ) -> None:
         deadline = time.monotonic() + timeout_s
         for node in nodes:
             progress(f"waiting for {node.id} to be ready")
-            while not node.readiness().ready:
+            while not enough(node):
                 _raise_if_ended(nodes)
                 if time.monotonic() > deadline:
                     raise _late(nodes, timeout_s)
                 time.sleep(_POLL_S)
+
+
+def _is_ready(node: LabNode) -> bool:
+    return node.readiness().ready
 
 
 def _raise_if_ended(nodes: Sequence[LabNode]) -> None:

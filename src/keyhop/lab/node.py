@@ -34,6 +34,7 @@ class LabNode:
     def __init__(self, layout: Layout, kme: str) -> None:
         self.id = kme
         self._layout = layout
+        self._log_start = 0
         self._arguments = ("-m", "keyhop", "node", "run", "--config", str(layout.config(kme)))
 
     @property
@@ -57,6 +58,7 @@ class LabNode:
 
     def spawn(self) -> NodeProcess:
         """Start the process and note its number."""
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
         process = NodeProcess.spawn(self._arguments, self.log)
         write_file(self._layout.pid(self.id), f"{process.pid}\n".encode(), PUBLIC)
         return process
@@ -64,6 +66,10 @@ class LabNode:
     def readiness(self) -> Readiness:
         """Whether it is ready, or why not."""
         return self._management().readiness() or _NO_ANSWER
+
+    def answers(self) -> bool:
+        """Whether its management address answers, so that it serves as far as it can."""
+        return self._management().readiness() is not None
 
     def entry(self) -> KmeEntry:
         """Its line in lab.json."""
@@ -91,9 +97,9 @@ class LabNode:
         )
 
     def log_tail(self) -> str:
-        """The last lines that it wrote."""
+        """The last lines that it wrote since it was started here, or since ever when it was not."""
         try:
-            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = self.log.read_bytes()[self._log_start :].decode(errors="replace").splitlines()
         except FileNotFoundError:
             lines = []
         return "\n".join(lines[-LOG_TAIL_LINES:]) or "(empty)"

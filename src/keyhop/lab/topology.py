@@ -7,6 +7,7 @@
 """
 
 import difflib
+import itertools
 import re
 import tomllib
 from collections import Counter
@@ -95,18 +96,24 @@ def parse_topology(text: str, *, origin: str) -> Topology:
     except tomllib.TOMLDecodeError as failure:
         raise ConfigurationError(f"{origin}: {failure}") from failure
     except msgspec.ValidationError as failure:
-        raise ConfigurationError(f"{origin}: {failure}", hint=_nearest_key(str(failure))) from failure
+        raise _unknown_key(str(failure), origin) or ConfigurationError(f"{origin}: {failure}") from failure
     _check_references(topology, origin)
     return topology
 
 
-def _nearest_key(complaint: str) -> str | None:
-    unknown = re.search(r"unknown field `(.+)`", complaint)
+def _unknown_key(complaint: str, origin: str) -> ConfigurationError | None:
+    """In the words that node.toml has for it."""
+    unknown = re.search(r"unknown field `([^`]+)`(?: - at `\$\.(\w+)\[)?", complaint)
     if unknown is None:
         return None
-    known = sorted({f.name for part in (Topology, Kme, Sae, Link) for f in msgspec.structs.fields(part)})
-    nearest = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0)
-    return f"the nearest known key is `{nearest[0]}`"
+    key, section = unknown.groups()
+    parts: dict[str | None, type[msgspec.Struct]] = {"kmes": Kme, "saes": Sae, "links": Link}
+    part = parts.get(section, Topology)
+    known = [field.name for field in msgspec.structs.fields(part)]
+    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    inside = f" in [[{section}]]" if section else ""
+    hint = f'did you mean "{nearest[0]}"?' if nearest else f"known here: {', '.join(known)}"
+    return ConfigurationError(f'{origin}: unknown key "{key}"{inside}', hint=hint)
 
 
 def _check_references(topology: Topology, origin: str) -> None:
@@ -130,3 +137,15 @@ def _check_references(topology: Topology, origin: str) -> None:
     for link in topology.links:
         if link.ends[0] == link.ends[1]:
             raise ConfigurationError(f"{origin}: link `{link.id}` has both ends at `{link.ends[0]}`")
+    _check_joined(topology, origin)
+
+
+def _check_joined(topology: Topology, origin: str) -> None:
+    """Every two KMEs need a link: keys go between neighbours only, and a node waits for a key with each other one."""
+    joined = {frozenset(link.ends) for link in topology.links}
+    for first, second in itertools.combinations(topology.kme_ids(), 2):
+        if frozenset((first, second)) not in joined:
+            raise ConfigurationError(
+                f"{origin}: no link joins the KMEs `{first}` and `{second}`",
+                hint=f'add one to [[links]] with ends = ["{first}", "{second}"]: every two KMEs need a link so far',
+            )

@@ -27,6 +27,9 @@ ends = ["a", "b"]
 id = "c-a"
 ends = ["c", "a"]
 rate_bps = 1000
+[[links]]
+id = "b-c"
+ends = ["b", "c"]
 [policy]
 wait_s = 0.5
 """
@@ -97,8 +100,8 @@ def test_links_appear_only_at_their_ends_and_the_policy_everywhere(tmp_path: Pat
     seen = {kme: [(link["id"], link["peer"], link["rate_bps"]) for link in links[kme]] for kme in "abc"}
     assert seen == {
         "a": [("a-b", "b", 726_000), ("c-a", "c", 1000)],
-        "b": [("a-b", "a", 726_000)],
-        "c": [("c-a", "a", 1000)],
+        "b": [("a-b", "a", 726_000), ("b-c", "c", 726_000)],
+        "c": [("c-a", "a", 1000), ("b-c", "b", 726_000)],
     }
     assert all(configuration(layout, kme)["policy"] == {"wait_s": 0.5} for kme in "abc")
 

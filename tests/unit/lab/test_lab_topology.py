@@ -72,9 +72,25 @@ def test_a_missing_file_names_the_shipped_ones() -> None:
 
 def test_an_unknown_key_names_the_nearest() -> None:
     error = refusal(PAIR + "rate_bits = 5\n")
-    assert "net.toml" in error.message
-    assert "rate_bits" in error.message
-    assert error.hint == "the nearest known key is `rate_bps`"
+    assert (error.message, error.hint) == (
+        'net.toml: unknown key "rate_bits" in [[links]]',
+        'did you mean "rate_bps"?',
+    )
+    error = refusal('[[kmes]]\nidd = "a"\n')
+    assert (error.message, error.hint) == ('net.toml: unknown key "idd" in [[kmes]]', 'did you mean "id"?')
+    error = refusal(PAIR + "[zzz]\n")
+    assert (error.message, error.hint) == ('net.toml: unknown key "zzz"', "known here: kmes, saes, links, policy")
+
+
+def test_kmes_that_no_link_joins_would_wait_forever() -> None:
+    error = refusal(PAIR + '[[kmes]]\nid = "c"\n[[links]]\nid = "b-c"\nends = ["c", "b"]\n')
+    assert error.message == "net.toml: no link joins the KMEs `a` and `c`"
+    assert error.hint is not None
+    assert 'ends = ["a", "c"]' in error.hint
+
+
+def test_one_kme_needs_no_link() -> None:
+    assert parse_topology('kmes = [{id = "a"}]', origin="net.toml").links == ()
 
 
 @pytest.mark.parametrize(
