@@ -8,7 +8,8 @@ import msgspec
 import typer
 
 from keyhop.cli.output import print_json, print_note, print_table
-from keyhop.core.errors import ConfigurationError, KeyhopError
+from keyhop.core.clock import SystemClock
+from keyhop.core.errors import KeyhopError
 from keyhop.node.state import ACCOUNTS, LinkInfo, NodeInfo, PeerInfo, Readiness, StreamInfo
 
 if TYPE_CHECKING:
@@ -45,15 +46,12 @@ def run(config: Config) -> None:
 
 @app.command()
 def check(config: Config, as_json: AsJson = False) -> None:
-    """Say whether a configuration can be used, and what it makes of the node."""
-    from keyhop.node.config import NodeConfig, load_config
+    """Say whether a node could start with a configuration, and what it makes of the node."""
+    from keyhop.node.config import load_config
+    from keyhop.node.preflight import preflight
 
-    found: NodeConfig = load_config(config)
-    tls = found.tls
-    files = [tls.ca, tls.certificate, tls.key, *([tls.crl] if tls.crl else [])]
-    files += [link.options.secret_file for link in found.links]
-    for path in files:
-        _check_readable(path)
+    found = load_config(config)
+    preflight(found, SystemClock())
     summary: dict[str, Any] = {
         "id": found.node.id,
         "lab": found.node.lab,
@@ -86,16 +84,6 @@ def status(url: Url, as_json: AsJson = False) -> None:
         _print_state(state)
     if not state.readiness.ready:
         raise typer.Exit(1)
-
-
-def _check_readable(path: Path) -> None:
-    try:
-        with path.open("rb"):
-            pass
-    except OSError as failure:
-        raise ConfigurationError(
-            f"cannot read {path}: {failure.strerror}", hint="relative paths are taken from the directory of node.toml"
-        ) from None
 
 
 def _ask(url: str) -> NodeState:

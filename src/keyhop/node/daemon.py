@@ -18,10 +18,11 @@ import uvloop
 from keyhop.core.clock import SystemClock
 from keyhop.core.entropy import SystemEntropy
 from keyhop.core.errors import ConfigurationError
-from keyhop.node.config import load_config
+from keyhop.node.config import NodeConfig, load_config
 from keyhop.node.listening import listen
 from keyhop.node.management import management_app
 from keyhop.node.node import Node
+from keyhop.node.preflight import preflight
 from keyhop.node.privacy import keep_memory_private
 from keyhop.node.telemetry import configure_logging
 
@@ -32,10 +33,11 @@ def run(config_path: Path) -> int:
     """Runs a node until it is told to stop; returns the exit status. Raises ConfigurationError."""
     config = load_config(config_path)
     configure_logging(config.log.level, config.log.format)
+    preflight(config, SystemClock())
     os.umask(0o077)
     keep_memory_private()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Daemon(config_path).run())
+        return runner.run(_Daemon(config_path).run(config))
 
 
 class _Daemon:
@@ -44,8 +46,7 @@ class _Daemon:
         self._stop = asyncio.Event()
         self._failed = False
 
-    async def run(self) -> int:
-        config = load_config(self._config_path)
+    async def run(self, config: NodeConfig) -> int:
         node = Node(config, SystemClock(), SystemEntropy(), self._store_failed)
         management = _management_server(node)
         management_socket = listen(config.management.listen)

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,6 +19,7 @@ from keyhop.cli import main
 from keyhop.core.ids import KmeId, LinkId
 from keyhop.node.management import management_app
 from keyhop.node.state import LinkInfo, NodeInfo, PeerInfo, StreamInfo
+from keyhop.pki import create_authority
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
 
@@ -25,9 +28,10 @@ CONFIG = """
 id = "alice"
 lab = true
 [tls]
-ca = "ca.pem"
-certificate = "alice.pem"
-key = "alice.key"
+ca = "pki/ca.pem"
+certificate = "pki/nodes/alice.pem"
+key = "pki/nodes/alice.key"
+crl = "pki/crl.pem"
 [[kmes]]
 id = "bob"
 peer_address = "127.0.0.1:1"
@@ -91,8 +95,11 @@ def keyhop(*arguments: str) -> int:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    for name in ("ca.pem", "alice.pem", "alice.key", "link.secret"):
-        (tmp_path / name).touch()
+    authority = create_authority(tmp_path / "pki")
+    authority.issue_node("alice", ["127.0.0.1"])
+    secret = tmp_path / "link.secret"
+    secret.touch(mode=0o600)
+    secret.write_text("5a" * 32)
     path = tmp_path / "node.toml"
     path.write_text(CONFIG)
     return path
@@ -121,9 +128,28 @@ def test_check_names_the_mistake_without_a_traceback(config: Path, capsys: pytes
 
 
 def test_check_names_a_missing_file(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (config.parent / "alice.key").unlink()
+    key = config.parent / "pki" / "nodes" / "alice.key"
+    key.unlink()
     assert keyhop("node", "check", "--config", str(config)) == 1
-    assert f"error: cannot read {config.parent / 'alice.key'}" in capsys.readouterr().err
+    assert f"error: [tls] key {key}: No such file or directory" in capsys.readouterr().err
+
+
+def test_check_and_run_refuse_the_same(config: Path) -> None:
+    """In a process of its own, because a node that starts changes its process for good."""
+    config.write_text(CONFIG.replace("lab = true", "lab = false"))
+    checked, ran = (
+        subprocess.run(
+            [sys.executable, "-m", "keyhop", "node", verb, "--config", str(config)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        for verb in ("check", "run")
+    )
+    assert (checked.returncode, ran.returncode) == (1, 1)
+    assert checked.stderr == ran.stderr
+    assert checked.stderr.startswith("error: link alice-bob: kind 'rate' has no physics")
 
 
 def test_status_of_a_ready_node(capsys: pytest.CaptureFixture[str]) -> None:

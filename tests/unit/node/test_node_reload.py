@@ -1,0 +1,82 @@
+"""SIGHUP: what it takes over, and what it says of the rest."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from keyhop.core.clock import SystemClock
+from keyhop.core.entropy import SystemEntropy
+from keyhop.core.errors import ConfigurationError
+from keyhop.node.config import parse_config
+from keyhop.node.node import Node
+from keyhop.node.telemetry import configure_logging
+from keyhop.pki import Authority, create_authority
+
+CONFIG = """
+[node]
+id = "alice"
+[tls]
+ca = "pki/ca.pem"
+certificate = "pki/nodes/alice.pem"
+key = "pki/nodes/alice.key"
+[store]
+kind = "memory"
+[etsi014]
+listen = "127.0.0.1:18443"
+[policy]
+wait_s = 1.0
+"""
+MOVED = CONFIG.replace("18443", "18446").replace("wait_s = 1.0", "wait_s = 3.0")
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    made = create_authority(tmp_path / "pki")
+    made.issue_node("alice", ["127.0.0.1"])
+    return made
+
+
+def test_sections_that_need_a_restart_are_compared_with_what_runs(
+    authority: Authority, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def warned() -> list[list[str]]:
+        events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+        return [event["sections"] for event in events if event["level"] == "warning"]
+
+    async def scenario() -> None:
+        node = Node(parse_config(CONFIG, tmp_path), SystemClock(), SystemEntropy(), lambda: None)
+        for text, expected in ((MOVED, [["etsi014"]]), (MOVED, [["etsi014"]]), (CONFIG, []), (CONFIG, [])):
+            node.reload(parse_config(text, tmp_path))
+            assert warned() == expected
+            assert node.config.etsi014.listen == "127.0.0.1:18443"
+            assert node.config.policy.wait_s == (3.0 if text is MOVED else 1.0)
+
+    configure_logging("info", "json")
+    asyncio.run(scenario())
+
+
+def test_a_wrong_certificate_changes_nothing(authority: Authority, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        node = Node(parse_config(CONFIG, tmp_path), SystemClock(), SystemEntropy(), lambda: None)
+        authority.files("node", "alice")[1].chmod(0o644)
+        with pytest.raises(ConfigurationError, match="others may use it"):
+            node.reload(parse_config(MOVED, tmp_path))
+        assert node.config.policy.wait_s == 1.0
+
+    asyncio.run(scenario())
