@@ -80,6 +80,8 @@ def renew(name: Name, directory: Directory = HERE, days: Days = LEAF_DAYS, as_js
 def revoke(name: Name, directory: Directory = HERE, as_json: AsJson = False) -> None:
     """Revoke every valid certificate of a name. Running nodes shut it out within a minute."""
     authority = Authority.load(directory)
+    if not any(issued.name == name for issued in authority.issued()):
+        raise _never_issued(name, directory)
     revoked = authority.revoke(name)
     if as_json:
         print_json([_as_data(authority, issued) for issued in revoked])
@@ -120,11 +122,15 @@ def show(name: Name, directory: Directory = HERE, as_json: AsJson = False) -> No
     authority = Authority.load(directory)
     newest = next((issued for issued in reversed(authority.issued()) if issued.name == name), None)
     if newest is None:
-        raise ConfigurationError(
-            f"the authority in {directory} never issued a certificate to {name}",
-            hint=f"see: keyhop pki list --dir {directory}",
-        )
+        raise _never_issued(name, directory)
     _print_one(authority, newest, as_json)
+
+
+def _never_issued(name: str, directory: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"the authority in {directory} never issued a certificate to {name}",
+        hint=f"see: keyhop pki list --dir {directory}",
+    )
 
 
 def _print_one(authority: Authority, issued: Issued, as_json: bool) -> None:

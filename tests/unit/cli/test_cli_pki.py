@@ -61,6 +61,8 @@ def test_the_directory_comes_from_the_environment_too(
     assert keyhop("pki", "init") == 0
     assert keyhop("pki", "show", "nobody") == 1
     assert "never issued a certificate to nobody" in capsys.readouterr().err
+    assert keyhop("pki", "revoke", "nobody") == 1
+    assert f"hint: see: keyhop pki list --dir {tmp_path}\n" in capsys.readouterr().err
 
 
 def test_a_failure_is_an_error_a_hint_and_exit_code_1(tmp_path: Path) -> None:
