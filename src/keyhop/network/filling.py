@@ -88,7 +88,7 @@ class Filling:
         self._journal = journal
         self._clock = clock
         self._send = send
-        self._stock_units = stock_units
+        self.stock_units = stock_units
         self._on_appended = on_appended
         self._on_epoch_full = on_epoch_full
         self._decides = owned.ref.owner < owned.ref.follower
@@ -224,7 +224,7 @@ class Filling:
         recent = self._clock.monotonic() - OFFER_COUNTS_S
         offered = sum(self._units(n) for n, p in self._pending.items() if p.offered and p.arrived >= recent)
         theirs = self._followed.untaken_units + offered
-        if min(mine, theirs) >= self._stock_units:
+        if min(mine, theirs) >= self.stock_units:
             self._discard(name)
             return
         # With equal stock in turn, for a slow link whose blocks are all leased at once: both ends have nothing left.
@@ -238,7 +238,7 @@ class Filling:
 
     def _accept(self, name: _Name) -> None:
         """Takes a block that the decider leaves to us, unless that would heap up what nobody asks for."""
-        if self._owned.available_units < 2 * self._stock_units:
+        if self._owned.available_units < 2 * self.stock_units:
             self._mine.append(name)
         else:
             self._discard(name)
@@ -260,7 +260,7 @@ class Filling:
 
     def _agrees(self, name: _Name, tag: bytes) -> bool:
         pending = self._pending.get(name)
-        if name in self._mine or self._followed.untaken_units >= 2 * self._stock_units:
+        if name in self._mine or self._followed.untaken_units >= 2 * self.stock_units:
             return False  # it may be on its way to our stream; or the owner takes nothing and only fills our disk
         if pending is None or (self._decides and not pending.offered):
             return False  # an offer from before our restart does not bind us: the block may be on its way to our stream

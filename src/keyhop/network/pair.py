@@ -83,6 +83,11 @@ class Pair:
         self.trouble: str | None = None
         """Why there is no connection, in the words of whoever keeps it."""
 
+    def limit(self, options: PairOptions) -> None:
+        """Takes over other limits; what is over them now goes with time."""
+        self._options = options
+        self.filling.stock_units = options.stock_bytes // UNIT_BYTES
+
     @property
     def connected(self) -> bool:
         """Whether there is a connection, synchronised or not."""

@@ -143,6 +143,9 @@ class Node:
         self._check_certificates()
         self.directory = directory
         self.delivery.policy = config.policy.policy()
+        self.delivery.stock_bytes = config.policy.stock_bytes
+        for pair in self.pairs.values():
+            pair.limit(_pair_options(config))
         if self._server is not None:
             self._server.replace_directory(_directory(config, self.id))
         running = {name: getattr(self.config, name) for name in _RESTART_ONLY}
@@ -181,8 +184,7 @@ class Node:
         return self.directory.kme_of(sae)
 
     def _pair(self, peer: KmeId, entropy: Entropy) -> Pair:
-        policy = self.config.policy
-        options = PairOptions(policy.stock_bytes, policy.unfetched_bytes, policy.key_lifetime_s)
+        options = _pair_options(self.config)
         return Pair(self.id, peer, self.store, self.journal, self.records, self._clock, entropy, self._home, options)
 
     def _adapter(self, link: LinkSection) -> LinkAdapter:
@@ -246,6 +248,11 @@ def _open_store(config: NodeConfig) -> KeyStore:
 def _directory(config: NodeConfig, kme: KmeId | None = None) -> SaeDirectory:
     """All SAEs of the network, or those of one KME: nobody else may call there."""
     return SaeDirectory(tuple(sae.entry() for sae in config.saes if kme in (None, sae.kme)))
+
+
+def _pair_options(config: NodeConfig) -> PairOptions:
+    policy = config.policy
+    return PairOptions(policy.stock_bytes, policy.unfetched_bytes, policy.key_lifetime_s)
 
 
 def _limits(config: NodeConfig) -> Limits:

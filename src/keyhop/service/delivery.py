@@ -56,7 +56,7 @@ class Delivery:
         self._pairs = pairs
         self._journal = journal
         self._clock = clock
-        self._stock_bytes = stock_bytes
+        self.stock_bytes = stock_bytes
         self._multicast = Multicast(me, pairs, records, journal, clock, entropy)
         self._claims = Claims(pairs, records, journal)
 
@@ -66,7 +66,7 @@ class Delivery:
         target = self._home_of(request.peer)
         policy.check_pair(request.caller, request.peer)
         width = units_for(policy.default_size_bits // 8) * UNIT_BYTES
-        capacity = self._stock_bytes // width
+        capacity = self.stock_bytes // width
         stored = capacity
         if target != self._me:
             pair = self._pairs.get(target)

@@ -12,10 +12,12 @@ import structlog
 from keyhop.core.clock import SystemClock
 from keyhop.core.entropy import SystemEntropy
 from keyhop.core.errors import ConfigurationError
+from keyhop.core.ids import KmeId, SaeId
 from keyhop.node.config import parse_config
 from keyhop.node.node import Node
 from keyhop.node.telemetry import configure_logging
 from keyhop.pki import Authority, create_authority
+from keyhop.service.requests import GetStatus
 
 CONFIG = """
 [node]
@@ -68,6 +70,21 @@ def test_sections_that_need_a_restart_are_compared_with_what_runs(
             assert node.config.policy.wait_s == (3.0 if text is MOVED else 1.0)
 
     configure_logging("info", "json")
+    asyncio.run(scenario())
+
+
+def test_the_limits_of_streams_change_while_the_node_runs(authority: Authority, tmp_path: Path) -> None:
+    network = CONFIG + '[[kmes]]\nid = "bob"\npeer_address = "127.0.0.1:18447"\n'
+    for sae, kme in (("a", "alice"), ("b", "bob")):
+        network += f'[[saes]]\nid = "{sae}"\nkme = "{kme}"\n'
+
+    async def scenario() -> None:
+        node = Node(parse_config(network, tmp_path), SystemClock(), SystemEntropy(), lambda: None)
+        node.reload(parse_config(network.replace("[policy]", "[policy]\nstock_bytes = 131072"), tmp_path))
+        assert node.pairs[KmeId("bob")].filling.stock_units == 131072 // 8
+        status = node.delivery.get_status(GetStatus(SaeId("a"), SaeId("b")))
+        assert status.max_key_count == 131072 // 32
+
     asyncio.run(scenario())
 
 
