@@ -8,6 +8,7 @@ from urllib.parse import quote
 from keyhop.core.chunk import Chunk
 from keyhop.core.ids import KmeId
 from keyhop.core.key_id import ID_KEY_BYTES, Located
+from keyhop.core.ledger import Ledger
 from keyhop.core.store.base import KeyStore, Slot
 from keyhop.core.units import UNIT_BYTES
 
@@ -47,6 +48,15 @@ class Block(NamedTuple):
     def units(self) -> int:
         """Whole units; what is left over is voided."""
         return len(self.data) // UNIT_BYTES
+
+
+def booked(block: Block, ledger: Ledger) -> bytes:
+    """Books a block as produced; returns what of it goes into the stream, the MAC key and the odd end aside."""
+    data = block.data[: block.units * UNIT_BYTES]
+    ledger.produced += len(block.data) + block.mac_bytes
+    ledger.mac += block.mac_bytes
+    ledger.voided += len(block.data) - len(data)
+    return data
 
 
 def history_with(history: bytes, block: Block) -> bytes:

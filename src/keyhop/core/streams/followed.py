@@ -11,7 +11,7 @@ from keyhop.core.journal import Journal
 from keyhop.core.key_id import ID_KEY_BYTES, EpochKeyIds, Located
 from keyhop.core.ledger import Ledger, Purpose
 from keyhop.core.store.base import KeyStore
-from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Place, StreamRef, history_with, load_chunks
+from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Place, StreamRef, booked, history_with, load_chunks
 from keyhop.core.units import UNIT_BYTES
 
 MAX_EPOCHS = 16
@@ -111,11 +111,8 @@ class FollowedStream:
 
     def _append_block(self, epoch: int, state: _EpochState, block: Block) -> None:
         ledger = self._state.ledger
-        data = block.data[: block.units * UNIT_BYTES]
+        data = booked(block, ledger)
         start = state.produced
-        ledger.produced += len(block.data) + block.mac_bytes
-        ledger.mac += block.mac_bytes
-        ledger.voided += len(block.data) - len(data)
         state.produced += block.units
         state.history = history_with(state.history, block)
         if start == 0:

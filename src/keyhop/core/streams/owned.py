@@ -11,7 +11,17 @@ from keyhop.core.journal import Journal
 from keyhop.core.key_id import ID_KEY_BYTES, EpochKeyIds
 from keyhop.core.ledger import Ledger, Purpose
 from keyhop.core.store.base import KeyStore
-from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Lease, StreamRef, Taken, history_with, load_chunks
+from keyhop.core.streams.base import (
+    ID_KEY_UNITS,
+    Age,
+    Block,
+    Lease,
+    StreamRef,
+    Taken,
+    booked,
+    history_with,
+    load_chunks,
+)
 from keyhop.core.units import MAX_POSITION, UNIT_BYTES, units_for
 
 
@@ -91,11 +101,8 @@ class OwnedStream:
     def append(self, block: Block) -> None:
         """Makes available a block that the follower holds durably at `produced`."""
         state, ledger = self._state, self._state.ledger
-        data = block.data[: block.units * UNIT_BYTES]
+        data = booked(block, ledger)
         start = state.produced
-        ledger.produced += len(block.data) + block.mac_bytes
-        ledger.mac += block.mac_bytes
-        ledger.voided += len(block.data) - len(data)
         state.produced += block.units
         state.history = history_with(state.history, block)
         if start == 0:
