@@ -32,6 +32,15 @@ def _check_ids(config: "NodeConfig") -> None:
         raise ConfigurationError(
             f"[[kmes]] {config.node.id} is this node itself", hint="list only the other KMEs in [[kmes]]"
         )
+    nodes = {config.node.id, *(kme.id for kme in config.kmes)}
+    for sae in config.saes:
+        marked = sae.san_uri or sae.fingerprint_sha256
+        name = sae.subject_cn or (None if marked else sae.id)
+        if name in nodes:
+            raise ConfigurationError(
+                f"[[saes]] {sae.id}: the certificate of KME {name} has that subject CN too",
+                hint="a node's certificate shall not make it an SAE: give the SAE another subject_cn",
+            )
 
 
 def _check_names(where: str, names: list[str], read: Callable[[str], str]) -> None:
