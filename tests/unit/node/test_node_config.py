@@ -174,7 +174,7 @@ def test_unknown_keys_name_the_nearest_known_one(old: str, new: str, message: st
         ('peer = "bob"', 'peer = "alice"', "[[links]] alice-bob has this node as its peer"),
         ('master = "alicesae"', 'master = "alicesea"', '[[policy.allow]] names the SAE "alicesea"'),
         ('id = "bob"\n', 'id = "alice"\n', "[[kmes]] alice is this node itself"),
-        ('id = "bobsae"', 'id = "bob"', "[[saes]] bob: the certificate of KME bob has that subject CN too"),
+        ('id = "alicesae"', 'id = "bob"', "[[saes]] bob: the certificate of KME bob has that subject CN too"),
         ('id = "bobsae"', 'id = "alicesae"', '[[saes]] id = "alicesae" stands there 2 times'),
         ('id = "bobsae"', 'id = "*"', '[[saes]] id = "*" means anyone'),
         ('id = "bobsae"', 'id = "bob sae"', "[[saes]] id = 'bob sae': SAE_ID shall be 1 to 64"),
