@@ -23,7 +23,7 @@ from keyhop.node.listening import listen
 from keyhop.node.management import management_app
 from keyhop.node.node import Node
 from keyhop.node.preflight import preflight
-from keyhop.node.privacy import keep_memory_private
+from keyhop.node.process import allow_all_files, keep_memory_private
 from keyhop.node.telemetry import configure_logging
 
 _log = structlog.get_logger(__name__)
@@ -36,6 +36,7 @@ def run(config_path: Path) -> int:
     preflight(config, SystemClock())
     os.umask(0o077)
     keep_memory_private()
+    allow_all_files()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Daemon(config_path).run(config))
 

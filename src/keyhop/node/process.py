@@ -1,4 +1,8 @@
-"""The memory of a node is full of keys: nobody else may look into it, and it is never written to a file."""
+"""What a node asks of its operating system.
+
+Its memory is full of keys: nobody else may look into it, and it is never written to a file. Its sockets are many: the
+usual soft limit of open files would let a few clients shut out all others.
+"""
 
 import ctypes
 import os
@@ -18,3 +22,9 @@ def keep_memory_private() -> None:
     if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
+
+
+def allow_all_files() -> None:
+    """Raises the soft limit of open files and sockets to the hard one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
