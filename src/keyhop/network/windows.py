@@ -76,7 +76,7 @@ class Windows:
             self._waiting.popleft()[2]()
         if self._asked_at is not None:
             self._send(Mark(self._stream.mark))
-        elif self._used and self._connected and self._clock.monotonic() >= self._until:
+        elif self._used and self._connected and now >= self._until:
             self._ask()
 
     def _ask(self) -> None:

@@ -37,6 +37,7 @@ from keyhop.service.etsi014.server import Etsi014Server
 from keyhop.service.identity import SaeDirectory
 
 TICK_S = 0.1
+EXPIRE_RECORDS_S = 5.0
 CERTIFICATE_CHECK_S = 5.0
 DRAIN_S = 5.0
 _RESTART_ONLY = ("node", "tls", "etsi014", "management", "peers", "store", "kmes", "links")
@@ -217,12 +218,15 @@ class Node:
             self._on_failure()
 
     async def _tick(self) -> None:
+        expired_at = self._clock.monotonic()
         while self.journal.failure is None:
             await asyncio.sleep(TICK_S)
             with contextlib.suppress(StoreFailure):
                 for pair in self.pairs.values():
                     pair.tick()
-                self.records.expire(self._clock.wall() - self.config.policy.key_lifetime_s)
+                if self._clock.monotonic() - expired_at >= EXPIRE_RECORDS_S:  # it looks at all of them
+                    expired_at = self._clock.monotonic()
+                    self.records.expire(self._clock.wall() - self.config.policy.key_lifetime_s)
 
     async def _follow_certificates(self) -> None:
         while True:

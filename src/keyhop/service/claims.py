@@ -15,7 +15,7 @@ from keyhop.core.key_id import Located
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook
 from keyhop.core.streams import FollowedStream, Place
-from keyhop.core.units import units_for
+from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.pair import Pair
 from keyhop.service.requests import GetKeyWithIds, KeyReply, KeyRun, Keys
 
@@ -133,7 +133,7 @@ def _run_length(request: GetKeyWithIds, first: Place, stream: FollowedStream, at
     while at + 2 * length <= len(request.key_ids):
         end = located.position + units * 2 * length
         expected = pair.seal(located.position, located.size_bytes, 2 * length)
-        whole = Place(first.epoch, Located(located.position, (end - located.position) * 8))
+        whole = Place(first.epoch, Located(located.position, (end - located.position) * UNIT_BYTES))
         if expected != b"".join(request.key_ids[at : at + 2 * length]) or not stream.has(whole):
             break
         length *= 2
@@ -143,10 +143,10 @@ def _run_length(request: GetKeyWithIds, first: Place, stream: FollowedStream, at
 def _consume(stream: FollowedStream, claim: _InStream) -> bytes:
     """The bytes of all keys of a run, without what each leaves of its last unit."""
     located = claim.place.located
-    size, width = located.size_bytes, units_for(located.size_bytes) * 8
+    size, width = located.size_bytes, units_for(located.size_bytes) * UNIT_BYTES
     if claim.count == 1 or size == width:
         whole = Place(claim.place.epoch, Located(located.position, size * claim.count))
         return stream.consume(whole, "delivered")[0]
-    step = width // 8
+    step = width // UNIT_BYTES
     places = (Place(claim.place.epoch, Located(located.position + step * i, size)) for i in range(claim.count))
     return b"".join(stream.consume(place, "delivered")[0] for place in places)
