@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from keyhop.core.clock import SystemClock
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import LinkId
 from keyhop.core.keys import KeyMaterial
 from keyhop.link.adapter import LinkAdapter, LinkBlock
 from keyhop.link.rate import QBER_SPREAD, RateAdapter, RateOptions, RateSource, read_secret
 from keyhop.testing.link_conformance import LinkConformance
+from keyhop.testing.link_end import LinkWire, link_end
 from keyhop.testing.virtual_time import VirtualTime
 
 LINK = LinkId("alice-bob")
@@ -32,24 +32,26 @@ class TestRateAdapter(LinkConformance):
     def make_ends(self, time: VirtualTime, directory: Path) -> tuple[LinkAdapter, LinkAdapter]:
         options = RateOptions(secret_file(directory), rate_bps=20_000, block_bytes=512)
 
-        def end() -> LinkAdapter:
-            return RateAdapter(LINK, options, lab=True, clock=time, sleep=time.sleep)
+        return rate_end(options, time), rate_end(options, time)
 
-        return end(), end()
+
+def rate_end(options: RateOptions, time: VirtualTime, *, lab: bool = True, after: int = -1) -> RateAdapter:
+    """It neither talks to the far end nor remembers anything by itself."""
+    return RateAdapter(options, link_end(LinkWire().near, Path("/none"), time, lab=lab, after=after))
 
 
 def test_says_that_it_has_no_physics(tmp_path: Path) -> None:
-    adapter = RateAdapter(LINK, RateOptions(secret_file(tmp_path)), lab=True, clock=SystemClock())
+    adapter = rate_end(RateOptions(secret_file(tmp_path)), VirtualTime())
     assert (adapter.kind, adapter.physics) == ("rate", False)
 
 
 def test_is_refused_outside_a_lab_unless_forced(tmp_path: Path) -> None:
     path = secret_file(tmp_path)
     with pytest.raises(ConfigurationError, match="no physics") as refusal:
-        RateAdapter(LINK, RateOptions(path), lab=False, clock=SystemClock())
+        rate_end(RateOptions(path), VirtualTime(), lab=False)
     assert refusal.value.hint is not None
     assert "lab = true" in refusal.value.hint
-    RateAdapter(LINK, RateOptions(path, force=True), lab=False, clock=SystemClock())
+    rate_end(RateOptions(path, force=True), VirtualTime(), lab=False)
 
 
 def test_blocks_are_what_the_module_says(tmp_path: Path) -> None:
@@ -90,7 +92,7 @@ def test_qber_of_a_perfect_link_is_zero(tmp_path: Path) -> None:
 
 def test_over_the_qber_limit_nothing_is_delivered_and_the_link_stops(tmp_path: Path) -> None:
     time, blocks = VirtualTime(), list[LinkBlock]()
-    adapter = RateAdapter(LINK, RateOptions(secret_file(tmp_path), qber=0.2), lab=True, clock=time, sleep=time.sleep)
+    adapter = rate_end(RateOptions(secret_file(tmp_path), qber=0.2), time)
 
     async def scenario() -> None:
         await adapter.start(blocks.append)
@@ -106,7 +108,7 @@ def test_over_the_qber_limit_nothing_is_delivered_and_the_link_stops(tmp_path: P
 
 def test_measured_sbr_is_the_configured_one(tmp_path: Path) -> None:
     time = VirtualTime()
-    adapter = RateAdapter(LINK, RateOptions(secret_file(tmp_path)), lab=True, clock=time, sleep=time.sleep)
+    adapter = rate_end(RateOptions(secret_file(tmp_path)), time)
 
     async def scenario() -> None:
         await adapter.start(lambda block: None)
@@ -123,7 +125,7 @@ def test_what_the_node_remembers_is_not_emitted_again(tmp_path: Path) -> None:
     time, blocks = VirtualTime(), list[LinkBlock]()
     options = RateOptions(secret_file(tmp_path), rate_bps=20_000, block_bytes=512)
     remembered = int(time.wall() * 20_000 / (512 * 8)) + 30
-    adapter = RateAdapter(LINK, options, lab=True, clock=time, sleep=time.sleep, after=remembered)
+    adapter = rate_end(options, time, after=remembered)
 
     async def scenario() -> None:
         await adapter.start(blocks.append)
@@ -140,7 +142,7 @@ def test_what_the_node_remembers_is_not_emitted_again(tmp_path: Path) -> None:
 
 def test_a_failing_receiver_stops_the_link_with_a_reason(tmp_path: Path) -> None:
     time, reported = VirtualTime(), list[dict[str, object]]()
-    adapter = RateAdapter(LINK, RateOptions(secret_file(tmp_path)), lab=True, clock=time, sleep=time.sleep)
+    adapter = rate_end(RateOptions(secret_file(tmp_path)), time)
 
     def deliver(block: LinkBlock) -> None:
         raise RuntimeError("full")

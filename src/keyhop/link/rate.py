@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import os
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -21,11 +21,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import Meta
 
-from keyhop.core.clock import Clock
 from keyhop.core.errors import ConfigurationError, LinkError
 from keyhop.core.ids import LinkId
 from keyhop.core.keys import KeyMaterial
-from keyhop.link.adapter import MAX_QBER, LinkBlock, LinkState, LinkStatus
+from keyhop.link.adapter import MAX_QBER, LinkBlock, LinkEnd, LinkState, LinkStatus
 from keyhop.link.meter import Meter
 from keyhop.link.pacing import Pacer
 
@@ -37,8 +36,6 @@ _MAX_FILE_BYTES = 1024
 _MAX_SLEEP_S = 1.0
 _MIN_SLEEP_S = 0.001
 _STEPPED_BACK_S = 2.0
-
-type Sleep = Callable[[float], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,35 +79,26 @@ class RateSource:
 
 
 class RateAdapter:
-    """One end of a rate link. `after` is the highest sequence that this node remembers to have used."""
+    """One end of a rate link. Raises ConfigurationError outside a lab, and for a secret that cannot be used."""
 
     kind = "rate"
     physics = False
 
-    def __init__(
-        self,
-        link: LinkId,
-        options: RateOptions,
-        *,
-        lab: bool,
-        clock: Clock,
-        after: int = -1,
-        sleep: Sleep = asyncio.sleep,
-    ) -> None:
-        if not lab and not options.force:
+    def __init__(self, options: RateOptions, end: LinkEnd) -> None:
+        if not end.lab and not options.force:
             raise ConfigurationError(
-                f"link {link}: kind 'rate' has no physics and is for labs only",
+                f"link {end.link}: kind 'rate' has no physics and is for labs only",
                 hint="configure a real kind of link; or set lab = true in [node], or force = true for this link",
             )
-        self._source = RateSource(link, options, read_secret(options.secret_file))
-        self._pacer = Pacer(options.block_bytes * 8 / options.rate_bps, after=after)
-        self._clock = clock
-        self._sleep = sleep
+        self._source = RateSource(end.link, options, read_secret(options.secret_file))
+        self._pacer = Pacer(options.block_bytes * 8 / options.rate_bps, after=end.after)
+        self._clock = end.clock
+        self._sleep = end.sleep
         self._task: asyncio.Task[None] | None = None
         self._state: LinkState = "off"
         self._reason: str | None = None
         self._blocks = 0
-        self._meter = Meter(clock.monotonic())
+        self._meter = Meter(end.clock.monotonic())
 
     async def start(self, deliver: Callable[[LinkBlock], None]) -> None:
         """Begins to emit the blocks that are due from now on. Raises LinkError when already started."""

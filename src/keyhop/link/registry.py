@@ -3,38 +3,17 @@
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from keyhop.core.clock import Clock
 from keyhop.core.errors import ConfigurationError
-from keyhop.core.ids import LinkId
-from keyhop.link.adapter import LinkAdapter
+from keyhop.link.adapter import LinkAdapter, LinkEnd
 from keyhop.link.rate import RateAdapter, RateOptions
-
-
-class LinkOptions(Protocol):
-    """What is configured of one link; `options` is of the type that `options_type(kind)` gives."""
-
-    @property
-    def id(self) -> LinkId:
-        """The link's ID, the same at both ends."""
-        ...
-
-    @property
-    def kind(self) -> str:
-        """One of `kinds()`."""
-        ...
-
-    @property
-    def options(self) -> Any:
-        """What is particular to the kind."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
     options: type
-    adapter: Callable[..., LinkAdapter]
+    adapter: Callable[[Any, LinkEnd], LinkAdapter]
 
 
 _KINDS = {"rate": _Kind(RateOptions, RateAdapter)}
@@ -50,12 +29,12 @@ def options_type(kind: str) -> type:
     return _find(kind).options
 
 
-def make_adapter(link: LinkOptions, *, lab: bool, clock: Clock, after: int = -1) -> LinkAdapter:
-    """One end of a link. `after` is the highest sequence that the node's store remembers of it.
+def make_adapter(kind: str, options: Any, end: LinkEnd) -> LinkAdapter:
+    """One end of a link; `options` is of the type that `options_type(kind)` gives.
 
     Raises ConfigurationError: no such kind, a lab kind outside a lab, files that cannot be used.
     """
-    return _find(link.kind).adapter(link.id, link.options, lab=lab, clock=clock, after=after)
+    return _find(kind).adapter(options, end)
 
 
 def _find(kind: str) -> _Kind:

@@ -5,6 +5,7 @@
     filling     link blocks → streams: who owns which, durable at the follower first
     leasing     stream bytes → uses: leases that the follower has noted, and who waits for them
     windows     the follower's delivery windows, so that a restored backup is found out
+    link_channels  what the adapters of links say to each other, in the same session
     carriage    records carried to the peer under a one-time pad and a one-time MAC
     pair        all of that for one peer: sessions, dispatch, time
     peer        the asyncio shell: mutual TLS 1.3, reconnect with back-off

@@ -21,6 +21,7 @@ from keyhop.network import wire
 from keyhop.network.carriage import Carriage
 from keyhop.network.filling import Filling
 from keyhop.network.leasing import Leasing
+from keyhop.network.link_channels import LinkChannels, PairChannel
 from keyhop.network.marks import Verdict, compare, next_epoch
 from keyhop.network.windows import Windows
 
@@ -73,6 +74,7 @@ class Pair:
             self.leasing.replenished,
             self._open_next_epoch,
         )
+        self._channels = LinkChannels(self._send_now)
         self._parts = (self.filling, self.leasing, self.windows, self.carriage)
         self._transmit: Transmit | None = None
         self._session = self._new_session()
@@ -109,6 +111,10 @@ class Pair:
     def link_block(self, link: LinkId, sequence: int, material: KeyMaterial, produced_at: float, source: str) -> None:
         """A block from the adapter of a link to this peer."""
         self.filling.link_block(link, sequence, material, produced_at, source)
+
+    def link_channel(self, link: LinkId) -> PairChannel:
+        """Between the adapters of a link to this peer; its messages are lost while there is no session."""
+        return self._channels.open(link)
 
     def received(self, data: bytes) -> None:
         """A message from the peer."""
@@ -176,6 +182,8 @@ class Pair:
                 self.carriage.carried(body)
             case wire.Recall():
                 self.carriage.recalled(body)
+            case wire.LinkMessage():
+                self._channels.received(body)
             case _:
                 raise PeerError("unexpected message")
 
@@ -282,6 +290,11 @@ class Pair:
                 self._transmit(wire.encode(wire.Envelope(session, peer_session, body)))
 
         self._journal.then(transmit)
+
+    def _send_now(self, body: wire.Body) -> None:
+        """Sends what waits for nothing to be durable, if there is a session."""
+        if self._transmit and self.synchronised:
+            self._transmit(wire.encode(wire.Envelope(self._session, self._peer_session, body)))
 
 
 def _check_plausible(ours: wire.State, theirs: wire.State) -> None:

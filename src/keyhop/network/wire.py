@@ -15,6 +15,7 @@ MAX_FRAME_BYTES = 4 << 20
 LENGTH_BYTES = 4
 MAX_RECORDS_PER_BATCH = 1 << 14
 MAX_SEALED_BYTES = 1 << 20
+MAX_LINK_MESSAGE_BYTES = 1 << 20
 MAX_AHEAD = 1 << 32
 """An epoch or mark further ahead of ours is a lie: believed, it would lead to numbers that no message can say."""
 
@@ -160,8 +161,28 @@ class Recall(_Message, frozen=True):
     ids: Annotated[bytes, Meta(max_length=16 * MAX_RECORDS_PER_BATCH)]
 
 
+class LinkMessage(_Message, frozen=True):
+    """From the adapter of a link to the one at the other end."""
+
+    link: _Name
+    data: Annotated[bytes, Meta(max_length=MAX_LINK_MESSAGE_BYTES)]
+
+
 type Body = (
-    Hello | State | Offer | Placing | Placed | Leased | LeaseNoted | Void | Mark | MarkNoted | Carry | Carried | Recall
+    Hello
+    | State
+    | Offer
+    | Placing
+    | Placed
+    | Leased
+    | LeaseNoted
+    | Void
+    | Mark
+    | MarkNoted
+    | Carry
+    | Carried
+    | Recall
+    | LinkMessage
 )
 
 

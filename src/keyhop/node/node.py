@@ -19,13 +19,14 @@ from keyhop.core.records import RecordBook
 from keyhop.core.store.base import KeyStore
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.store.sqlite import SqliteStore, load_store_key
-from keyhop.link.adapter import LinkAdapter, LinkBlock
+from keyhop.link.adapter import LinkAdapter, LinkBlock, LinkEvent
 from keyhop.link.registry import make_adapter
 from keyhop.network.pair import Pair, PairOptions
 from keyhop.network.peer import PeerAddress, Peers
 from keyhop.node.address import host_and_port
 from keyhop.node.config import LinkSection, NodeConfig
 from keyhop.node.credentials import credentials_of
+from keyhop.node.link_end import link_end
 from keyhop.node.listening import listen, not_bound
 from keyhop.node.measured import MeasuredService
 from keyhop.node.network_state import NetworkState
@@ -74,7 +75,7 @@ class Node:
         )
         self.credentials = credentials_of(config, clock)
         self._links: dict[LinkId, tuple[KmeId, LinkAdapter]] = {
-            link.id: (link.peer, self._adapter(link)) for link in config.links
+            link.id: (link.peer, self._adapter(link, entropy)) for link in config.links
         }
         self.state = NetworkState(self.pairs, self._links, self.journal)
         self._metrics = Metrics(self.state, version=version("keyhop"))
@@ -188,9 +189,21 @@ class Node:
         options = _pair_options(self.config)
         return Pair(self.id, peer, self.store, self.journal, self.records, self._clock, entropy, self._home, options)
 
-    def _adapter(self, link: LinkSection) -> LinkAdapter:
-        after = self.pairs[link.peer].filling.last_seen(link.id)
-        return make_adapter(link, lab=self.config.node.lab, clock=self._clock, after=after)
+    def _adapter(self, link: LinkSection, entropy: Entropy) -> LinkAdapter:
+        end = link_end(
+            link,
+            self.config.node,
+            self.pairs[link.peer],
+            self.store,
+            self.journal,
+            self._clock,
+            entropy,
+            partial(self._link_event, link.id),
+        )
+        return make_adapter(link.kind, link.options, end)
+
+    def _link_event(self, link: LinkId, event: LinkEvent) -> None:
+        (_log.warning if event.alarm else _log.info)("link event", link=link, text=event.text)
 
     def _link_block(self, link: LinkId, peer: KmeId, block: LinkBlock) -> None:
         if self.journal.failure is None:

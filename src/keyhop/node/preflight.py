@@ -12,13 +12,15 @@ from keyhop.core.store.sqlite import load_store_key
 from keyhop.link.registry import make_adapter
 from keyhop.node.config import NodeConfig
 from keyhop.node.credentials import credentials_of
+from keyhop.node.link_end import unconnected_end
 
 
 def preflight(config: NodeConfig, clock: Clock) -> None:
     """Raises ConfigurationError at the first thing that would keep the node from starting."""
     credentials_of(config, clock)
     for link in config.links:
-        make_adapter(link, lab=config.node.lab, clock=clock)
+        end = unconnected_end(link, config.node.id, lab=config.node.lab, clock=clock)
+        make_adapter(link.kind, link.options, end)
     if config.store.kind == "sqlite":
         _check_data_dir(config.node.data_dir)
         _check_store_key(config.store_key_file, config.node.data_dir)

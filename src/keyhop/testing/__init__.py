@@ -8,4 +8,5 @@ history              the six promises, checked against what SAEs saw
 simulation           everything that can befall two KMEs, drawn at random
 store_conformance    what every KeyStore does
 link_conformance     what every LinkAdapter does
+link_end             both ends of a link: a channel that a test may disturb, memories that survive
 """

@@ -2,7 +2,10 @@
 
     class TestMyAdapter(LinkConformance):
         def make_ends(self, time, directory):
-            return MyAdapter(..., clock=time, sleep=time.sleep), MyAdapter(..., clock=time, sleep=time.sleep)
+            wire = LinkWire()
+            near = link_end(wire.near, directory / "near", time)
+            far = link_end(wire.far, directory / "far", time, me="bob", peer="alice")
+            return MyAdapter(options, near), MyAdapter(options, far)
 
 An adapter that cannot run on virtual time overrides `pass_time`, and its tests take real seconds.
 """
