@@ -7,24 +7,22 @@ import msgspec
 from keyhop.core.ids import KmeId, LinkId
 from keyhop.core.journal import Journal
 from keyhop.core.streams import FollowedStream, OwnedStream
-from keyhop.link.adapter import LinkAdapter
 from keyhop.network.pair import Pair
+from keyhop.node.node_link import NodeLink
 from keyhop.node.state import LinkInfo, PeerInfo, StreamInfo
 
 
 class NetworkState:
     """The links, streams and peers of one node."""
 
-    def __init__(
-        self, pairs: Mapping[KmeId, Pair], links: Mapping[LinkId, tuple[KmeId, LinkAdapter]], journal: Journal
-    ) -> None:
+    def __init__(self, pairs: Mapping[KmeId, Pair], links: Mapping[LinkId, NodeLink], journal: Journal) -> None:
         self._pairs = pairs
         self._links = links
         self._journal = journal
 
     def links(self) -> list[LinkInfo]:
         """GET /v1/links."""
-        return [_link(link, peer, adapter) for link, (peer, adapter) in self._links.items()]
+        return [link.info() for link in self._links.values()]
 
     def streams(self) -> list[StreamInfo]:
         """GET /v1/streams: both ends that this node has of the streams with each peer."""
@@ -38,11 +36,7 @@ class NetworkState:
         """What keeps the node from serving; empty when it is ready."""
         if self._journal.failure is not None:
             return ["store: failed"]
-        links = [
-            f"link {link}: {status.reason or status.state}"
-            for link, (_, adapter) in self._links.items()
-            if (status := adapter.status()).state != "generating"
-        ]
+        links = [f"link {link.id}: {link.reason or link.state}" for link in self.links() if link.state != "generating"]
         return links + [reason for peer, pair in self._pairs.items() if (reason := _missing(peer, pair))]
 
 
@@ -56,21 +50,6 @@ def _missing(peer: KmeId, pair: Pair) -> str | None:
     if not pair.owned.available_units and not pair.owned.leased_units:
         return f"stream to {peer}: no key"
     return None
-
-
-def _link(link: LinkId, peer: KmeId, adapter: LinkAdapter) -> LinkInfo:
-    status = adapter.status()
-    return LinkInfo(
-        id=link,
-        peer=peer,
-        kind=adapter.kind,
-        physics=adapter.physics,
-        state=status.state,
-        reason=status.reason,
-        sbr_bps=status.sbr_bps,
-        qber=status.qber,
-        blocks=status.blocks,
-    )
 
 
 def _end(stream: OwnedStream | FollowedStream) -> StreamInfo:

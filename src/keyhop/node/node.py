@@ -12,14 +12,14 @@ import structlog
 
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
-from keyhop.core.errors import StoreFailure
+from keyhop.core.errors import LinkError, StoreFailure
 from keyhop.core.ids import KmeId, LinkId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.records import RecordBook
 from keyhop.core.store.base import KeyStore
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.store.sqlite import SqliteStore, load_store_key
-from keyhop.link.adapter import LinkAdapter, LinkBlock, LinkEvent
+from keyhop.link.adapter import Disturbance, LinkBlock
 from keyhop.link.registry import make_adapter
 from keyhop.network.pair import Pair, PairOptions
 from keyhop.network.peer import PeerAddress, Peers
@@ -30,7 +30,8 @@ from keyhop.node.link_end import link_end
 from keyhop.node.listening import listen, not_bound
 from keyhop.node.measured import MeasuredService
 from keyhop.node.network_state import NetworkState
-from keyhop.node.state import LinkInfo, NodeInfo, PeerInfo, StreamInfo
+from keyhop.node.node_link import SAMPLE_S, NodeLink
+from keyhop.node.state import LinkActivity, LinkInfo, LinkSample, NodeInfo, PeerInfo, StreamInfo
 from keyhop.node.telemetry import Metrics, configure_logging
 from keyhop.service.delivery import Delivery
 from keyhop.service.etsi014.connection import Limits
@@ -74,9 +75,7 @@ class Node:
             config.policy.stock_bytes,
         )
         self.credentials = credentials_of(config, clock)
-        self._links: dict[LinkId, tuple[KmeId, LinkAdapter]] = {
-            link.id: (link.peer, self._adapter(link, entropy)) for link in config.links
-        }
+        self._links = {link.id: self._link(link, entropy) for link in config.links}
         self.state = NetworkState(self.pairs, self._links, self.journal)
         self._metrics = Metrics(self.state, version=version("keyhop"))
         for what, expiry in self.credentials.expiries.items():
@@ -101,8 +100,8 @@ class Node:
             await self._peers.start(*host_and_port(self.config.peers.listen, "listen"))
         except OSError as error:
             raise not_bound(self.config.peers.listen, error) from None
-        for link, (peer, adapter) in self._links.items():
-            await adapter.start(partial(self._link_block, link, peer))
+        for link in self._links.values():
+            await link.start()
         self._server = Etsi014Server(
             MeasuredService(self.delivery, "etsi014", self._metrics, self._clock),
             _directory(self.config, self.id),
@@ -120,8 +119,8 @@ class Node:
 
     async def stop(self) -> None:
         """Answers what is under way, voids what is left of the leases at both ends, closes the store."""
-        for _, adapter in self._links.values():
-            await adapter.stop()
+        for link in self._links.values():
+            await link.close()
         if self._server is not None:
             await self._server.stop(DRAIN_S)
         for task in self._tasks:
@@ -166,6 +165,36 @@ class Node:
         """GET /v1/links."""
         return self.state.links()
 
+    def link(self, link: LinkId) -> LinkInfo:
+        """GET /v1/links/LINK. KeyError when there is none of that ID, as in what follows."""
+        return self._links[link].info()
+
+    def link_series(self, link: LinkId) -> list[LinkSample]:
+        """GET /v1/links/LINK/series."""
+        return self._links[link].series()
+
+    def link_activity(self, link: LinkId) -> list[LinkActivity]:
+        """GET /v1/links/LINK/activity."""
+        return self._links[link].activity()
+
+    def link_disturbance(self, link: LinkId) -> Disturbance:
+        """GET /v1/links/LINK/disturbance. LinkError when its line is not simulated."""
+        return self._links[link].disturbance()
+
+    async def start_link(self, link: LinkId) -> None:
+        """POST /v1/links/LINK/start. Raises LinkError."""
+        await self._links[link].start()
+
+    async def stop_link(self, link: LinkId) -> None:
+        """POST /v1/links/LINK/stop: until it is started, or the node is."""
+        await self._links[link].stop()
+
+    def disturb_link(self, link: LinkId, disturbance: Disturbance) -> None:
+        """POST /v1/links/LINK/disturbance. LinkError outside a lab, or when its line is not simulated."""
+        if not self.config.node.lab:
+            raise LinkError("only in a lab: [node] lab is not true")
+        self._links[link].disturb(disturbance)
+
     def streams(self) -> list[StreamInfo]:
         """GET /v1/streams."""
         return self.state.streams()
@@ -189,21 +218,12 @@ class Node:
         options = _pair_options(self.config)
         return Pair(self.id, peer, self.store, self.journal, self.records, self._clock, entropy, self._home, options)
 
-    def _adapter(self, link: LinkSection, entropy: Entropy) -> LinkAdapter:
-        end = link_end(
-            link,
-            self.config.node,
-            self.pairs[link.peer],
-            self.store,
-            self.journal,
-            self._clock,
-            entropy,
-            partial(self._link_event, link.id),
-        )
-        return make_adapter(link.kind, link.options, end)
-
-    def _link_event(self, link: LinkId, event: LinkEvent) -> None:
-        (_log.warning if event.alarm else _log.info)("link event", link=link, text=event.text)
+    def _link(self, section: LinkSection, entropy: Entropy) -> NodeLink:
+        pair = self.pairs[section.peer]
+        link = NodeLink(section.id, section.peer, self._clock, partial(self._link_block, section.id, section.peer))
+        end = link_end(section, self.config.node, pair, self.store, self.journal, self._clock, entropy, link.report)
+        link.adapter = make_adapter(section.kind, section.options, end)
+        return link
 
     def _link_block(self, link: LinkId, peer: KmeId, block: LinkBlock) -> None:
         if self.journal.failure is None:
@@ -231,12 +251,16 @@ class Node:
             self._on_failure()
 
     async def _tick(self) -> None:
-        expired_at = self._clock.monotonic()
+        expired_at = sampled_at = self._clock.monotonic()
         while self.journal.failure is None:
             await asyncio.sleep(TICK_S)
             with contextlib.suppress(StoreFailure):
                 for pair in self.pairs.values():
                     pair.tick()
+                if self._clock.monotonic() - sampled_at >= SAMPLE_S:
+                    sampled_at = self._clock.monotonic()
+                    for link in self._links.values():
+                        link.sample()
                 if self._clock.monotonic() - expired_at >= EXPIRE_RECORDS_S:  # it looks at all of them
                     expired_at = self._clock.monotonic()
                     self.records.expire(self._clock.wall() - self.config.policy.key_lifetime_s)

@@ -1,10 +1,10 @@
-"""What a node tells of itself to its operators; the management API and the metrics show exactly this."""
+"""What a node tells its operators, and what they may tell it; the management API and the metrics show exactly this."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from keyhop.core.ids import KmeId, LinkId
-from keyhop.link.adapter import LinkState
+from keyhop.link.adapter import Disturbance, LinkState
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,10 @@ class NodeInfo:
 
 @dataclass(frozen=True, slots=True)
 class LinkInfo:
-    """One link as its end at this node sees it; `sbr_bps` in bits per second, `qber` a fraction."""
+    """One link as its end at this node sees it; `sbr_bps` in bits per second, `qber` a fraction.
+
+    `alarms` counts since the start of the node; `details` are figures of this kind of link, their units in their names.
+    """
 
     id: LinkId
     peer: KmeId
@@ -30,6 +33,27 @@ class LinkInfo:
     sbr_bps: float
     qber: float | None
     blocks: int
+    alarms: int = 0
+    details: dict[str, float | int | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSample:
+    """A link at one moment; `at` counts seconds since 1970."""
+
+    at: float
+    state: LinkState
+    sbr_bps: float
+    qber: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkActivity:
+    """Something that happened on a link; `at` counts seconds since 1970."""
+
+    at: float
+    alarm: bool
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +136,36 @@ class NodeView(NetworkView, Protocol):
 
     def metrics(self) -> bytes:
         """The Prometheus text format."""
+        ...
+
+    def link(self, link: LinkId) -> LinkInfo:
+        """One link. KeyError when there is none of that ID, as in what follows."""
+        ...
+
+    def link_series(self, link: LinkId) -> list[LinkSample]:
+        """Its SBR and QBER over time."""
+        ...
+
+    def link_activity(self, link: LinkId) -> list[LinkActivity]:
+        """What happened on it."""
+        ...
+
+    def link_disturbance(self, link: LinkId) -> Disturbance:
+        """What its line suffers. LinkError when it is not simulated."""
+        ...
+
+
+class NodeControl(NodeView, Protocol):
+    """What operators may do to a node while it runs."""
+
+    async def start_link(self, link: LinkId) -> None:
+        """The link shall produce. KeyError, LinkError."""
+        ...
+
+    async def stop_link(self, link: LinkId) -> None:
+        """The link shall rest, until it is started or the node is. KeyError."""
+        ...
+
+    def disturb_link(self, link: LinkId, disturbance: Disturbance) -> None:
+        """In a lab: its simulated line suffers this from now on. KeyError, LinkError."""
         ...

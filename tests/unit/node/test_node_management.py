@@ -6,22 +6,54 @@ from typing import Any
 import httpx
 import pytest
 
+from keyhop.core.errors import LinkError
 from keyhop.core.ids import KmeId, LinkId
+from keyhop.link.adapter import Disturbance, Eavesdropper
 from keyhop.node.management import management_app
-from keyhop.node.state import LinkInfo, NodeInfo, PeerInfo, StreamInfo
+from keyhop.node.state import LinkActivity, LinkInfo, LinkSample, NodeInfo, PeerInfo, StreamInfo
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
 
 
 class View:
+    """A node with the links a-b, whose line is simulated, and x/y z, whose line is not."""
+
     def __init__(self) -> None:
         self.not_ready: list[str] = []
+        self.asked: list[object] = []
 
     def node(self) -> NodeInfo:
         return NodeInfo(ALICE, "0.1", 1_700_000_000.0, 42)
 
     def links(self) -> list[LinkInfo]:
         return [LinkInfo(LinkId("a-b"), BOB, "rate", False, "generating", None, 726_000.0, 0.0322, 7)]
+
+    def link(self, link: LinkId) -> LinkInfo:
+        return LinkInfo(_known(link), BOB, "rate", False, "off", None, 0.0, None, 7, 2, {"sifted_bps": 1.5})
+
+    def link_series(self, link: LinkId) -> list[LinkSample]:
+        _known(link)
+        return [LinkSample(1_700_000_001.0, "generating", 726_000.0, 0.0322)]
+
+    def link_activity(self, link: LinkId) -> list[LinkActivity]:
+        _known(link)
+        return [LinkActivity(1_700_000_002.0, True, "stopped: QBER")]
+
+    def link_disturbance(self, link: LinkId) -> Disturbance:
+        if _known(link) != "a-b":
+            raise LinkError("not simulated")
+        return Disturbance(extra_loss_db=3.0, eavesdropper=Eavesdropper("blinding", 0.5))
+
+    async def start_link(self, link: LinkId) -> None:
+        self.asked.append(("start", _known(link)))
+
+    async def stop_link(self, link: LinkId) -> None:
+        self.asked.append(("stop", _known(link)))
+
+    def disturb_link(self, link: LinkId, disturbance: Disturbance) -> None:
+        if _known(link) != "a-b":
+            raise LinkError("not simulated")
+        self.asked.append(disturbance)
 
     def streams(self) -> list[StreamInfo]:
         return [StreamInfo(ALICE, BOB, "owner", 3, 100, 50, 10, 20, 5, 4, 3, 2, 6, True)]
@@ -34,6 +66,10 @@ class View:
 
     def metrics(self) -> bytes:
         return b"keyhop_up 1\n"
+
+
+def _known(link: LinkId) -> LinkId:
+    return {"a-b": link, "x/y z": link}[link]
 
 
 def ask(path: str, *, method: str = "GET", view: View | None = None, **how: Any) -> httpx.Response:
@@ -59,6 +95,8 @@ def test_the_node_and_what_belongs_to_it() -> None:
             "sbr_bps": 726_000.0,
             "qber": 0.0322,
             "blocks": 7,
+            "alarms": 0,
+            "details": {},
         }
     ]
     assert ask("/v1/peers").json() == [{"id": "bob", "connected": True, "synchronised": True, "since": None}]
@@ -104,11 +142,106 @@ def test_a_rebound_name_gets_nothing(host: str) -> None:
     assert "alice" not in reply.text
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-def test_only_get_here(method: str) -> None:
+def test_a_link_and_what_happened_on_it() -> None:
+    link = ask("/v1/links/x%2Fy%20z").json()
+    assert (link["id"], link["state"], link["alarms"], link["details"]) == ("x/y z", "off", 2, {"sifted_bps": 1.5})
+    assert ask("/v1/links/a-b/series").json() == [
+        {"at": 1_700_000_001.0, "state": "generating", "sbr_bps": 726_000.0, "qber": 0.0322}
+    ]
+    assert ask("/v1/links/x/y z/activity").json() == [{"at": 1_700_000_002.0, "alarm": True, "text": "stopped: QBER"}]
+    assert ask("/v1/links/a-b/disturbance").json() == {
+        "cut": False,
+        "extra_loss_db": 3.0,
+        "eavesdropper": {"attack": "blinding", "fraction": 0.5, "basis": "random"},
+    }
+
+
+def command(path: str, view: View, body: bytes = b"", content_type: str = "application/json") -> httpx.Response:
+    return ask(path, method="POST", view=view, content=body, headers={"content-type": content_type})
+
+
+def test_links_are_started_and_stopped() -> None:
+    view = View()
+    assert command("/v1/links/a-b/start", view).json()["id"] == "a-b"
+    assert command("/v1/links/x%2Fy%20z/stop", view, b"{}").status_code == 200
+    assert view.asked == [("start", "a-b"), ("stop", "x/y z")]
+
+
+def test_a_line_is_disturbed_and_left_alone_again() -> None:
+    view = View()
+    body = b'{"eavesdropper": {"fraction": 0.3, "basis": "Z"}, "cut": true}'
+    assert command("/v1/links/a-b/disturbance", view, body).status_code == 200
+    assert command("/v1/links/a-b/disturbance", view, b"{}").status_code == 200
+    eve = Eavesdropper("intercept-resend", 0.3, "Z")
+    assert view.asked == [Disturbance(cut=True, eavesdropper=eve), Disturbance()]
+
+
+@pytest.mark.parametrize("page", ["", "/series", "/activity", "/disturbance"])
+def test_there_is_no_such_link(page: str) -> None:
+    reply = ask(f"/v1/links/nowhere{page}")
+    assert (reply.status_code, reply.json()) == (404, {"message": "no such link"})
+
+
+def test_commands_that_cannot_be_carried_out() -> None:
+    view = View()
+    assert command("/v1/links/nowhere/start", view).status_code == 404
+    assert command("/v1/links/x%2Fy%20z/disturbance", view).status_code == 409
+    assert ask("/v1/links/x%2Fy%20z/disturbance", view=view).status_code == 409
+    assert view.asked == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"[]",
+        b'{"cut": 1}',
+        b'{"extra_loss_db": -1}',
+        b'{"extra_loss_db": 1e9}',
+        b'{"extra_loss_db": "3"}',
+        b'{"eavesdropper": {"fraction": 1.01}}',
+        b'{"eavesdropper": {"attack": "bribery"}}',
+        b'{"eavesdropper": {"name": "Eve"}}',
+        b'{"unknown": 1}',
+        b'{"cut": true}\xff',
+    ],
+)
+def test_disturbances_that_make_no_sense(body: bytes) -> None:
+    view = View()
+    reply = command("/v1/links/a-b/disturbance", view, body)
+    assert reply.status_code == 400
+    assert reply.json()["message"]
+    assert view.asked == []
+
+
+def test_a_web_page_cannot_post() -> None:
+    view = View()
+    for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
+        assert command("/v1/links/a-b/stop", view, b"{}", content_type).status_code == 415
+    headers = {"content-type": "application/json", "origin": "http://localhost:3000"}
+    assert ask("/v1/links/a-b/stop", method="POST", view=view, content=b"{}", headers=headers).status_code == 403
+    assert view.asked == []
+
+
+def test_a_large_body_is_refused_unread() -> None:
+    view = View()
+    assert command("/v1/links/a-b/disturbance", view, b" " * 5000).status_code == 413
+    chunked = {"content-type": "application/json", "transfer-encoding": "chunked"}
+    assert ask("/v1/links/a-b/stop", method="POST", view=view, headers=chunked).status_code == 413
+    assert view.asked == []
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+def test_only_get_and_post_here(method: str) -> None:
     reply = ask("/v1/node", method=method)
-    assert (reply.status_code, reply.headers["allow"]) == (405, "GET, HEAD")
+    assert (reply.status_code, reply.headers["allow"]) == (405, "GET, HEAD, POST")
     assert "message" in reply.json()
+
+
+def test_what_can_be_read_cannot_be_posted_to() -> None:
+    for path in ("/v1/node", "/v1/links", "/v1/links/a-b", "/metrics", "/readyz"):
+        assert command(path, View()).status_code == 405
+    assert ask("/v1/links/a-b/start").status_code == 404
 
 
 def test_head_has_the_status_only() -> None:

@@ -93,14 +93,18 @@ class _ViewCollector(Collector):
         qber = GaugeMetricFamily("keyhop_link_qber", "Quantum bit error rate, a fraction.", labels=labels)
         generating = GaugeMetricFamily("keyhop_link_generating", "1 while the link generates key.", labels=labels)
         blocks = CounterMetricFamily("keyhop_link_blocks", "Blocks that the link has produced.", labels=labels)
+        alarms = CounterMetricFamily(
+            "keyhop_link_alarms", "Times that the link stopped by itself or warned.", labels=labels
+        )
         for link in self._view.links():
             values = (link.id, link.peer, link.kind)
             sbr.add_metric(values, link.sbr_bps)
             generating.add_metric(values, float(link.state == "generating"))
             blocks.add_metric(values, link.blocks)
+            alarms.add_metric(values, link.alarms)
             if link.qber is not None:
                 qber.add_metric(values, link.qber)
-        return sbr, qber, generating, blocks
+        return sbr, qber, generating, blocks, alarms
 
     def _streams(self) -> Iterable[Metric]:
         labels = ("owner", "follower", "role")

@@ -1,0 +1,137 @@
+"""One link of a node: its adapter, and what its operators do and see of it.
+
+The series has a sample a second of the last quarter of an hour; the activity log the last few hundred events, newest
+last: what operators did, each change of state, and what the adapter has to say. A link that stops by itself, or
+that reports something as such, raises an alarm.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+import structlog
+
+from keyhop.core.clock import Clock
+from keyhop.core.errors import LinkError
+from keyhop.core.ids import KmeId, LinkId
+from keyhop.link.adapter import DisturbableLink, Disturbance, LinkAdapter, LinkBlock, LinkEvent, LinkState
+from keyhop.node.state import LinkActivity, LinkInfo, LinkSample
+
+SAMPLE_S = 1.0
+MAX_SAMPLES = 900
+MAX_ACTIVITY = 500
+
+_log = structlog.get_logger(__name__)
+
+
+class NodeLink:
+    """`deliver` takes the blocks. `adapter` is set once the adapter is made, which needs `report` of this link."""
+
+    adapter: LinkAdapter
+
+    def __init__(self, link: LinkId, peer: KmeId, clock: Clock, deliver: Callable[[LinkBlock], None]) -> None:
+        self.id = link
+        self.peer = peer
+        self.alarms = 0
+        self._clock = clock
+        self._deliver = deliver
+        self._started = False
+        self._seen: tuple[LinkState, str | None] = ("off", None)
+        self._series: deque[LinkSample] = deque(maxlen=MAX_SAMPLES)
+        self._activity: deque[LinkActivity] = deque(maxlen=MAX_ACTIVITY)
+
+    async def start(self) -> None:
+        """Begins to produce, if it does not already. Raises LinkError."""
+        if not self._started:
+            self._started = True
+            self._note("started", alarm=False)
+            await self.adapter.start(self._deliver)
+        self.observe()
+
+    async def stop(self) -> None:
+        """Ends production, if there is any."""
+        if self._started:
+            self._started = False
+            self._note("stopped by the operator", alarm=False)
+            await self.adapter.stop()
+        self.observe()
+
+    async def close(self) -> None:
+        """The node ends."""
+        await self.adapter.stop()
+
+    def report(self, event: LinkEvent) -> None:
+        """From the adapter, for the activity log."""
+        self._note(event.text, alarm=event.alarm)
+
+    def disturb(self, disturbance: Disturbance) -> None:
+        """What a lab does to the line. LinkError when the line is not simulated."""
+        line = self._line()
+        if line.disturbance != disturbance:
+            line.disturb(disturbance)
+            self._note(_told(disturbance), alarm=False)
+
+    def disturbance(self) -> Disturbance:
+        """What the line suffers now. LinkError when it is not simulated."""
+        return self._line().disturbance
+
+    def observe(self) -> None:
+        """Looks whether the state has changed."""
+        status = self.adapter.status()
+        now = (status.state, status.reason)
+        if now == self._seen:
+            return
+        stopped_before, self._seen = self._seen[0] == "stopped", now
+        text = status.state if status.reason is None else f"{status.state}: {status.reason}"
+        self._note(text, alarm=status.state == "stopped" and not stopped_before)
+
+    def sample(self) -> None:
+        """A second has passed."""
+        self.observe()
+        status = self.adapter.status()
+        self._series.append(LinkSample(self._clock.wall(), status.state, status.sbr_bps, status.qber))
+
+    def series(self) -> list[LinkSample]:
+        """SBR and QBER over time, oldest first."""
+        return list(self._series)
+
+    def activity(self) -> list[LinkActivity]:
+        """What happened, oldest first."""
+        return list(self._activity)
+
+    def info(self) -> LinkInfo:
+        """The link as this end sees it now."""
+        status = self.adapter.status()
+        return LinkInfo(
+            id=self.id,
+            peer=self.peer,
+            kind=self.adapter.kind,
+            physics=self.adapter.physics,
+            state=status.state,
+            reason=status.reason,
+            sbr_bps=status.sbr_bps,
+            qber=status.qber,
+            blocks=status.blocks,
+            alarms=self.alarms,
+            details=status.details,
+        )
+
+    def _line(self) -> DisturbableLink:
+        if not isinstance(self.adapter, DisturbableLink):
+            raise LinkError(f"the line of link {self.id} is not simulated")
+        return self.adapter
+
+    def _note(self, text: str, *, alarm: bool) -> None:
+        self._activity.append(LinkActivity(self._clock.wall(), alarm, text))
+        self.alarms += alarm
+        (_log.warning if alarm else _log.info)("link", link=self.id, peer=self.peer, text=text)
+
+
+def _told(disturbance: Disturbance) -> str:
+    suffers = []
+    if disturbance.cut:
+        suffers.append("the line is cut")
+    if disturbance.extra_loss_db:
+        suffers.append(f"{disturbance.extra_loss_db:g} dB of extra loss")
+    if eve := disturbance.eavesdropper:
+        suffers.append(f"an eavesdropper: {eve.attack} on {eve.fraction:.1%} of the pulses, basis {eve.basis}")
+    return f"lab: {', '.join(suffers) or 'the line is undisturbed'}"
