@@ -15,7 +15,7 @@ from keyhop.cli.output import print_note
 from keyhop.core.errors import ConfigurationError, KeyhopError
 from keyhop.lab import Lab
 from keyhop.lab.demo import Applications, Exchange, Latency, by_hand, latency
-from keyhop.lab.management import LinkState
+from keyhop.node.state import LinkInfo
 
 app = typer.Typer(add_completion=False)
 
@@ -113,13 +113,13 @@ def _show_status(out: Console, before: Status, after: Status) -> None:
     out.print(f"  key_size {after.key_size_bits}, max_key_count {after.max_key_count}")
 
 
-def _show_summary(out: Console, keys: int, waited: Latency, links: list[LinkState]) -> None:
+def _show_summary(out: Console, keys: int, waited: Latency, links: list[LinkInfo]) -> None:
     times = f"get {waited.get_ms:.2f} ms, fetch {waited.fetch_ms:.2f} ms"
     out.print("\n[bold]Summary[/]")
     out.print(f"  keys     {keys} exchanged, all identical at both ends")
     out.print(f"  latency  {times} (p50 of {waited.keys} on this machine)")
     for link in links:
-        sbr = "unknown" if link.sbr_bps is None else f"{link.sbr_bps / 1000:.0f} kbps"
+        sbr = f"{link.sbr_bps / 1000:.0f} kbps"
         qber = "unknown" if link.qber is None else f"{100 * link.qber:.2f} %"
         out.print(f"  link     {link.id}: {link.state}, SBR {sbr}, QBER {qber}")
         if not link.physics:

@@ -1,9 +1,12 @@
 """`keyhop lab`: whole networks of real nodes on this machine."""
 
+import re
 import signal
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import typer
@@ -11,6 +14,7 @@ import typer
 from keyhop.cli.output import print_json, print_note, print_table
 from keyhop.lab import Lab, NodeState
 from keyhop.lab.lab import READY_TIMEOUT_S
+from keyhop.node.state import Disturbance, Eavesdropper
 
 app = typer.Typer(help="Whole networks of real nodes on this machine.", no_args_is_help=True)
 
@@ -18,7 +22,9 @@ Directory = Annotated[
     Path, typer.Option("--dir", envvar="KEYHOP_LAB", help="The directory of the lab.", file_okay=False)
 ]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait until the nodes are ready.", min=0.001)]
+Link = Annotated[str, typer.Argument(help="The ID of the link.")]
 
+MAX_LOSS_DB = 100.0
 _WATCH_S = 1.0
 
 
@@ -75,6 +81,57 @@ def down(directory: Directory) -> None:
     """Stop all nodes; keys, certificates and ports are kept for the next `up`."""
     Lab.load(directory).down()
     print_note("all nodes are down")
+
+
+@app.command()
+def eve(
+    link: Link,
+    directory: Directory,
+    fraction: Annotated[float, typer.Option(help="Of the pulses, 0 to 1; 0 sends her away.", min=0, max=1)] = 1.0,
+    attack: Annotated[
+        Literal["intercept-resend", "photon-number-splitting", "blinding"], typer.Option(help="What she does.")
+    ] = "intercept-resend",
+    basis: Annotated[Literal["random", "Z", "X"], typer.Option(help="In which she measures.")] = "random",
+) -> None:
+    """Put an eavesdropper on the simulated line of a link."""
+    present = Eavesdropper(attack, fraction, basis) if fraction else None
+    _disturb(directory, link, lambda now: replace(now, eavesdropper=present))
+
+
+@app.command()
+def cut(
+    link: Link,
+    directory: Directory,
+    mend: Annotated[bool, typer.Option("--mend", help="Join the line again.")] = False,
+) -> None:
+    """Cut the simulated line of a link."""
+    _disturb(directory, link, lambda now: replace(now, cut=not mend))
+
+
+@app.command()
+def attenuate(
+    link: Link,
+    loss: Annotated[str, typer.Argument(help="Loss beyond that of the line, as 3dB; 0dB takes it away.")],
+    directory: Directory,
+) -> None:
+    """Weaken the light on the simulated line of a link."""
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*(?:dB)?", loss.strip(), re.IGNORECASE)
+    if match is None or float(match[1]) > MAX_LOSS_DB:
+        raise typer.BadParameter(f"a loss is 0dB to {MAX_LOSS_DB:g}dB, not {loss!r}")
+    _disturb(directory, link, lambda now: replace(now, extra_loss_db=float(match[1])))
+
+
+def _disturb(directory: Path, link: str, change: Callable[[Disturbance], Disturbance]) -> None:
+    now = Lab.load(directory).disturb(link, change)
+    suffers = []
+    if now.cut:
+        suffers.append("cut")
+    if now.extra_loss_db:
+        suffers.append(f"{now.extra_loss_db:g} dB of extra loss")
+    if eve := now.eavesdropper:
+        suffers.append(f"{eve.attack} on {eve.fraction:.4g} of the pulses, basis {eve.basis}")
+    print_note(f"{link}: {', '.join(suffers) or 'undisturbed'}")
+    print_note(f"see what becomes of it: keyhop link watch {link} --lab {directory}")
 
 
 def stop_on_signals() -> None:

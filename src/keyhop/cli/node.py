@@ -2,23 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from keyhop.cli.output import print_json, print_note, print_table
 from keyhop.core.clock import SystemClock
-from keyhop.core.errors import KeyhopError
 from keyhop.node.state import ACCOUNTS, LinkInfo, NodeInfo, PeerInfo, Readiness, StreamInfo
 
-if TYPE_CHECKING:
-    import httpx
-
 app = typer.Typer(help="Run a node, check its configuration, ask how it is.", no_args_is_help=True)
-
-TIMEOUT_S = 5.0
-MAX_ANSWER_BYTES = 4 << 20
 
 Config = Annotated[Path, typer.Option("--config", help="The node's node.toml.", dir_okay=False)]
 Url = Annotated[str, typer.Option("--url", help="The node's management address, http://host:port.")]
@@ -87,33 +80,12 @@ def status(url: Url, as_json: AsJson = False) -> None:
 
 
 def _ask(url: str) -> NodeState:
-    import httpx  # not needed by a node that starts, and as slow as everything else that it imports
+    from keyhop.management import Management  # not needed by a node that starts, and slow to import
 
-    try:
-        # No proxy: the management address is local, whatever the environment says.
-        with httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False) as client:
-            return NodeState(
-                node=_page(client, "/v1/node", NodeInfo),
-                readiness=_page(client, "/readyz", Readiness),
-                links=_page(client, "/v1/links", list[LinkInfo]),
-                peers=_page(client, "/v1/peers", list[PeerInfo]),
-                streams=_page(client, "/v1/streams", list[StreamInfo]),
-            )
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as failure:  # msgspec's errors are ValueErrors
-        raise KeyhopError(
-            f"no node answers at {url} ({type(failure).__name__})",
-            hint="is it running? its management address is [management] listen in its node.toml",
-        ) from None
-
-
-def _page[T](client: "httpx.Client", path: str, kind: type[T]) -> T:
-    with client.stream("GET", path) as reply:
-        content = bytearray()
-        for part in reply.iter_bytes():
-            content += part
-            if len(content) > MAX_ANSWER_BYTES:
-                raise ValueError(f"{path}: too long")
-    return msgspec.json.decode(content, type=kind)
+    node = Management(url)
+    return NodeState(
+        node=node.node(), readiness=node.readiness(), links=node.links(), peers=node.peers(), streams=node.streams()
+    )
 
 
 def _print_state(state: NodeState) -> None:
@@ -121,7 +93,7 @@ def _print_state(state: NodeState) -> None:
     condition = "ready" if state.readiness.ready else f"not ready: {'; '.join(not_ready)}"
     print_table(("node", "version", "process", "state"), [(node.id, node.version, node.pid, condition)])
     print_table(
-        ("link", "peer", "kind", "state", "SBR kbit/s", "QBER %", "blocks"), [_link_row(link) for link in state.links]
+        ("link", "peer", "kind", "state", "SBR kbit/s", "QBER %", "blocks"), [link_row(link) for link in state.links]
     )
     print_table(
         ("peer", "connected", "synchronised"),
@@ -130,7 +102,8 @@ def _print_state(state: NodeState) -> None:
     print_table(("stream", "role", "epoch", *ACCOUNTS, "balanced"), [_stream_row(end) for end in state.streams])
 
 
-def _link_row(link: LinkInfo) -> tuple[object, ...]:
+def link_row(link: LinkInfo) -> tuple[object, ...]:
+    """Link, peer, kind, state, SBR in kbit/s, QBER in per cent, blocks."""
     kind = link.kind if link.physics else f"{link.kind} (no physics)"
     condition = f"{link.state}: {link.reason}" if link.reason else link.state
     qber = "-" if link.qber is None else f"{100 * link.qber:.2f}"

@@ -39,6 +39,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         _print_records(columns, cells)
 
 
+def print_line(text: str, value: Any, *, as_json: bool) -> None:
+    """A line of something that goes on, on stdout at once: as text, or as JSON of its own."""
+    sys.stdout.write(f"{json.dumps(value, ensure_ascii=False) if as_json else _printable(text)}\n")
+    sys.stdout.flush()
+
+
 def print_note(message: str) -> None:
     """A line about progress, on stderr."""
     sys.stderr.write(f"{_printable(message)}\n")

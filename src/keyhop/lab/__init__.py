@@ -5,7 +5,6 @@
     ports      free ports for its nodes
     setup      topology -> PKI, link secrets and a node.toml per node, made once and kept
     process    one node process: start it, recognise it again, end it
-    management what a running node says of itself
     inventory  lab.json, for those who use the lab
     node       one node: its files, its process, its state
     lab        `Lab`: up, load, start, kill, down, state

@@ -18,6 +18,8 @@ from keyhop.lab.layout import Layout
 from keyhop.lab.node import LabNode, NodeState
 from keyhop.lab.setup import set_up
 from keyhop.lab.topology import Topology, load_topology
+from keyhop.management import Management
+from keyhop.node.state import Disturbance
 from keyhop.pki.files import PUBLIC, write_file
 
 READY_TIMEOUT_S = 60.0
@@ -142,6 +144,32 @@ class Lab:
         """The IDs of the nodes that do not run now."""
         running = self.running()
         return [kme for kme in self._nodes if kme not in running]
+
+    def management(self, link: str | None = None) -> dict[str, Management]:
+        """The management API of every node that runs, or of those at the ends of a link. Raises ConfigurationError."""
+        ends = self._ends(link) if link is not None else list(self._nodes)
+        return {kme: self._nodes[kme].management() for kme in ends if self._nodes[kme].process()}
+
+    def disturb(self, link: str, change: Callable[[Disturbance], Disturbance]) -> Disturbance:
+        """The line of a simulated link suffers what `change` makes of what it suffers now; returns that.
+
+        Raises ConfigurationError, LabError, and what the management API raises.
+        """
+        ends = self.management(link)
+        if len(ends) < 2:
+            raise LabError(f"the line of {link} can be disturbed only while the nodes at both ends run")
+        disturbance = change(next(iter(ends.values())).disturbance(link))
+        for end in ends.values():
+            end.disturb(link, disturbance)
+        return disturbance
+
+    def _ends(self, link: str) -> tuple[str, str]:
+        links = {each.id: each.ends for each in self._topology.links}
+        if link not in links:
+            raise ConfigurationError(
+                f"there is no link `{link}` in this lab", hint=f"its links are: {', '.join(links) or 'none'}"
+            )
+        return links[link]
 
     def _record(self) -> None:
         document = msgspec.json.format(msgspec.json.encode(self.inventory()), indent=2)

@@ -7,13 +7,15 @@ import msgspec
 
 from keyhop.lab.inventory import KmeEntry
 from keyhop.lab.layout import Layout
-from keyhop.lab.management import LinkState, NodeManagement, Readiness
 from keyhop.lab.process import NodeProcess
+from keyhop.management import Management, NotAnswering
+from keyhop.node.state import LinkInfo, NodeInfo, Readiness
 from keyhop.pki.files import PUBLIC, write_file
 
 LOG_TAIL_LINES = 15
-_NO_ANSWER = Readiness(ready=False, not_ready=("its management address does not answer",))
-_DOWN = Readiness(ready=False, not_ready=("it does not run",))
+MANAGEMENT_TIMEOUT_S = 2.0
+_NO_ANSWER = Readiness(ready=False, not_ready=["its management address does not answer"])
+_DOWN = Readiness(ready=False, not_ready=["it does not run"])
 
 
 class NodeState(msgspec.Struct, frozen=True):
@@ -22,10 +24,10 @@ class NodeState(msgspec.Struct, frozen=True):
     id: str
     pid: int | None
     ready: bool
-    not_ready: tuple[str, ...]
+    not_ready: list[str]
     etsi014_url: str
     management_url: str
-    links: list[LinkState]
+    links: list[LinkInfo]
 
 
 class LabNode:
@@ -50,11 +52,17 @@ class LabNode:
             noted = None
         if noted and noted.running():
             return noted
-        answer = self._management().node()
+        answer = self._answer()
         if answer is None or answer.id != self.id:
             return None
         answering = NodeProcess(answer.pid, self._arguments)
         return answering if answering.running() else None
+
+    def _answer(self) -> NodeInfo | None:
+        try:
+            return self.management().node()
+        except NotAnswering:
+            return None
 
     def spawn(self) -> NodeProcess:
         """Start the process and note its number."""
@@ -65,11 +73,14 @@ class LabNode:
 
     def readiness(self) -> Readiness:
         """Whether it is ready, or why not."""
-        return self._management().readiness() or _NO_ANSWER
+        try:
+            return self.management().readiness()
+        except NotAnswering:
+            return _NO_ANSWER
 
     def answers(self) -> bool:
         """Whether its management address answers, so that it serves as far as it can."""
-        return self._management().readiness() is not None
+        return self._answer() is not None
 
     def entry(self) -> KmeEntry:
         """Its line in lab.json."""
@@ -77,7 +88,7 @@ class LabNode:
         return KmeEntry(
             id=self.id,
             etsi014_url=f"https://{self._listen('etsi014')}",
-            management_url=self._management().url,
+            management_url=self.management().url,
             config=str(self._layout.config(self.id)),
             pid=process.pid if process else None,
         )
@@ -93,8 +104,12 @@ class LabNode:
             not_ready=readiness.not_ready,
             etsi014_url=entry.etsi014_url,
             management_url=entry.management_url,
-            links=([] if entry.pid is None else self._management().links()) or [],
+            links=[] if entry.pid is None else self._links(),
         )
+
+    def management(self) -> Management:
+        """What it tells its operators."""
+        return Management(f"http://{self._listen('management')}", timeout_s=MANAGEMENT_TIMEOUT_S)
 
     def log_tail(self) -> str:
         """The last lines that it wrote since it was started here, or since ever when it was not."""
@@ -104,8 +119,11 @@ class LabNode:
             lines = []
         return "\n".join(lines[-LOG_TAIL_LINES:]) or "(empty)"
 
-    def _management(self) -> NodeManagement:
-        return NodeManagement(f"http://{self._listen('management')}")
+    def _links(self) -> list[LinkInfo]:
+        try:
+            return self.management().links()
+        except NotAnswering:
+            return []
 
     def _listen(self, section: str) -> str:
         document = tomllib.loads(self._layout.config(self.id).read_text(encoding="utf-8"))

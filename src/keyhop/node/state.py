@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from keyhop.core.ids import KmeId, LinkId
-from keyhop.link.adapter import Disturbance, LinkState
+from keyhop.link.adapter import Disturbance as Disturbance
+from keyhop.link.adapter import Eavesdropper as Eavesdropper
+from keyhop.link.adapter import LinkState
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -16,9 +17,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keyhop.cli import main
+from keyhop.core.errors import LinkError
 from keyhop.core.ids import KmeId, LinkId
 from keyhop.node.management import management_app
-from keyhop.node.state import LinkInfo, NodeInfo, PeerInfo, StreamInfo
+from keyhop.node.state import Disturbance, LinkActivity, LinkInfo, LinkSample, NodeInfo, PeerInfo, StreamInfo
 from keyhop.pki import create_authority
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
@@ -49,6 +51,7 @@ secret_file = "link.secret"
 class View:
     def __init__(self, not_ready: list[str]) -> None:
         self._not_ready = not_ready
+        self._activity: list[LinkActivity] = []
 
     def node(self) -> NodeInfo:
         return NodeInfo(ALICE, "0.1", 1_700_000_000.0, 42)
@@ -67,6 +70,31 @@ class View:
 
     def metrics(self) -> bytes:
         return b""
+
+    def link(self, link: LinkId) -> LinkInfo:
+        return {each.id: each for each in self.links()}[link]
+
+    def link_series(self, link: LinkId) -> list[LinkSample]:
+        self.link(link)
+        return []
+
+    def link_activity(self, link: LinkId) -> list[LinkActivity]:
+        self.link(link)
+        return [*self._activity]
+
+    def link_disturbance(self, link: LinkId) -> Disturbance:
+        raise LinkError("the line of link a-b is not simulated")
+
+    async def start_link(self, link: LinkId) -> None:
+        self.link(link)
+        self._activity.append(LinkActivity(time.time() + 1, False, "started"))
+
+    async def stop_link(self, link: LinkId) -> None:
+        self.link(link)
+        self._activity.append(LinkActivity(time.time() + 2, True, "stopped by a \x1b[31mtest"))
+
+    def disturb_link(self, link: LinkId, disturbance: Disturbance) -> None:
+        raise LinkError("only in a lab")
 
 
 @contextmanager
@@ -183,3 +211,45 @@ def test_status_of_something_else_than_a_node(answer: bytes, capsys: pytest.Capt
     with serving(other) as url:
         assert keyhop("node", "status", "--url", url) == 1
     assert capsys.readouterr().err.startswith(f"error: no node answers at {url}")
+
+
+def test_links_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with node([]) as url:
+        assert keyhop("link", "list", "--url", url) == 0
+        listed = capsys.readouterr().out.splitlines()
+        assert listed[0].split("\t") == ["node", "link", "peer", "kind", "state", "SBR kbit/s", "QBER %", "blocks"]
+        row = [url, "a-b", "bob", "rate (no physics)", "stopped: QBER", "726.0", "3.22", "7"]
+        assert listed[1].split("\t") == row
+        assert keyhop("link", "list", "--url", url, "--json") == 0
+        (link,) = json.loads(capsys.readouterr().out)
+        assert (link["node"], link["id"], link["qber"]) == (url, "a-b", 0.0322)
+        assert keyhop("link", "show", "a-b", "--url", url) == 0
+        assert "at node\talice" in capsys.readouterr().out
+
+
+def test_links_are_started_stopped_and_watched(capsys: pytest.CaptureFixture[str]) -> None:
+    with node([]) as url:
+        assert keyhop("link", "start", "a-b", "--url", url) == 0
+        assert keyhop("link", "stop", "a-b", "--url", url, "--json") == 0
+        capsys.readouterr()
+        assert keyhop("link", "show", "a-b", "--url", url, "--json") == 0
+        (shown,) = json.loads(capsys.readouterr().out)
+        assert [event["alarm"] for event in shown["activity"]] == [False, True]
+        assert keyhop("link", "watch", "a-b", "--url", url, "--count", "1") == 0
+        told = capsys.readouterr().out
+        assert "ALARM stopped by a \N{REPLACEMENT CHARACTER}[31mtest" in told
+        assert "stopped  SBR 726.0 kbit/s  QBER 3.22 %" in told
+        assert keyhop("link", "watch", "a-b", "--url", url, "--count", "1", "--json") == 0
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [line.get("text", line.get("state")) for line in lines][-1] == "stopped"
+
+
+def test_a_link_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    with node([]) as url:
+        for command in ("show", "start", "stop"):
+            assert keyhop("link", command, "b-a", "--url", url) == 1
+            told = capsys.readouterr().err.splitlines()
+            assert told == ["error: there is no link `b-a`", "hint: the links are: a-b"]
+    assert keyhop("link", "list", "--url", url) == 1
+    assert f"no node answers at {url}" in capsys.readouterr().err
+    assert keyhop("link", "list") == 2

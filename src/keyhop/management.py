@@ -1,0 +1,131 @@
+"""A node's management API, as its callers see it: what the command line, labs and consoles sit on.
+
+    Management("http://127.0.0.1:8444").links()
+
+Every call may raise NotAnswering, and those about one link Refused.
+"""
+
+import ssl
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from keyhop.core.errors import KeyhopError
+from keyhop.node.state import Disturbance, LinkActivity, LinkInfo, LinkSample, NodeInfo, PeerInfo, Readiness, StreamInfo
+
+TIMEOUT_S = 5.0
+MAX_ANSWER_BYTES = 4 << 20
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Trusts nobody; httpx would load the system's certificates for each call, which takes longer than the call."""
+
+
+class NotAnswering(KeyhopError):
+    """Nobody answers at the address, or not as a node does."""
+
+
+class Refused(KeyhopError):
+    """The node cannot do that; `status` is the HTTP code."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _Refusal(msgspec.Struct, frozen=True):
+    message: str
+
+
+class Management:
+    """The node whose management address is `url`, http://host:port."""
+
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        self.url = url
+        self._timeout_s = timeout_s
+
+    def node(self) -> NodeInfo:
+        """Who answers there."""
+        return self._get("/v1/node", NodeInfo)
+
+    def readiness(self) -> Readiness:
+        """Whether it is ready, or what it waits for."""
+        return self._get("/readyz", Readiness)
+
+    def links(self) -> list[LinkInfo]:
+        """Its links."""
+        return self._get("/v1/links", list[LinkInfo])
+
+    def peers(self) -> list[PeerInfo]:
+        """The nodes that it should be connected to."""
+        return self._get("/v1/peers", list[PeerInfo])
+
+    def streams(self) -> list[StreamInfo]:
+        """The ends of key streams that it holds."""
+        return self._get("/v1/streams", list[StreamInfo])
+
+    def link(self, link: str) -> LinkInfo:
+        """One link."""
+        return self._get(_page(link), LinkInfo)
+
+    def link_series(self, link: str) -> list[LinkSample]:
+        """SBR and QBER of the last quarter of an hour."""
+        return self._get(_page(link, "series"), list[LinkSample])
+
+    def link_activity(self, link: str) -> list[LinkActivity]:
+        """What happened on it, oldest first."""
+        return self._get(_page(link, "activity"), list[LinkActivity])
+
+    def start_link(self, link: str) -> LinkInfo:
+        """It shall produce."""
+        return self._post(_page(link, "start"), b"{}", LinkInfo)
+
+    def stop_link(self, link: str) -> LinkInfo:
+        """It shall rest, until it is started or the node is."""
+        return self._post(_page(link, "stop"), b"{}", LinkInfo)
+
+    def disturbance(self, link: str) -> Disturbance:
+        """What its simulated line suffers."""
+        return self._get(_page(link, "disturbance"), Disturbance)
+
+    def disturb(self, link: str, disturbance: Disturbance) -> Disturbance:
+        """In a lab: its line suffers this from now on, and nothing else."""
+        return self._post(_page(link, "disturbance"), msgspec.json.encode(disturbance), Disturbance)
+
+    def _get[T](self, path: str, answer: type[T]) -> T:
+        return self._ask("GET", path, None, answer)
+
+    def _post[T](self, path: str, body: bytes, answer: type[T]) -> T:
+        return self._ask("POST", path, body, answer)
+
+    def _ask[T](self, method: str, path: str, body: bytes | None, answer: type[T]) -> T:
+        headers = {} if body is None else {"content-type": "application/json"}
+        try:
+            # No proxy: the management address is local, whatever the environment says.
+            with (
+                httpx.Client(base_url=self.url, timeout=self._timeout_s, trust_env=False, verify=_NO_TLS) as client,
+                client.stream(method, path, content=body, headers=headers) as reply,
+            ):
+                content = _bounded(reply)
+            if reply.is_success or path == "/readyz":
+                return msgspec.json.decode(content, type=answer)
+            refusal = msgspec.json.decode(content, type=_Refusal)
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as failure:  # msgspec's errors are ValueErrors
+            raise NotAnswering(
+                f"no node answers at {self.url} ({type(failure).__name__})",
+                hint="is it running? its management address is [management] listen in its node.toml",
+            ) from None
+        raise Refused(refusal.message, reply.status_code)
+
+
+def _page(link: str, page: str | None = None) -> str:
+    path = f"/v1/links/{quote(link, safe='')}"
+    return path if page is None else f"{path}/{page}"
+
+
+def _bounded(reply: httpx.Response) -> bytes:
+    content = bytearray()
+    for part in reply.iter_bytes():
+        content += part
+        if len(content) > MAX_ANSWER_BYTES:
+            raise ValueError("the answer is too long")
+    return bytes(content)
