@@ -7,6 +7,7 @@ from typing import Any
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.link.adapter import LinkAdapter, LinkEnd
+from keyhop.link.bb84.settings import Bb84Options
 from keyhop.link.rate import RateAdapter, RateOptions
 
 
@@ -16,7 +17,19 @@ class _Kind:
     adapter: Callable[[Any, LinkEnd], LinkAdapter]
 
 
-_KINDS = {"rate": _Kind(RateOptions, RateAdapter)}
+def _bb84(options: Bb84Options, end: LinkEnd) -> LinkAdapter:
+    """Imports numpy and numba only when a link needs them: they are an extra of the package."""
+    try:
+        from keyhop.link.bb84.adapter import Bb84Adapter
+    except ModuleNotFoundError as missing:
+        raise ConfigurationError(
+            f"link {end.link}: kind 'bb84' needs {missing.name}, which is not installed",
+            hint="pip install 'keyhop[bb84]'",
+        ) from None
+    return Bb84Adapter(options, end)
+
+
+_KINDS = {"rate": _Kind(RateOptions, RateAdapter), "bb84": _Kind(Bb84Options, _bb84)}
 
 
 def kinds() -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import KmeId, LinkId, SaeId
+from keyhop.link.bb84.settings import Bb84Options
 from keyhop.link.rate import RateOptions
 from keyhop.node import config_rules
 from keyhop.node.config_tables import table_to
@@ -180,8 +181,8 @@ class LinkSection:
 
     id: Annotated[LinkId, Meta(description="The link's ID, the same at both ends.")]
     peer: Annotated[KmeId, Meta(description="The KME at the other end.")]
-    kind: Annotated[str, Meta(description="What makes the keys: `rate`.")]
-    options: RateOptions
+    kind: Annotated[str, Meta(description="What makes the keys: `bb84` or `rate`.")]
+    options: RateOptions | Bb84Options
 
 
 @dataclass(frozen=True, slots=True)

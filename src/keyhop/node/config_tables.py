@@ -1,6 +1,6 @@
 """From TOML tables to dataclasses: unknown keys are errors that name the nearest known one; paths become absolute.
 
-Tables are called in messages as they are written: `[policy]`, `[[kmes]] bob`.
+Tables are called in messages as they are written: `[policy]`, `[[kmes]] bob`, `[links.source] of alice-bob`.
 """
 
 import difflib
@@ -26,16 +26,17 @@ class _Place:
     directory: Path
     name: str = ""
     label: str = ""
+    whose: str = ""
 
     def below(self, key: str) -> "_Place":
         name = f"{self.name}.{key}" if self.name else key
-        return _Place(self.directory, name, f"[{name}]")
+        return _Place(self.directory, name, f"[{name}]{self.whose}", self.whose)
 
     def item(self, key: str, number: int, table: Any) -> "_Place":
         below = self.below(key)
         known_as = table.get("id") if isinstance(table, dict) else None
-        label = f"[[{below.name}]] {known_as if isinstance(known_as, str) else f'number {number}'}"
-        return _Place(self.directory, below.name, label)
+        known_as = known_as if isinstance(known_as, str) else f"number {number}"
+        return _Place(self.directory, below.name, f"[[{below.name}]] {known_as}", f" of {known_as}")
 
     def error(self, message: str, hint: str | None = None) -> ConfigurationError:
         return ConfigurationError(f"{self.label} {message}".strip(), hint=hint)
