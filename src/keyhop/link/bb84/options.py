@@ -125,7 +125,7 @@ class DetectorOptions:
     ] = 0.0
     afterpulse_probability: Annotated[
         float,
-        Meta(ge=0, lt=0.5, description="Chance that a click makes the same detector click as soon as it can again."),
+        Meta(ge=0, le=0.2, description="Chance that a click makes the same detector click as soon as it can again."),
     ] = 0.0
     visibility: Annotated[
         float, Meta(gt=0, le=1, description="Contrast of the interference; (1 - visibility) / 2 of photons go wrong.")
