@@ -50,7 +50,9 @@ class Part:
     def topology(self) -> Topology:
         """Two sites with that link."""
         topology = load_topology(TOPOLOGY)
-        link = msgspec.structs.replace(topology.links[0], rate_bps=self.rate_bps, block_bytes=self.block_bytes)
+        link = msgspec.structs.replace(
+            topology.links[0], options={"rate_bps": self.rate_bps, "block_bytes": self.block_bytes}
+        )
         return msgspec.structs.replace(topology, links=(link,))
 
 

@@ -10,7 +10,7 @@ from keyhop.lab import Inventory, Lab
 @pytest.fixture(scope="session")
 def two_sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """`two-sites`, running. Tests that revoke, reload or stop something bring up a lab of their own."""
-    lab = Lab.up("two-sites", tmp_path_factory.mktemp("two-sites"))
+    lab = Lab.up("two-sites-paced", tmp_path_factory.mktemp("two-sites"))
     yield lab
     lab.down()
 

@@ -33,8 +33,10 @@ _log = logging.getLogger(__name__)
 
 def fast_link() -> Topology:
     """`two-sites` with a link that makes up for what the crashes burn."""
-    plain = load_topology("two-sites")
-    links = tuple(msgspec.structs.replace(link, rate_bps=4_000_000, block_bytes=32768) for link in plain.links)
+    plain = load_topology("two-sites-paced")
+    links = tuple(
+        msgspec.structs.replace(link, options={"rate_bps": 4_000_000, "block_bytes": 32768}) for link in plain.links
+    )
     return msgspec.structs.replace(plain, links=links, policy=plain.policy | {"wait_s": 1.0})
 
 

@@ -102,7 +102,7 @@ def own_child(lab: Lab, preload: Path | None = None) -> Iterator[subprocess.Pope
 
 @pytest.fixture
 def broken_lab(tmp_path: Path) -> Iterator[Lab]:
-    plain = load_topology("two-sites")
+    plain = load_topology("two-sites-paced")
     patient = msgspec.structs.replace(plain, policy=plain.policy | {"wait_s": WAIT_S})
     lab = Lab.up(patient, tmp_path / "lab")
     yield lab

@@ -33,7 +33,7 @@ DRY = "no key material is left for KME alice"
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    lab = Lab.up("two-sites", tmp_path_factory.mktemp("reload"))
+    lab = Lab.up("two-sites-paced", tmp_path_factory.mktemp("reload"))
     yield lab
     lab.down()
 
@@ -190,8 +190,8 @@ def test_sigterm_answers_what_is_under_way(lab: Lab) -> None:
 @pytest.fixture(scope="module")
 def trickle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """`two-sites` over a link that brings each stream a dozen keys every four seconds."""
-    shipped = load_topology("two-sites")
-    link = Link(id="alice-bob", ends=("alice", "bob"), rate_bps=2048, block_bytes=512)
+    shipped = load_topology("two-sites-paced")
+    link = Link(id="alice-bob", ends=("alice", "bob"), options={"rate_bps": 2048, "block_bytes": 512})
     topology = Topology(kmes=shipped.kmes, saes=shipped.saes, links=(link,), policy={"wait_s": WAIT_S})
     lab = Lab.up(topology, tmp_path_factory.mktemp("trickle"))
     yield lab

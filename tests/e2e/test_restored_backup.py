@@ -70,7 +70,7 @@ class Office:
 
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    lab = Lab.up("two-sites", tmp_path_factory.mktemp("restored"))
+    lab = Lab.up("two-sites-paced", tmp_path_factory.mktemp("restored"))
     try:
         with Saes.of(lab, Witness()) as saes:
             yield Office(lab, saes)
@@ -136,7 +136,7 @@ def test_nor_when_nodes_crash_while_they_find_out(office: Office, kme: str, tmp_
         with suppress(LabError):
             office.lab.start(kme, timeout_s=random.uniform(0.3, 1.0))
         office.lab.kill(crashing)
-    Lab.up("two-sites", office.lab.directory)
+    Lab.up("two-sites-paced", office.lab.directory)
     office.settle()
     office.work()
     office.settle()

@@ -22,7 +22,7 @@ POLL_S = 0.02
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    lab = Lab.up("two-sites", tmp_path_factory.mktemp("revocation"))
+    lab = Lab.up("two-sites-paced", tmp_path_factory.mktemp("revocation"))
     yield lab
     lab.down()
 

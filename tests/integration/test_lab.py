@@ -21,7 +21,7 @@ DEAD_AT_ONCE_S = 20.0
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    lab = Lab.up("two-sites", tmp_path_factory.mktemp("lab"))
+    lab = Lab.up("two-sites-paced", tmp_path_factory.mktemp("lab"))
     yield lab
     lab.down()
 
@@ -78,7 +78,7 @@ def test_applications_at_both_sites_get_the_same_key(lab: Lab) -> None:
 
 def test_up_on_a_running_lab_leaves_it_alone(lab: Lab) -> None:
     before = lab.inventory()
-    assert Lab.up("two-sites", lab.directory).inventory() == before
+    assert Lab.up("two-sites-paced", lab.directory).inventory() == before
 
 
 def test_a_killed_node_comes_back_where_it_was(lab: Lab) -> None:
@@ -118,7 +118,7 @@ def test_down_and_up_resume_with_the_same_addresses_and_authority(lab: Lab) -> N
     assert [kme["pid"] for kme in written(lab)["kmes"]] == [None, None]
     assert not any(alive(kme.pid) for kme in before.kmes)
 
-    after = Lab.up("two-sites", lab.directory).inventory()
+    after = Lab.up("two-sites-paced", lab.directory).inventory()
     assert [kme.etsi014_url for kme in after.kmes] == [kme.etsi014_url for kme in before.kmes]
     assert Path(after.ca).read_bytes() == authority
     exchange_both_ways(after)
@@ -134,12 +134,12 @@ def test_status_on_the_command_line(lab: Lab) -> None:
 
 
 def test_a_node_that_dies_at_start_is_told_at_once_and_leaves_nothing_running(tmp_path: Path) -> None:
-    Lab.up("two-sites", tmp_path).down()
+    Lab.up("two-sites-paced", tmp_path).down()
     config = tmp_path / "nodes" / "bob" / "node.toml"
     config.write_text("polcy = 1\n" + config.read_text())
     begin = time.monotonic()
     with pytest.raises(LabError, match="bob ended before it was ready") as caught:
-        Lab.up("two-sites", tmp_path, timeout_s=120)
+        Lab.up("two-sites-paced", tmp_path, timeout_s=120)
     assert time.monotonic() - begin < DEAD_AT_ONCE_S
     assert "polcy" in caught.value.message
     assert Lab.load(tmp_path).running() == []
@@ -147,7 +147,7 @@ def test_a_node_that_dies_at_start_is_told_at_once_and_leaves_nothing_running(tm
 
 def test_a_lab_that_is_not_ready_in_time_says_what_it_waits_for(tmp_path: Path) -> None:
     with pytest.raises(LabError, match="not ready after 0 s") as caught:
-        Lab.up("two-sites", tmp_path, timeout_s=0)
+        Lab.up("two-sites-paced", tmp_path, timeout_s=0)
     assert "alice: " in caught.value.message
     assert not (tmp_path / "lab.json").exists()
     assert Lab.load(tmp_path).running() == []

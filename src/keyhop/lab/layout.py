@@ -4,6 +4,8 @@ DIR/topology.toml            what was set up; its presence says that setting up 
 DIR/lab.json                 for those who use the lab
 DIR/pki/                     the authority, as keyhop.pki lays it out
 DIR/links/LINK.secret        what both ends of a rate link derive their blocks from
+DIR/links/LINK.enrolment     the first authentication keys of a bb84 link
+DIR/links/LINK.pulses        what the pulses of a simulated bb84 link are derived from
 DIR/nodes/KME/node.toml, node.log, node.pid, data/
 """
 
@@ -56,6 +58,14 @@ class Layout:
     def link_secret(self, link: str) -> Path:
         """The secret of a rate link, 32 bytes in hex."""
         return self.directory / "links" / f"{link}.secret"
+
+    def link_enrolment(self, link: str) -> Path:
+        """The first authentication keys of a bb84 link, in hex."""
+        return self.directory / "links" / f"{link}.enrolment"
+
+    def link_pulses(self, link: str) -> Path:
+        """What both ends of a simulated bb84 link derive its pulses from, 32 bytes in hex."""
+        return self.directory / "links" / f"{link}.pulses"
 
     def node(self, kme: str) -> Path:
         """The directory of a node."""

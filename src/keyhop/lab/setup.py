@@ -9,17 +9,18 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import tomli_w
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.lab.layout import Layout
 from keyhop.lab.ports import LOOPBACK, free_ports
-from keyhop.lab.topology import Topology, load_topology
+from keyhop.lab.topology import Link, Topology, load_topology, topology_text
+from keyhop.node.config import load_config
 from keyhop.pki import Authority, create_authority
 from keyhop.pki.files import PUBLIC, SECRET, write_file
 
 LINK_SECRET_BYTES = 32
+ENROLMENT_BYTES = 24_592
 _LISTENERS = ("etsi014", "management", "peers")
 
 
@@ -36,9 +37,14 @@ def set_up(layout: Layout, topology: Topology) -> None:
     for kme in topology.kme_ids():
         layout.node(kme).mkdir(parents=True, exist_ok=True)
     _make_certificates(layout, topology)
-    _make_link_secrets(layout, topology)
+    for link in topology.links:
+        for path, size in link_secrets(layout, link).values():
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            write_file(path, secrets.token_hex(size).encode() + b"\n", SECRET)
     _write_configurations(layout, topology)
-    write_file(layout.topology, tomli_w.dumps(msgspec.to_builtins(topology)).encode(), PUBLIC)
+    for kme in topology.kme_ids():
+        load_config(layout.config(kme))
+    write_file(layout.topology, topology_text(topology).encode(), PUBLIC)
 
 
 def _make_certificates(layout: Layout, topology: Topology) -> None:
@@ -51,13 +57,6 @@ def _make_certificates(layout: Layout, topology: Topology) -> None:
             authority.issue_sae(sae.id)
 
 
-def _make_link_secrets(layout: Layout, topology: Topology) -> None:
-    for link in topology.links:
-        path = layout.link_secret(link.id)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        write_file(path, secrets.token_hex(LINK_SECRET_BYTES).encode() + b"\n", SECRET)
-
-
 def _write_configurations(layout: Layout, topology: Topology) -> None:
     kmes = topology.kme_ids()
     ports = iter(free_ports(len(kmes) * len(_LISTENERS)))
@@ -65,6 +64,20 @@ def _write_configurations(layout: Layout, topology: Topology) -> None:
     for kme in kmes:
         document = node_configuration(layout, topology, kme, listen)
         write_file(layout.config(kme), tomli_w.dumps(document).encode(), PUBLIC)
+
+
+def link_secrets(layout: Layout, link: Link) -> dict[str, tuple[Path, int]]:
+    """The secret files that both ends of a link name in their options, and how many bytes are in each, as hex."""
+    match link.kind:
+        case "rate":
+            return {"secret_file": (layout.link_secret(link.id), LINK_SECRET_BYTES)}
+        case "bb84":
+            return {
+                "enrolment_file": (layout.link_enrolment(link.id), ENROLMENT_BYTES),
+                "pulses_file": (layout.link_pulses(link.id), LINK_SECRET_BYTES),
+            }
+        case _:
+            return {}
 
 
 def node_configuration(
@@ -80,10 +93,12 @@ def node_configuration(
     links = []
     for link in topology.links:
         if kme in link.ends:
-            options = msgspec.structs.asdict(link)
-            first, second = options.pop("ends")
-            peer = second if kme == first else first
-            links.append({"peer": peer, "secret_file": relative(layout.link_secret(link.id))} | options)
+            first, second = link.ends
+            table = {"id": link.id, "peer": second if kme == first else first, "kind": link.kind}
+            if link.kind == "bb84":
+                table["role"] = "transmitter" if kme == first else "receiver"
+            files = {name: relative(path) for name, (path, _) in link_secrets(layout, link).items()}
+            links.append(table | files | link.options)
     document: dict[str, Any] = {
         "node": {"id": kme, "data_dir": "data", "lab": True},
         "tls": {

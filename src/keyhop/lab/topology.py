@@ -2,8 +2,11 @@
 
 [[kmes]]   id
 [[saes]]   id, kme
-[[links]]  id, ends = ["alice", "bob"], kind = "rate", rate_bps, qber, block_bytes
+[[links]]  id, ends = ["alice", "bob"], kind = "rate" or another, and the options of that kind, as in a node.toml
 [policy]   optional; passed to every node as it is
+
+Of a bb84 link the first end is the transmitter. What nodes check anyway (policy, the options of links) is not checked
+here, but by the nodes' own reading of the configuration when the lab is set up.
 """
 
 import difflib
@@ -13,9 +16,10 @@ import tomllib
 from collections import Counter
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
+import tomli_w
 
 from keyhop.core.errors import ConfigurationError
 
@@ -39,14 +43,12 @@ class Sae(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A QKD link between two KMEs; `rate_bps` in bits per second, `qber` a fraction."""
+    """A QKD link between two KMEs; `options` are those of its kind, but for files, which the lab makes."""
 
     id: Name
     ends: tuple[Name, Name]
-    kind: Literal["rate"] = "rate"
-    rate_bps: Annotated[int, msgspec.Meta(gt=0)] = 726_000
-    qber: Annotated[float, msgspec.Meta(ge=0, le=0.5)] = 0.0322
-    block_bytes: Annotated[int, msgspec.Meta(gt=0)] = 8192
+    kind: str = "rate"
+    options: dict[str, Any] = {}
 
 
 class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,13 +94,35 @@ def load_topology(source: str | Path) -> Topology:
 def parse_topology(text: str, *, origin: str) -> Topology:
     """A topology from TOML text; `origin` names it in errors. Raises ConfigurationError."""
     try:
-        topology = msgspec.convert(tomllib.loads(text), Topology)
+        topology = msgspec.convert(_with_options(tomllib.loads(text)), Topology)
     except tomllib.TOMLDecodeError as failure:
         raise ConfigurationError(f"{origin}: {failure}") from failure
     except msgspec.ValidationError as failure:
         raise _unknown_key(str(failure), origin) or ConfigurationError(f"{origin}: {failure}") from failure
     _check_references(topology, origin)
     return topology
+
+
+def topology_text(topology: Topology) -> str:
+    """The topology as TOML, which `parse_topology` takes."""
+    document: dict[str, Any] = msgspec.to_builtins(topology)
+    for link in document["links"]:
+        link |= link.pop("options")
+    return tomli_w.dumps(document)
+
+
+def _with_options(document: dict[str, Any]) -> dict[str, Any]:
+    """In a file, a link's options stand beside its other keys."""
+    links = document.get("links")
+    if not isinstance(links, list) or not all(isinstance(link, dict) for link in links):
+        return document
+    own = ("id", "ends", "kind")
+    parted = [
+        {key: value for key, value in link.items() if key in own}
+        | {"options": {key: value for key, value in link.items() if key not in own}}
+        for link in links
+    ]
+    return document | {"links": parted}
 
 
 def _unknown_key(complaint: str, origin: str) -> ConfigurationError | None:

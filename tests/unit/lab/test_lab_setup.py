@@ -35,6 +35,17 @@ wait_s = 0.5
 """
 
 
+PHYSICAL = """
+kmes = [{id = "a"}, {id = "b"}]
+[[links]]
+id = "a-b"
+ends = ["a", "b"]
+kind = "bb84"
+[links.channel]
+loss_db = 2.0
+"""
+
+
 def configuration(layout: Layout, kme: str) -> dict[str, Any]:
     return tomllib.loads(layout.config(kme).read_text())
 
@@ -46,7 +57,7 @@ def resolved(layout: Layout, kme: str, path: str) -> Path:
 @pytest.fixture(scope="module")
 def two_sites(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     layout = Layout(tmp_path_factory.mktemp("lab"))
-    set_up(layout, load_topology("two-sites"))
+    set_up(layout, load_topology("two-sites-paced"))
     return layout
 
 
@@ -97,13 +108,45 @@ def test_links_appear_only_at_their_ends_and_the_policy_everywhere(tmp_path: Pat
     layout = Layout(tmp_path)
     set_up(layout, parse_topology(TRIANGLE, origin="triangle"))
     links = {kme: configuration(layout, kme)["links"] for kme in "abc"}
-    seen = {kme: [(link["id"], link["peer"], link["rate_bps"]) for link in links[kme]] for kme in "abc"}
+    seen = {kme: [(link["id"], link["peer"], link.get("rate_bps")) for link in links[kme]] for kme in "abc"}
     assert seen == {
-        "a": [("a-b", "b", 726_000), ("c-a", "c", 1000)],
-        "b": [("a-b", "a", 726_000), ("b-c", "c", 726_000)],
-        "c": [("c-a", "a", 1000), ("b-c", "b", 726_000)],
+        "a": [("a-b", "b", None), ("c-a", "c", 1000)],
+        "b": [("a-b", "a", None), ("b-c", "c", None)],
+        "c": [("c-a", "a", 1000), ("b-c", "b", None)],
     }
     assert all(configuration(layout, kme)["policy"] == {"wait_s": 0.5} for kme in "abc")
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("rate_bits = 5", 'unknown key "rate_bits" in [[links]] b-c'),
+        ("rate_bps = 0", "rate_bps"),
+        ('rate_bps = "fast"', "rate_bps"),
+        ("qber = 0.6", "qber"),
+        ("qber = nan", "qber"),
+        ('kind = "magic"', "magic"),
+        ("[policy]\nwait_s = -1", "wait_s"),
+    ],
+)
+def test_what_a_node_would_refuse_is_refused_before_it_starts(tmp_path: Path, option: str, told: str) -> None:
+    layout = Layout(tmp_path)
+    text = TRIANGLE.partition("[policy]")[0] + option + "\n"
+    with pytest.raises(ConfigurationError) as refusal:
+        set_up(layout, parse_topology(text, origin="triangle"))
+    assert told in refusal.value.message
+    set_up(layout, parse_topology(TRIANGLE, origin="mended"))
+
+
+def test_a_bb84_link_has_a_transmitter_a_receiver_and_two_secrets(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    set_up(layout, parse_topology(PHYSICAL, origin="physical"))
+    ends = {kme: configuration(layout, kme)["links"][0] for kme in ("a", "b")}
+    assert [ends[kme]["role"] for kme in ("a", "b")] == ["transmitter", "receiver"]
+    for name in ("enrolment_file", "pulses_file"):
+        (path,) = {resolved(layout, kme, link[name]) for kme, link in ends.items()}
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert load_config(layout.config("a")).links[0].kind == "bb84"
 
 
 def contents(layout: Layout) -> dict[Path, bytes]:
