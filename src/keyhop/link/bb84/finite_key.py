@@ -137,9 +137,9 @@ def _nothing_to_keep(counts: Counts, found: DecoyEstimate, single: float, phase_
     if sum(counts.n_z) == 0:
         return "nothing was detected in the key basis"
     if single <= 0:
-        return "the decoys do not show that any key bit came from a single photon: too few detections, or an attack"
+        return "no key bit can be shown to come from a single photon: too few detections, too many errors or an attack"
     if found.single_photons_x <= 0:
-        return "the decoys do not show that any test bit came from a single photon: too few detections in X"
+        return "no bit in X can be shown to come from a single photon: too few detections or too many errors there"
     if phase_error >= 0.5:
         return f"the phase error cannot be bounded below 50 % (QBER in X {counts.qber_x:.2%})"
     return None
