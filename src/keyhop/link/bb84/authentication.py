@@ -12,7 +12,7 @@ unlimited power who saw one tag succeeds with at most
 
     8 * ceil(L / 16) / 2^106
 
-per attempt on a stretch of L bytes (Bernstein, "The Poly1305-AES message-authentication code", 2005, theorem 3.3;
+per attempt on a stretch of L bytes (Bernstein, "The Poly1305-AES message-authentication code", 2005, section 3;
 the tag is H_r(m) + s mod 2^128, so that s hides H_r as a one-time pad does), and he has one attempt, because the key is
 gone after it. That is 2.8e-25 for a round of 45 MB, and 2^-75 at MAX_STRETCH_BYTES. No hash stands in between: Poly1305
 reads the messages themselves, with the key of the stretch drawn when the stretch begins. (Shortening them first
@@ -127,9 +127,9 @@ class Authentication:
     """Both directions of one run at one end.
 
     A stretch: take a key from the pool and save the pool; once that is durable, `open` and send the receipt; `confirm`
-    the receipt of the far end; then `seal` and `verify`, in either order. `sent` and `received` take every message but
-    the tags, from the first of the run on; those that come before `open`, the greeting with the names among them,
-    belong to the same stretch.
+    the receipt of the far end (on the key itself, where it comes before `open`); then `seal` and `verify`, in either
+    order. `sent` and `received` take every message but the tags, from the first of the run on; those that come before
+    `open`, the greeting with the names among them, belong to the same stretch.
     """
 
     def __init__(self, link: LinkId, run: bytes, role: Role) -> None:

@@ -11,9 +11,11 @@ The rules of the pool:
 
 Why so: an end that is restored from a backup has keys again that it used already. By rule 3 it made tags only with
 keys that the far end had removed durably, and by rule 4 it cannot take those again: restoring one end costs keys, and
-never uses one twice. Messages may be lost and ends may crash at any moment. Restoring both ends to old states, or
-restoring one before the other, once restored, has forgotten the rest, cannot be noticed by anybody: such a link must
-be enrolled with a new file.
+never uses one twice. Messages may be lost and ends may crash at any moment. Somebody who can alter the names and
+repeat an old receipt may make a restored end tag with an old key again; the far end has removed that key, so whatever
+is forged with it is believed by nobody, unless its run of old still waits for that very tag: so a run ends with its
+connection. Restoring both ends to old states, or restoring one before the other, once restored, has forgotten the
+rest, cannot be noticed by anybody: such a link must be enrolled with a new file.
 
 Names are public and say nothing of the keys: the sequence of the round that made them, or the identifier of the
 enrolment, and an index.

@@ -3,7 +3,7 @@
 A universal hash with a fresh random key, which the transmitter draws once the receiver's bits stand and which is then
 public: Poly1305's polynomial with the key as r and no mask. Two different strings of up to L bytes get the same digest
 with probability at most 8 * ceil(L / 16) / 2^106 (Bernstein, "The Poly1305-AES message-authentication code", 2005,
-theorem 3.3, with difference zero): 2e-26 for 2.4e7 bits. That is epsilon_cor; it rests on nothing but the key being
+section 3, with difference zero): 2e-26 for 2.4e7 bits. That is epsilon_cor; it rests on nothing but the key being
 independent of the bits. Every digest tells Eve up to DIGEST_BITS about the key, which privacy amplification must take
 off, in place of the log2(2 / epsilon_cor) of the usual formula.
 
