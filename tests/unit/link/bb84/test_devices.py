@@ -9,6 +9,7 @@ from keyhop.link.adapter import Disturbance, Eavesdropper
 from keyhop.link.bb84.devices import ReceiverDevice, SimulatedReceiver, SimulatedTransmitter, TransmitterDevice
 from keyhop.link.bb84.line import Detections
 from keyhop.link.bb84.options import ChannelOptions, DetectorOptions, SourceOptions
+from keyhop.link.bb84.sifting import ReceiverSifting, TransmitterSifting
 from keyhop.testing.virtual import SeededEntropy
 
 SOURCE = SourceOptions(clock_hz=1e8)
@@ -42,6 +43,23 @@ def test_they_are_devices_and_the_receiver_sees_what_was_sent() -> None:
     for seen in (first, second):
         assert len(seen.slots) > 5000
         assert error_rate(seen, sending) < 0.04  # half of it is 1 - visibility, and doubles
+
+
+def test_their_detections_can_be_sifted() -> None:
+    sending, receiving = transmitter(), receiver()
+    at_transmitter, at_receiver = TransmitterSifting(4000, 2), ReceiverSifting(4000, 2)
+    for device in (sending, receiving):
+        device.begin(b"run")
+    for _ in range(2):
+        for payload in at_receiver.announce(receiving.detect(SLOTS)):
+            at_receiver.sifted(at_transmitter.detections(payload, sending.states))
+    key, other = at_transmitter.take_round(), at_receiver.take_round()
+    assert key is not None
+    assert other is not None
+    assert np.array_equal(key.intensities, other.intensities)
+    assert 0 < np.mean(key.bits != other.bits) < 0.04
+    assert (key.n_z, key.n_x, key.detections) == (other.n_z, other.n_x, other.detections)
+    assert key.detections.z_other > key.detections.x_matching > 0  # both choose Z seven times out of eight
 
 
 def test_another_run_has_other_pulses_and_other_detections() -> None:

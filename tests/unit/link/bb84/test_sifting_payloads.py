@@ -74,7 +74,7 @@ HOSTILE_ANNOUNCEMENTS = {
     "no detections": head(0, 5) + bytes(2),
     "more than there are": b"\x07" + ANNOUNCEMENT[1:],
     "fewer than there are": b"\x05" + ANNOUNCEMENT[1:],
-    "more than allowed": head(MAX_DETECTIONS + 1, 5) + bytes(400_000),
+    "more than allowed": head(MAX_DETECTIONS + 1, 5) + bytes(MAX_DETECTIONS + MAX_DETECTIONS // 8 + 1),
     "more than memory": head(0xFFFFFFFF, 5) + bytes(100),
     "longer than allowed": ANNOUNCEMENT + bytes(MAX_ANNOUNCEMENT_BYTES),
     "announced before": head(1, 4) + b"\x00",
