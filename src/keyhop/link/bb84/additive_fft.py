@@ -84,7 +84,7 @@ def transform(packed: NDArray[np.uint8], log_size: int) -> Words:
 
 
 def inverse(values: Words) -> Words:
-    """The coefficients, in place of the values; with `combine` they become a binary polynomial again."""
+    """The digits that have these values, as elements of the field of at most 63 bits each, in place of the values."""
     log_size = values.size.bit_length() - 1
     additive_fft_kernels.interpolate(values, *_factors())
     basis_change_kernels.from_novel_basis(values, *_steps(log_size))
@@ -92,20 +92,24 @@ def inverse(values: Words) -> Words:
 
 
 def wrap_reach(log_size: int) -> int:
-    """Where the highest wrapped copy begins, in digits: the largest 2^j below 2^k with odd (k over j)."""
+    """Where the highest wrapped copy begins, in digits: the largest 2^j below 2^k with odd (k over j).
+
+    It is 1 if k is a power of two, at most a quarter of the length for other even k, and half of it for odd k.
+    """
+    # Lucas: (k over j) is odd just if k has all the bits of j.
     return max(1 << j for j in range(log_size) if j & ~log_size == 0)
 
 
-def product_window(a: NDArray[np.uint8], b: NDArray[np.uint8], log_size: int, first_bit: int, bits: int) -> bytes:
-    """`bits` bits of the product of two packed binary polynomials, from bit `first_bit` on, packed.
+def product_window(a: Words, b: Words, first_bit: int, bits: int) -> bytes:
+    """Some bits of the product of two binary polynomials, packed, from their transforms; `a` is spoilt.
 
-    The caller sees to it that nothing is wrapped into them: see `wrap_reach`.
+    Bits that do not fill a byte are zero. The caller sees to it that nothing is wrapped into them: see `wrap_reach`.
     """
-    values = transform(a, log_size)
-    additive_fft_kernels.multiply_all(values, transform(b, log_size))
-    coefficients = inverse(values)
+    additive_fft_kernels.multiply_all(a, b)
+    coefficients = inverse(a)
     first, shift = divmod(first_bit, DIGIT_BITS)
     count = (shift + bits + DIGIT_BITS - 1) // DIGIT_BITS
+    # window[i + 1] is coefficient first + i; its upper half belongs to the digit above it.
     window = np.zeros(count + 2, np.uint64)
     present = coefficients[max(first - 1, 0) : first + count]
     window[max(1 - first, 0) :][: present.size] = present

@@ -7,6 +7,8 @@ a processor cache is done block by block.
 import numpy as np
 from numpy.typing import NDArray
 
+from keyhop.core.errors import LinkError
+from keyhop.link.bb84 import binary_field
 from keyhop.link.bb84.compiled import compiled
 from keyhop.link.bb84.eight_words import add, load, multiply, repeat, store, take
 
@@ -178,8 +180,13 @@ def multiply_all(values: Words, others: Words) -> None:
 
 
 def warm_up() -> None:
-    """Compiles everything here."""
+    """Compiles everything here. Raises LinkError if this processor's products in the field are wrong."""
     values, table = np.zeros(16, np.uint64), np.zeros(1 << LOW_INDEX_BITS, np.uint64)
     evaluate(values, table, table, table)
-    multiply_all(values, values)
     interpolate(values, table, table, table)
+    a = [pow(3, 41 + i) % 2**64 for i in range(16)]
+    b = [2**64 - 1 - pow(5, 28 + i) % 2**64 for i in range(16)]
+    products = np.array(a, np.uint64)
+    multiply_all(products, np.array(b, np.uint64))
+    if products.tolist() != [binary_field.multiply(x, y) for x, y in zip(a, b, strict=True)]:
+        raise LinkError("carry-less products come out wrong on this processor", hint="set NUMBA_CPU_NAME=generic")

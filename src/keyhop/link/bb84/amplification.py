@@ -9,7 +9,7 @@ leftover hash lemma holds (M. N. Wegman and J. L. Carter, J. Comput. Syst. Sci. 
 import numpy as np
 from numpy.typing import NDArray
 
-from keyhop.link.bb84.additive_fft import DIGIT_BITS, LARGEST, SMALLEST, product_window, wrap_reach
+from keyhop.link.bb84.additive_fft import DIGIT_BITS, LARGEST, SMALLEST, product_window, transform, wrap_reach
 
 MAX_KEY_BITS = 100_000_000
 
@@ -35,7 +35,8 @@ def toeplitz_hash(packed_key: NDArray[np.uint8], key_bits: int, seed: bytes, out
         key = packed_key.copy()
         key[-1] &= (1 << key_bits % 8) - 1
     log_size = transform_log_size(key_bits, output_bits)
-    return product_window(np.frombuffer(seed, np.uint8), key, log_size, key_bits - 1, output_bits)
+    seed_values = transform(np.frombuffer(seed, np.uint8), log_size)
+    return product_window(seed_values, transform(key, log_size), key_bits - 1, output_bits)
 
 
 def transform_log_size(key_bits: int, output_bits: int) -> int:
@@ -55,15 +56,17 @@ def transform_log_size(key_bits: int, output_bits: int) -> int:
     raise ValueError(f"no transform for {key_bits} bits hashed to {output_bits}")
 
 
-def good_key_bits(wanted: int, output_fraction: float = 0.5) -> int:
-    """The most key bits that cost no more than `wanted` ones, where each gives `output_fraction` bits of result."""
+def good_key_bits(wanted: int, output_fraction: float) -> int:
+    """The key size nearest to `wanted`, by ratio, that fills a transform, where the result is a fraction of it.
 
-    def log_size(key_bits: int) -> int:
-        return transform_log_size(key_bits, max(1, min(key_bits, int(key_bits * output_fraction))))
-
-    allowed, known_bad = wanted, MAX_KEY_BITS + 1
-    cost = log_size(wanted)
-    while known_bad - allowed > 1:
-        middle = (allowed + known_bad) // 2
-        allowed, known_bad = (middle, known_bad) if log_size(middle) <= cost else (allowed, middle)
-    return allowed
+    A result that turns out longer than `output_fraction` of the key costs twice the time. Only even logarithms of
+    the length leave little room unused. Raises ValueError unless 0 < output_fraction <= 1 and `wanted` is possible.
+    """
+    if not 0 < output_fraction <= 1 or not 1 <= wanted <= MAX_KEY_BITS:
+        raise ValueError(f"no key of about {wanted} bits is hashed to a fraction of {output_fraction}")
+    sizes = []
+    for log_size in range(SMALLEST, LARGEST + 1, 2):
+        # Two digits are lost where product and window do not begin with a digit.
+        digits = (1 << log_size) - wrap_reach(log_size) - 3
+        sizes.append(min(int(digits * DIGIT_BITS / (1 + output_fraction)), MAX_KEY_BITS))
+    return min(sizes, key=lambda size: max(size / wanted, wanted / size))

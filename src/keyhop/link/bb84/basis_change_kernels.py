@@ -21,19 +21,33 @@ CACHED = 16
 
 
 @compiled
+def add_range(values: Coefficients, source: int, target: int, count: int) -> None:
+    """Adds so many elements to others, which lie apart from them."""
+    at_once = 64 // values.itemsize
+    if count >= at_once:
+        for i in range(0, count, at_once):
+            store(values, target + i, add(load(values, target + i), load(values, source + i)))
+    else:
+        for i in range(count):
+            values[target + i] ^= values[source + i]
+
+
+@compiled
 def divide(values: Coefficients, begin: int, end: int, lag: int, half: int, undo: bool) -> None:
     """One halving of each block of 2 half: the upper half is added `half - lag` places lower, and so is its end."""
     distance = half - lag
+    at_once = 64 // values.itemsize
     for block in range(begin, end, 2 * half):
         middle, top = block + half, block + 2 * half
         if not undo:
-            for i in range(top - lag, top):
-                values[i - distance] ^= values[i]
-        for i in range(middle, top - lag):
-            values[i - distance] ^= values[i]
+            add_range(values, top - lag, middle, lag)
+        # The last vector is only in part below the middle; what it spoils beyond is put back.
+        kept = load(values, middle)
+        for i in range(middle, top - lag, at_once):
+            store(values, i - distance, add(load(values, i - distance), load(values, i)))
+        store(values, middle, kept)
         if undo:
-            for i in range(top - lag, top):
-                values[i - distance] ^= values[i]
+            add_range(values, top - lag, middle, lag)
 
 
 @compiled

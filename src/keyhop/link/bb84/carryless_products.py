@@ -43,7 +43,7 @@ def undefined(lanes: int) -> Value:
     return ir.Constant(ir.VectorType(WORD, lanes), ir.Undefined)
 
 
-def _x86_product(width: int) -> Callable[[Value, Value, Value], Value]:
+def x86_product(width: int) -> Callable[[Value, Value, Value], Value]:
     """Products by an instruction that multiplies in 128-bit lanes of a register of `width` words."""
     name = "llvm.x86.pclmulqdq" + ("" if width == 2 else f".{64 * width}")
     register = ir.VectorType(WORD, width)
@@ -92,7 +92,7 @@ def _reduce(builder: Value, low: Value, high: Value) -> Value:
     return builder.xor(builder.xor(low, high), shifted(builder.shl, (1, 3, 4)))
 
 
-def _aarch64_product(builder: Value, a: Value, b: Value) -> Value:
+def aarch64_product(builder: Value, a: Value, b: Value) -> Value:
     """Products by PMULL, one by one."""
     bytes_type = ir.VectorType(ir.IntType(8), 16)
     signature = ir.FunctionType(bytes_type, [WORD, WORD])
@@ -123,26 +123,44 @@ def _low_product(builder: Value, a: Value, b: Value) -> Value:
     return total
 
 
+def _portable_word_product(module: Value) -> Value:
+    """A function for the product of two words; inlined everywhere it would take long to compile.
+
+    The high half of a carry-less product is the low half of the mirrored words' product, mirrored.
+    """
+    function: Value = module.globals.get("keyhop_portable_product")
+    if function is None:
+        function = ir.Function(module, ir.FunctionType(WORD, [WORD, WORD]), "keyhop_portable_product")
+        function.linkage = "linkonce_odr"
+        function.attributes.add("noinline")
+        builder: Value = ir.IRBuilder(function.append_basic_block())
+        mirror = _declared(builder, ir.FunctionType(WORD, [WORD]), "llvm.bitreverse.i64")
+        a, b = function.args
+        mirrored = _low_product(builder, builder.call(mirror, [a]), builder.call(mirror, [b]))
+        high = builder.lshr(builder.call(mirror, [mirrored]), ir.Constant(WORD, 1))
+        builder.ret(_reduce(builder, _low_product(builder, a, b), high))
+    return function
+
+
 def portable_product(builder: Value, a: Value, b: Value) -> Value:
-    """Products by integer arithmetic: the high half is the low half of the mirrored words' product."""
-    mirror = _declared(builder, ir.FunctionType(WORD, [WORD]), "llvm.bitreverse.i64")
+    """Products by integer arithmetic, one by one."""
+    function = _portable_word_product(builder.module)
     result = undefined(LANES)
     for lane in range(LANES):
         at = ir.Constant(INDEX, lane)
-        x, y = builder.extract_element(a, at), builder.extract_element(b, at)
-        mirrored = _low_product(builder, builder.call(mirror, [x]), builder.call(mirror, [y]))
-        high = builder.lshr(builder.call(mirror, [mirrored]), ir.Constant(WORD, 1))
-        result = builder.insert_element(result, _reduce(builder, _low_product(builder, x, y), high), at)
+        word = builder.call(function, [builder.extract_element(a, at), builder.extract_element(b, at)])
+        result = builder.insert_element(result, word, at)
     return result
 
 
 def product_for(context: Value) -> Callable[[Value, Value, Value], Value]:
     """The best way that the processor has for which numba compiles; numba's cache on disk tells processors apart."""
-    triple, _, features = context.codegen().magic_tuple()
+    triple, processor, features = context.codegen().magic_tuple()
     has = {feature[1:] for feature in features.split(",") if feature.startswith("+")}
     if triple.startswith("x86_64") and "pclmul" in has:
         wide = "vpclmulqdq" in has
-        return _x86_product(8 if wide and "avx512f" in has else 4 if wide and "avx2" in has else 2)
-    if triple.startswith(("aarch64", "arm64")) and "aes" in has:
-        return _aarch64_product
+        return x86_product(8 if wide and "avx512f" in has else 4 if wide and "avx2" in has else 2)
+    # Of Apple's processors only the name is told.
+    if triple.startswith(("aarch64", "arm64")) and ("aes" in has or processor.startswith("apple-")):
+        return aarch64_product
     return portable_product

@@ -38,11 +38,15 @@ class EightWordsModel(models.PrimitiveModel):
         base.__init__(manager, numba_type, VECTOR)
 
 
+def _item_bytes(signature: Value) -> int:
+    return int(signature.args[0].dtype.bitwidth) // 8
+
+
 def _load(typing: Value, words: Value, index: Value) -> Value:
     def generate(context: Value, builder: Value, signature: Value, arguments: Value) -> Value:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
         start = builder.gep(array.data, [arguments[1]])
-        return builder.load(builder.bitcast(start, VECTOR.as_pointer()), align=8)
+        return builder.load(builder.bitcast(start, VECTOR.as_pointer()), align=_item_bytes(signature))
 
     return eight_words(words, types.intp), generate
 
@@ -61,7 +65,7 @@ def _store(typing: Value, words: Value, index: Value, value: Value) -> Value:
     def generate(context: Value, builder: Value, signature: Value, arguments: Value) -> Value:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
         start = builder.gep(array.data, [arguments[1]])
-        builder.store(arguments[2], builder.bitcast(start, VECTOR.as_pointer()), align=8)
+        builder.store(arguments[2], builder.bitcast(start, VECTOR.as_pointer()), align=_item_bytes(signature))
         return context.get_dummy_value()
 
     return types.none(words, types.intp, value), generate
@@ -110,14 +114,14 @@ def _take(typing: Value, first: Value, second: Value, lanes: Value) -> Value:
 
 # What kernels call.
 
-load = cast("Callable[[NDArray[np.uint64], int], EightWords]", intrinsic(_load))
-"""Eight words of an array from an index on; none of these looks whether it is within bounds."""
+load = cast("Callable[[NDArray[np.uint32] | NDArray[np.uint64], int], EightWords]", intrinsic(_load))
+"""Eight words of an array from an index on, or sixteen half words; none of these looks at the array's bounds."""
 
 load_half_words = cast("Callable[[NDArray[np.uint32], int], EightWords]", intrinsic(_load_half_words))
 """Eight words, made from eight 32-bit ones of an array from an index on."""
 
-store = cast("Callable[[NDArray[np.uint64], int, EightWords], None]", intrinsic(_store))
-"""Eight words to an array, from an index on."""
+store = cast("Callable[[NDArray[np.uint32] | NDArray[np.uint64], int, EightWords], None]", intrinsic(_store))
+"""Eight words to an array from an index on, or sixteen half words."""
 
 repeat = cast("Callable[[np.uint64], EightWords]", intrinsic(_repeat))
 """One word, eight times."""
