@@ -12,7 +12,7 @@ from numba import types
 from numba.extending import intrinsic, models, register_model
 from numpy.typing import NDArray
 
-from keyhop.link.bb84.carryless_products import INDEX, LANES, VECTOR, portable_product, product_for, shuffle, undefined
+from keyhop.link.bb84.carryless_products import INDEX, LANES, VECTOR, product_for, shuffle, undefined
 
 type Value = Any
 """Anything of llvmlite or numba, which have no types for mypy."""
@@ -93,15 +93,7 @@ def _multiply(typing: Value, a: Value, b: Value) -> Value:
     return eight_words(a, b), generate
 
 
-def _multiply_portably(typing: Value, a: Value, b: Value) -> Value:
-    def generate(context: Value, builder: Value, signature: Value, arguments: Value) -> Value:
-        return portable_product(builder, *arguments)
-
-    return eight_words(a, b), generate
-
-
 def _take(typing: Value, first: Value, second: Value, lanes: Value) -> Value:
-    """Eight of the sixteen words of `first` and `second`; `lanes` are eight digits to the base 16, lane 0 last."""
     if not isinstance(lanes, types.IntegerLiteral):
         return None
     chosen = [lanes.literal_value >> 4 * lane & 15 for lane in range(LANES)]
@@ -131,9 +123,6 @@ add = cast("Callable[[EightWords, EightWords], EightWords]", intrinsic(_add))
 
 multiply = cast("Callable[[EightWords, EightWords], EightWords]", intrinsic(_multiply))
 """Products in the field."""
-
-multiply_portably = cast("Callable[[EightWords, EightWords], EightWords]", intrinsic(_multiply_portably))
-"""What `multiply` is on a processor without carry-less multiplication."""
 
 take = cast("Callable[[EightWords, EightWords, int], EightWords]", intrinsic(prefer_literal=True)(_take))
 """Eight of the sixteen words of two vectors: a literal of eight digits to the base 16, that of the first word last."""
