@@ -10,6 +10,7 @@ from keyhop.link.adapter import Disturbance, Eavesdropper
 from keyhop.link.bb84 import photons_kernels
 from keyhop.link.bb84.line import SimulatedLine
 from keyhop.link.bb84.options import ChannelOptions, DetectorOptions, SourceOptions
+from keyhop.link.bb84.photons_kernels import NEVER, Candidates, Detected, Optics
 from keyhop.link.bb84.pulses import PulseSource
 
 SECRET = KeyMaterial(bytes(32))
@@ -53,25 +54,24 @@ def _states() -> tuple[str, str]:
 def _kernels() -> list[tuple[str, str]]:
     """The line at 10 dB without AES: the states are computed before."""
     size, click_probability = 1 << 15, 0.0084
-    random, memory = np.arange(1, 5, dtype=np.uint64), np.array([0, 0, photons_kernels.NEVER, 0], np.int64)
+    random, memory = np.arange(1, 5, dtype=np.uint64), np.array([0, 0, NEVER, 0], np.int64)
     slots, inverse_log = np.empty(size, np.int64), 1 / np.log1p(-click_probability)
-    gaps_s = _best_s(
-        lambda: photons_kernels.candidate_slots(random, memory, int(photons_kernels.NEVER), inverse_log, slots), 50
-    )
+    gaps_s = _best_s(lambda: photons_kernels.candidate_slots(random, memory, int(NEVER), inverse_log, slots), 50)
     sent = PulseSource(SOURCE, SECRET, b"bench").states(slots)
     chances = [[[share * 0.5, share, share] for _ in range(2)] for share in (1.0, 0.27)]
-    outcomes, shares = np.array([chances, chances]), np.zeros(2, np.uint64)
-    shown, bases, bits = np.empty(3 * size, np.int64), np.empty(3 * size, np.uint8), np.empty(3 * size, np.uint8)
-    doubles, found = np.empty(3 * size, np.bool_), 0
-    states = (sent.bits, sent.bases, sent.intensities)
-    half, end, nobody, never = np.uint64(1 << 31), int(slots[-1]) + 1, np.uint64(0), np.int64(-1)
+    nobody, never, shares = np.uint64(0), np.int64(-1), np.zeros(2, np.uint64)
+    optics = Optics(np.array([chances, chances]), np.uint64(1 << 31), shares, nobody, never, 1)
+    candidates = Candidates(slots, sent.bits, sent.bases, sent.intensities)
+    room = 3 * size
+    shown = Detected(
+        np.empty(room, np.int64), np.empty(room, np.uint8), np.empty(room, np.uint8), np.empty(room, np.bool_)
+    )
+    found = 0
 
     def click() -> None:
         nonlocal found
-        fresh = np.array([0, 0, photons_kernels.NEVER, 0], np.int64)
-        found = photons_kernels.click(
-            random, slots, *states, outcomes, half, shares, nobody, never, 1, end, fresh, shown, bases, bits, doubles
-        )
+        fresh = np.array([0, 0, NEVER, 0], np.int64)
+        found = photons_kernels.click(random, candidates, optics, fresh, int(slots[-1]) + 1, shown)
 
     clicks_s = _best_s(click, 50)
     return [

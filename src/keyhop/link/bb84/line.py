@@ -10,7 +10,6 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +27,16 @@ from keyhop.link.bb84.options import (
     check_detectors,
     check_source,
 )
-from keyhop.link.bb84.photons_kernels import NEVER, NEXT_CANDIDATE, candidate_slots, click, random_word
+from keyhop.link.bb84.photons_kernels import (
+    NEVER,
+    NEXT_CANDIDATE,
+    Candidates,
+    Detected,
+    Optics,
+    candidate_slots,
+    click,
+    random_word,
+)
 from keyhop.link.bb84.pulses import PulseSource, share_of_2_32
 
 _BATCH = 1 << 15
@@ -107,7 +115,7 @@ class SimulatedLine:
     def detect(self, slots: int) -> Detections:
         """Simulates the next `slots` clock slots; takes memory for their detections, some 20 bytes each."""
         first_slot, end_slot = self._next_slot, self._next_slot + slots
-        shown = [_Shown.of(0)]
+        shown = [_room(0)]
         while self._next_slot < end_slot:
             if self._figures is None or self._next_slot >= self._figures.until:
                 self._figures = self._figures_now()
@@ -116,22 +124,26 @@ class SimulatedLine:
             self._next_slot = stop
         return Detections(first_slot, end_slot, *(np.concatenate(column) for column in zip(*shown, strict=True)))
 
-    def _until(self, stop: int, figures: "_Figures") -> Iterator["_Shown"]:
+    def _until(self, stop: int, figures: "_Figures") -> Iterator[Detected]:
         """Detections up to `stop`, in batches."""
         reached = -1
         while reached < stop:
             candidates = np.empty(_BATCH, np.int64)
             count = candidate_slots(self._gap_random, self._memory, stop, figures.inverse_log, candidates)
             reached = min(stop, int(self._memory[NEXT_CANDIDATE]))
-            yield self._clicks(candidates[:count], figures, reached)
+            yield self._clicks(candidates[:count], figures.optics, reached)
 
-    def _clicks(self, candidates: NDArray[np.int64], figures: "_Figures", end_slot: int) -> "_Shown":
-        sent = self._pulses.states(candidates)
-        shown = _Shown.of(2 * len(candidates) + _SPARE)
-        states = (sent.bits, sent.bases, sent.intensities, figures.outcomes)
-        shares = (figures.receiver_z, figures.afterpulses, figures.attacked, figures.measured_in_z)
-        count = click(self._click_random, candidates, *states, *shares, self._live_step, end_slot, self._memory, *shown)
-        return shown.first(count)
+    def _clicks(self, slots: NDArray[np.int64], optics: Optics, end_slot: int) -> Detected:
+        sent = self._pulses.states(slots)
+        candidates = Candidates(slots, sent.bits, sent.bases, sent.intensities)
+        shown = _room(2 * len(slots) + _SPARE)
+        count = click(self._click_random, candidates, optics, self._memory, end_slot, shown)
+        return Detected(
+            shown.slots[:count].copy(),
+            shown.bases[:count].copy(),
+            shown.bits[:count].copy(),
+            shown.doubles[:count].copy(),
+        )
 
     def _figures_now(self) -> "_Figures":
         """The chances from the next slot on, and a new first candidate: what was drawn is of older chances."""
@@ -139,39 +151,18 @@ class SimulatedLine:
         time_s = (step + 0.5) * self._constant_slots / self._source.clock_hz
         sight = _sight(self._source, self._channel, self._detectors, self._disturbance, time_s)
         eavesdropper = None if self._disturbance.cut else self._disturbance.eavesdropper
-        figures = _Figures.of(
+        optics, most = _optics(
             sight,
             attack(eavesdropper, sight) if eavesdropper else None,
             eavesdropper.fraction if eavesdropper else 0.0,
             self._detectors.afterpulse_probability,
-            (step + 1) * self._constant_slots,
+            self._live_step,
         )
+        figures = _Figures((step + 1) * self._constant_slots, _inverse_log(most), optics)
         uniform = (int(random_word(self._gap_random)) + 1) / 2**64
         gap = math.log(uniform) * figures.inverse_log
         self._memory[NEXT_CANDIDATE] = self._next_slot + int(gap) if gap < 1e18 else NEVER
         return figures
-
-
-class _Shown(NamedTuple):
-    """Columns of detections: slots, bases, bits, doubles."""
-
-    slots: NDArray[np.int64]
-    bases: NDArray[np.uint8]
-    bits: NDArray[np.uint8]
-    doubles: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, size: int) -> "_Shown":
-        """Room for so many detections."""
-        return cls(
-            np.empty(size, np.int64), np.empty(size, np.uint8), np.empty(size, np.uint8), np.empty(size, np.bool_)
-        )
-
-    def first(self, count: int) -> "_Shown":
-        """A copy of the first so many."""
-        return _Shown(
-            self.slots[:count].copy(), self.bases[:count].copy(), self.bits[:count].copy(), self.doubles[:count].copy()
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,29 +171,33 @@ class _Figures:
 
     until: int
     inverse_log: float
-    outcomes: NDArray[np.float64]
-    receiver_z: np.uint64
-    afterpulses: NDArray[np.uint64]
-    attacked: np.uint64
-    measured_in_z: np.int64
+    optics: Optics
 
-    @classmethod
-    def of(cls, sight: Sight, attack: Attack | None, fraction: float, afterpulse: float, until: int) -> "_Figures":
-        """`attack` is on `fraction` of the pulses; `afterpulse` is the chance of one."""
-        normal = untouched(sight)
-        outcomes = np.cumsum([normal, normal if attack is None else attack.outcomes], axis=-1)
-        most = float(outcomes.max())  # the largest chance of any click, for the gaps between candidates
-        measured_in_z = None if attack is None else attack.measured_in_z
-        leaves_afterpulses = attack is None or attack.afterpulses
-        return cls(
-            until=until,
-            inverse_log=_inverse_log(most),
-            outcomes=outcomes / most if most > 0 else outcomes,
-            receiver_z=share_of_2_32(sight.receiver_z),
-            afterpulses=np.array([share_of_2_32(afterpulse), share_of_2_32(afterpulse * leaves_afterpulses)]),
-            attacked=share_of_2_32(fraction),
-            measured_in_z=np.int64(-1 if measured_in_z is None else share_of_2_32(measured_in_z)),
-        )
+
+def _room(size: int) -> Detected:
+    return Detected(
+        np.empty(size, np.int64), np.empty(size, np.uint8), np.empty(size, np.uint8), np.empty(size, np.bool_)
+    )
+
+
+def _optics(
+    sight: Sight, attack: Attack | None, fraction: float, afterpulse: float, live_step: int
+) -> tuple[Optics, float]:
+    """For an `attack` on `fraction` of the pulses; and the largest chance of a click, which candidates have."""
+    normal = untouched(sight)
+    outcomes = np.cumsum([normal, normal if attack is None else attack.outcomes], axis=-1)
+    most = float(outcomes.max())
+    measured_in_z = None if attack is None else attack.measured_in_z
+    leaves_afterpulses = attack is None or attack.afterpulses
+    optics = Optics(
+        outcomes=outcomes / most if most > 0 else outcomes,
+        receiver_z=share_of_2_32(sight.receiver_z),
+        afterpulses=np.array([share_of_2_32(afterpulse), share_of_2_32(afterpulse * leaves_afterpulses)]),
+        attacked=share_of_2_32(fraction),
+        measured_in_z=np.int64(-1 if measured_in_z is None else share_of_2_32(measured_in_z)),
+        live_step=live_step,
+    )
+    return optics, most
 
 
 def _sight(

@@ -1,5 +1,7 @@
 """Kernels of the photons: what a pulse is, which slots may click, and what the detectors make of them."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,42 @@ NEXT_CANDIDATE, LIVE_FROM, AFTERPULSE_AT, AFTERPULSE_IN = 0, 1, 2, 3
 
 NEVER = np.int64(1 << 62)
 """A slot that is never reached."""
+
+
+class Candidates(NamedTuple):
+    """Slots that may click, rising, and what the transmitter sent in them."""
+
+    slots: NDArray[np.int64]
+    bits: NDArray[np.uint8]
+    bases: NDArray[np.uint8]
+    intensities: NDArray[np.uint8]
+
+
+class Detected(NamedTuple):
+    """Columns of detections: slot, the receiver's basis, the detector that clicked, whether both did."""
+
+    slots: NDArray[np.int64]
+    bases: NDArray[np.uint8]
+    bits: NDArray[np.uint8]
+    doubles: NDArray[np.bool_]
+
+
+class Optics(NamedTuple):
+    """What light and detectors do while nothing changes.
+
+    `outcomes[attacked, intensity, bases equal]` are cumulative chances of a click of the right detector alone, of
+    the wrong one alone, and of both, given that the slot is a candidate. Shares are of 2^32: `receiver_z` (receiver
+    in Z), `afterpulses` (left by a pulse that was not, or was, attacked), `attacked`, and `measured_in_z` (of the
+    attacked; -1: not measured). `live_step`: slots from a click to the next live gate.
+    """
+
+    outcomes: NDArray[np.float64]
+    receiver_z: np.uint64
+    afterpulses: NDArray[np.uint64]
+    attacked: np.uint64
+    measured_in_z: np.int64
+    live_step: int
+
 
 _UNIT = 1.0 / (1 << 53)
 _HIGH = np.uint64(32)
@@ -98,7 +136,7 @@ def arriving_state(
 
 @compiled
 def clicking_detectors(random: NDArray[np.uint64], chances: NDArray[np.float64], bit: np.uint8) -> tuple[bool, bool]:
-    """Which detectors click, that of 0 and that of 1: `chances` as in `click`, and the bit that arrives."""
+    """Which detectors click, that of 0 and that of 1: `chances` as in Optics, and the bit that arrives."""
     uniform = np.int64(random_word(random) >> np.uint64(11)) * _UNIT
     if uniform >= chances[2]:
         return False, False
@@ -111,51 +149,40 @@ def clicking_detectors(random: NDArray[np.uint64], chances: NDArray[np.float64],
 @compiled
 def click(
     random: NDArray[np.uint64],
-    candidates: NDArray[np.int64],
-    sent_bits: NDArray[np.uint8],
-    sent_bases: NDArray[np.uint8],
-    intensities: NDArray[np.uint8],
-    outcomes: NDArray[np.float64],
-    receiver_z: np.uint64,
-    afterpulse: NDArray[np.uint64],
-    attacked: np.uint64,
-    measured_in_z: np.int64,
-    live_step: int,
-    end_slot: int,
+    candidates: Candidates,
+    optics: Optics,
     memory: NDArray[np.int64],
-    slots: NDArray[np.int64],
-    bases: NDArray[np.uint8],
-    bits: NDArray[np.uint8],
-    doubles: NDArray[np.bool_],
+    end_slot: int,
+    shown: Detected,
 ) -> int:
     """What the detectors show up to `end_slot`; returns how many detections were written.
 
-    `outcomes[attacked, intensity, bases equal]` are cumulative chances of a click of the right detector alone, of
-    the wrong one alone, and of both, given that the slot is a candidate. Shares are of 2^32: `receiver_z` (receiver
-    in Z), `afterpulse` (by a pulse that was not, or was, attacked), `attacked`, `measured_in_z` (-1: not measured).
-    `live_step`: slots from a click to the next live gate. `slots` has room for all candidates and afterpulses.
+    `shown` has room for all candidates and their afterpulses.
     """
     live_from, afterpulse_at, afterpulse_in = memory[LIVE_FROM], memory[AFTERPULSE_AT], memory[AFTERPULSE_IN]
     count = 0
     index = 0
-    while index < len(candidates) or afterpulse_at < end_slot:
-        left = len(candidates) - index
-        slot = candidates[index] if left > 0 else np.int64(end_slot)
+    while index < len(candidates.slots) or afterpulse_at < end_slot:
+        left = len(candidates.slots) - index
+        slot = candidates.slots[index] if left > 0 else np.int64(end_slot)
         again = afterpulse_at <= slot
         zeros = ones = False
         under_attack = np.int64(0)
         choices = random_word(random)
-        basis = np.uint8((choices & _LOW_WORD) >= receiver_z)
+        basis = np.uint8((choices & _LOW_WORD) >= optics.receiver_z)
         if afterpulse_at < slot:  # not a candidate: nothing but the afterpulse clicks
             slot = afterpulse_at
         else:
-            bit, sent_basis, intensity = sent_bits[index], sent_bases[index], intensities[index]
+            bit, sent_basis = candidates.bits[index], candidates.bases[index]
+            intensity = candidates.intensities[index]
             index += 1
             if slot < live_from:
                 continue
-            if attacked > 0:
-                under_attack, bit, sent_basis = arriving_state(random, bit, sent_basis, attacked, measured_in_z)
-            chances = outcomes[under_attack, intensity, np.int64(sent_basis == basis)]
+            if optics.attacked > 0:
+                under_attack, bit, sent_basis = arriving_state(
+                    random, bit, sent_basis, optics.attacked, optics.measured_in_z
+                )
+            chances = optics.outcomes[under_attack, intensity, np.int64(sent_basis == basis)]
             zeros, ones = clicking_detectors(random, chances, bit)
         if again:
             zeros, ones = zeros or afterpulse_in == 0, ones or afterpulse_in == 1
@@ -163,13 +190,13 @@ def click(
         if not (zeros or ones):
             continue
         double = zeros and ones
-        shown = np.uint8(random_word(random) >> np.uint64(63)) if double else np.uint8(ones)
-        slots[count], bases[count], bits[count], doubles[count] = slot, basis, shown, double
+        shown.slots[count], shown.bases[count], shown.doubles[count] = slot, basis, double
+        shown.bits[count] = np.uint8(random_word(random) >> np.uint64(63)) if double else np.uint8(ones)
         count += 1
-        live_from = slot + live_step
+        live_from = slot + optics.live_step
         # That afterpulses fill the spare room does not happen; if it did, one would be missing.
-        if (choices >> _HIGH) < afterpulse[under_attack] and count + left < len(slots):
-            afterpulse_at, afterpulse_in = live_from, np.int64(shown)
+        if (choices >> _HIGH) < optics.afterpulses[under_attack] and count + left < len(shown.slots):
+            afterpulse_at, afterpulse_in = live_from, np.int64(shown.bits[count - 1])
     memory[LIVE_FROM], memory[AFTERPULSE_AT], memory[AFTERPULSE_IN] = live_from, afterpulse_at, afterpulse_in
     return count
 
@@ -178,11 +205,16 @@ def warm_up() -> None:
     """Compiles every kernel of this file, or loads what was compiled before."""
     random = np.arange(1, 5, dtype=np.uint64)
     memory = np.array([0, 0, NEVER, 0], np.int64)
-    slots, doubles, outcomes = np.zeros(4, np.int64), np.zeros(4, np.bool_), np.ones((2, 1, 2, 3))
-    first, second, third = np.zeros(4, np.uint8), np.zeros(4, np.uint8), np.zeros(4, np.uint8)
+    slots, first, second, third = (
+        np.zeros(4, np.int64),
+        np.zeros(4, np.uint8),
+        np.zeros(4, np.uint8),
+        np.zeros(4, np.uint8),
+    )
     none, shares = np.uint64(0), np.zeros(2, np.uint64)
     cut_states(np.zeros((4, 4), np.uint32), none, shares[:1], first, second, third)
     candidate_slots(random, memory, 1, -1.0, slots)
-    found = (slots[:1], first[:1], second[:1], third[:1])
-    click(random, *found, outcomes, none, shares, none, np.int64(-1), 1, 2, memory, slots, first, second, doubles)
+    optics = Optics(np.ones((2, 1, 2, 3)), none, shares, none, np.int64(-1), 1)
+    shown = Detected(np.zeros(4, np.int64), first, second, np.zeros(4, np.bool_))
+    click(random, Candidates(slots[:1], first[:1], second[:1], third[:1]), optics, memory, 2, shown)
     random_word(random)

@@ -1,19 +1,27 @@
 """The kernels by themselves: random words, gaps, and what clicks."""
 
 import math
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from keyhop.core.keys import KeyMaterial
+from keyhop.link.adapter import Disturbance, Eavesdropper
+from keyhop.link.bb84.line import SimulatedLine
+from keyhop.link.bb84.options import ChannelOptions, DetectorOptions, SourceOptions
 from keyhop.link.bb84.photons_kernels import (
     NEVER,
     NEXT_CANDIDATE,
     arriving_state,
     candidate_slots,
+    click,
     clicking_detectors,
+    cut_states,
     random_word,
     warm_up,
 )
+from keyhop.link.bb84.pulses import PulseSource
 
 SIGMAS = 4.5
 
@@ -77,5 +85,14 @@ def test_who_measures_in_the_right_basis_changes_nothing() -> None:
     assert _arrivals(0, measured_in_z=0) == {(0, 1, 0)}
 
 
-def test_warming_up_calls_each_kernel() -> None:
+def test_warming_up_compiles_what_a_line_uses_and_a_line_nothing_else() -> None:
     warm_up()
+    source = SourceOptions()
+    pulses = PulseSource(source, KeyMaterial(bytes(32)), b"run")
+    line = SimulatedLine(
+        source, ChannelOptions(loss_db=0), DetectorOptions(afterpulse_probability=0.1), pulses, b"seed"
+    )
+    line.disturb(Disturbance(eavesdropper=Eavesdropper("blinding", fraction=0.5)))
+    line.detect(1000)
+    for kernel in (cut_states, candidate_slots, click, random_word):
+        assert len(cast("Any", kernel).signatures) == 1
