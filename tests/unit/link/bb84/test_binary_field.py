@@ -21,7 +21,9 @@ from keyhop.link.bb84.eight_words import eight_words, load, store
 
 elements = st.integers(0, 2**64 - 1)
 FEATURES = {
-    feature[1:] for feature in cpu_target.target_context.codegen().magic_tuple()[2].split(",") if feature[0] == "+"
+    feature[1:]
+    for feature in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+    if feature.startswith("+")
 }
 EDGES = [0, 1, 2, 3, 0x1B, 2**63, 2**64 - 1, 0x5555555555555555, 0xAAAAAAAAAAAAAAAA, 2**60 + 2**61 + 2**63, 1 << 32]
 
