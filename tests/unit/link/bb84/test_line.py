@@ -30,6 +30,8 @@ NOISY = DetectorOptions(dark_count_probability=1e-3, z_probability=0.6)
 TROUBLED = DetectorOptions(
     dead_time_ns=7.5, afterpulse_probability=0.08, dark_count_probability=1e-3, z_probability=0.6
 )
+DAZZLED = DetectorOptions(efficiency=1.0, afterpulse_probability=0.2, visibility=0.7, z_probability=0.6)
+"""Where everything coincides with everything."""
 RAMAN = ChannelOptions(
     medium="fibre", fibre=FibreOptions(length_km=100), classical=ClassicalChannelOptions(launch_power_dbm=10.0)
 )
@@ -102,7 +104,7 @@ def test_gains_and_errors_are_those_of_the_formulas(source: SourceOptions, loss_
 
 
 @pytest.mark.parametrize(
-    "detectors", [NOISY, TROUBLED, replace(TROUBLED, dead_time_ns=0), replace(NOISY, visibility=1)]
+    "detectors", [NOISY, TROUBLED, replace(TROUBLED, dead_time_ns=0), replace(NOISY, visibility=1), DAZZLED]
 )
 @pytest.mark.parametrize("channel", [LOSSLESS, ChannelOptions(loss_db=10, insertion_loss_db=3)])
 def test_noise_dead_time_and_afterpulses_are_those_of_the_formulas(
@@ -123,6 +125,25 @@ def test_neither_detector_clicks_within_the_dead_time() -> None:
     assert np.diff(shown.slots).min() == 20
 
 
+def test_the_bit_of_a_double_click_is_a_fair_coin() -> None:
+    bright = replace(DETECTORS, efficiency=1.0)
+    shown = _line(detectors=bright).detect(2_000_000)
+    sent = _pulses(BALANCED).states(shown.slots[shown.doubles])
+    for bit in (0, 1):
+        bits = shown.bits[shown.doubles][sent.bits == bit]
+        assert len(bits) > 5_000
+        assert abs(bits.mean() - 0.5) < SIGMAS * 0.5 / np.sqrt(len(bits))
+
+
+def test_telling_a_line_often_what_it_suffers_changes_nothing() -> None:
+    line = _line()
+    shown = []
+    for _ in range(2_000):
+        line.disturb(Disturbance())
+        shown.append(line.detect(100))
+    _assert_as_expected(shown, BALANCED, DETECTORS, expected(BALANCED, LOSSLESS, DETECTORS))
+
+
 def test_afterpulses_come_with_the_first_live_gate_in_the_same_detector() -> None:
     shown = _line(channel=ChannelOptions(loss_db=30), detectors=TROUBLED).detect(30_000_000)
     again = np.flatnonzero(np.diff(shown.slots) == 8)
@@ -134,7 +155,7 @@ def test_afterpulses_come_with_the_first_live_gate_in_the_same_detector() -> Non
 def test_a_line_that_is_cut_has_only_dark_counts() -> None:
     channel = replace(RAMAN, background_counts_per_gate=0.01)
     line = _line(channel=channel, detectors=NOISY)
-    line.disturb(Disturbance(cut=True, eavesdropper=Eavesdropper()))
+    line.disturb(Disturbance(cut=True, eavesdropper=Eavesdropper("blinding")))  # she has nothing to work on
     shown = line.detect(5_000_000)
     only_dark = expected(BALANCED, ChannelOptions(), NOISY, transmittance=0.0)
     assert only_dark.qber == pytest.approx(0.5)
