@@ -12,6 +12,9 @@ from msgspec import Meta
 
 from keyhop.core.errors import ConfigurationError
 
+FIBRE_WAVELENGTHS_NM = (1260.0, 1675.0)
+"""Where the attenuation of standard fibre is known: the O band to the U band."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
@@ -190,7 +193,3 @@ def check_detectors(options: DetectorOptions, source: SourceOptions) -> None:
         )
     if options.visibility_drift > options.visibility:
         raise ConfigurationError("the visibility would fall below 0", hint="make visibility_drift smaller")
-
-
-FIBRE_WAVELENGTHS_NM = (1260.0, 1675.0)
-"""Where the attenuation of standard fibre is known: the O band to the U band."""
