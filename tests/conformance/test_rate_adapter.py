@@ -116,6 +116,7 @@ def test_measured_sbr_is_the_configured_one(tmp_path: Path) -> None:
         assert adapter.status().sbr_bps == pytest.approx(726_000, rel=0.02)
         assert adapter.status().qber == pytest.approx(0.0322, abs=QBER_SPREAD / 2)
         await adapter.stop()
+        assert (adapter.status().sbr_bps, adapter.status().qber) == (0.0, None)
 
     asyncio.run(scenario())
 

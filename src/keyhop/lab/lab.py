@@ -191,10 +191,15 @@ class Lab:
         deadline = time.monotonic() + timeout_s
         for node in nodes:
             progress(f"waiting for {node.id} to be ready")
+            told = ""
             while not enough(node):
                 _raise_if_ended(nodes)
                 if time.monotonic() > deadline:
                     raise _late(nodes, timeout_s)
+                missing = "; ".join(node.readiness().not_ready)
+                if missing and missing != told:
+                    told = missing
+                    progress(f"{node.id}: {missing}")
                 time.sleep(_POLL_S)
 
 

@@ -117,6 +117,7 @@ class RateAdapter:
             task.cancel()
             await asyncio.wait([task])
         self._state, self._reason = "off", None
+        self._meter = Meter(self._clock.monotonic())
 
     def status(self) -> LinkStatus:
         """The link as this end sees it now."""
