@@ -8,5 +8,6 @@ history              the six promises, checked against what SAEs saw
 simulation           everything that can befall two KMEs, drawn at random
 store_conformance    what every KeyStore does
 link_conformance     what every LinkAdapter does
+bb84_link            both ends of a BB84 link without asyncio, on a wire that a test may disturb
 link_end             both ends of a link: a channel that a test may disturb, memories that survive
 """

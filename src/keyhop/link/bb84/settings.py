@@ -47,7 +47,7 @@ class Bb84Options:
     ] = "cascade"
     block_bits: Annotated[
         int,
-        Meta(ge=10_000, le=100_000_000, description="Sifted bits of the key basis per round; the same at both ends."),
+        Meta(ge=10_000, le=40_000_000, description="Sifted bits of the key basis per round; the same at both ends."),
     ] = 2_400_000
     epsilon_secrecy: Annotated[
         float, Meta(ge=1e-30, le=1e-3, description="How far a round's key may be from a perfect one.")
@@ -96,6 +96,7 @@ def agreed_text(options: Bb84Options) -> str:
         "epsilon_secrecy": options.epsilon_secrecy,
         "epsilon_correctness": options.epsilon_correctness,
         "max_qber": options.max_qber,
+        "detectors.z_probability": options.detectors.z_probability,
     }
     agreed |= {f"source.{name}": value for name, value in asdict(options.source).items()}
     return json.dumps(agreed, sort_keys=True)

@@ -1,0 +1,113 @@
+"""A BB84 link as the node sees it: from options and files to an end that lives between `start` and `stop`."""
+
+from collections.abc import Callable
+
+from keyhop.core.errors import LinkError
+from keyhop.link.adapter import Disturbance, LinkBlock, LinkEnd, LinkStatus
+from keyhop.link.bb84 import compilation
+from keyhop.link.bb84.blocks import KIND
+from keyhop.link.bb84.detecting import Detecting
+from keyhop.link.bb84.devices import SimulatedReceiver, SimulatedTransmitter
+from keyhop.link.bb84.engine import Engine
+from keyhop.link.bb84.enrolment import load_enrolment
+from keyhop.link.bb84.life import Life
+from keyhop.link.bb84.session import Parts
+from keyhop.link.bb84.settings import Bb84Options, check_options
+from keyhop.link.bb84.tag_keys import TagKeys
+from keyhop.link.bb84.worker import ThreadWorker, Worker
+from keyhop.link.meter import Meter
+from keyhop.link.rate import read_secret
+
+
+class Bb84Adapter:
+    """One end of a BB84 link over a simulated line.
+
+    Raises ConfigurationError: outside a lab, options that contradict each other, files that cannot be used.
+    `new_worker` and `compile_all` are for tests, which run on virtual time and compile as they go.
+    """
+
+    kind = KIND
+    physics = True
+
+    def __init__(
+        self,
+        options: Bb84Options,
+        end: LinkEnd,
+        *,
+        new_worker: Callable[[str], Worker] = ThreadWorker,
+        compile_all: Callable[[], None] = compilation.warm_up,
+    ) -> None:
+        check_options(end.link, options, lab=end.lab)
+        self._options, self._end = options, end
+        self._enrolment = load_enrolment(options.enrolment_file)
+        secret = read_secret(options.pulses_file)
+        self._transmitter: SimulatedTransmitter | None = None
+        self._receiver: SimulatedReceiver | None = None
+        if options.role == "transmitter":
+            self._transmitter = SimulatedTransmitter(options.source, secret)
+        else:
+            optics = (options.source, options.channel, options.detectors)
+            self._receiver = SimulatedReceiver(*optics, secret, end.entropy)
+        self._new_worker, self._compile_all = new_worker, compile_all
+        self._disturbance = Disturbance()
+        self._life: Life | None = None
+        self._blocks = 0
+        self._meter = Meter(end.clock.monotonic())
+
+    async def start(self, deliver: Callable[[LinkBlock], None]) -> None:
+        """Begins to compile, then to talk to the far end.
+
+        Raises LinkError when already started, and when the keys that the node remembers of the link are unreadable.
+        """
+        if self._life is not None:
+            raise LinkError("the link is already started")
+        end, detecting = self._end, None
+        parts = Parts(self._options, self._pool(), end.clock, end.entropy)
+        self._meter = Meter(end.clock.monotonic())
+        if self._receiver is not None:
+            detecting = Detecting(self._receiver, self._new_worker(f"{end.link} line"), end.clock)
+
+        def count(block: LinkBlock) -> None:
+            self._blocks += 1
+            self._meter.add(end.clock.monotonic(), len(block.material), block.qber)
+            deliver(block)
+
+        def engine() -> Engine:
+            return Engine(end.link, parts, self._transmitter, end.after)
+
+        self._life = Life(end, engine, self._new_worker(f"{end.link} engine"), detecting, count)
+        self._life.begin(self._compile_all, self._options.alignment_s)
+
+    async def stop(self) -> None:
+        """Ends production; nothing is delivered afterwards."""
+        life, self._life = self._life, None
+        if life is not None:
+            await life.end()
+
+    def status(self) -> LinkStatus:
+        """The link as this end sees it now."""
+        now_s, life = self._end.clock.monotonic(), self._life
+        if life is None:
+            return LinkStatus("off", None, 0.0, None, self._blocks)
+        view, meter = life.view, self._meter
+        details = view.details | {"slots_skipped": life.skipped_slots}
+        return LinkStatus(view.state, view.reason, meter.sbr_bps(now_s), meter.qber(now_s), self._blocks, details)
+
+    @property
+    def disturbance(self) -> Disturbance:
+        """What the line suffers now."""
+        return self._disturbance
+
+    def disturb(self, disturbance: Disturbance) -> None:
+        """From now on the line suffers this. Raises ConfigurationError for what no line can suffer."""
+        if self._receiver is not None:
+            self._receiver.disturb(disturbance)
+        self._disturbance = disturbance
+
+    def _pool(self) -> TagKeys:
+        """The authentication keys as they are remembered, and the enrolment's where that is new."""
+        saved, role = self._end.memory.load(), self._options.role
+        pool = TagKeys(role) if saved is None else TagKeys.from_bytes(saved, role)
+        if pool.enrol(self._enrolment):
+            self._end.memory.save(pool.to_bytes())
+        return pool

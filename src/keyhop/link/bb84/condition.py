@@ -1,0 +1,43 @@
+"""The state that an operator sees, and which events are worth an alarm."""
+
+from keyhop.link.adapter import LinkEvent, LinkState
+
+
+class Condition:
+    """Starting, generating, or stopped with a reason, and until when.
+
+    A link that stopped generates again when the test basis of a new run is fine; but one whose rounds yielded nothing
+    only when one does.
+    """
+
+    def __init__(self) -> None:
+        self.state: LinkState = "starting"
+        self.reason: str | None = None
+        self.kind = ""
+        self._needs_key = False
+        self._events: list[LinkEvent] = []
+
+    def starting(self, reason: str | None) -> None:
+        """Not yet generating, for a reason that is no failure."""
+        self.state, self.reason = "starting", reason
+
+    def stopped(self, kind: str, reason: str, *, alarm: bool = False, needs_key: bool = False) -> None:
+        """Generates nothing. An alarm goes to the log once for each kind of failure, until the link has recovered."""
+        if alarm and kind != self.kind:
+            self._events.append(LinkEvent(alarm=True, text=reason))
+        self.state, self.reason, self.kind = "stopped", reason, kind
+        self._needs_key = needs_key
+
+    def sample_is_fine(self) -> None:
+        """The error rate of the test basis is low."""
+        if not self._needs_key:
+            self.recovered()
+
+    def recovered(self) -> None:
+        """A round yielded a key."""
+        self.state, self.reason, self.kind, self._needs_key = "generating", None, "", False
+
+    def events(self) -> list[LinkEvent]:
+        """What happened since the last call."""
+        events, self._events = self._events, []
+        return events
