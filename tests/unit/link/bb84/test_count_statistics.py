@@ -121,7 +121,7 @@ def test_clicks_that_need_no_light_and_are_right_are_not_noise() -> None:
     other = [round(sum(n_x) / 0.163 * share) for share in (0.837, 0.163)]
     total = ByBasis(z_matching=split[0], z_other=split[1], x_matching=other[1], x_other=other[0])
     doubles = ByBasis(z_matching=0, z_other=50_000, x_matching=0, x_other=50_000)
-    right = Observed(total, doubles, n_z, n_x, tuple(n // 50 for n in n_x), gates=1e9)
+    right = Observed(total, doubles, n_z, n_x, tuple(n * 3 // 10 for n in n_x), gates=1e9)
     noise = replace(right, m_x=tuple(n // 2 for n in n_x))
     assert any("do not depend on the light" in found for found in findings(right, setting))
     assert [found for found in findings(noise, setting) if "over the limit" not in found] == []

@@ -114,6 +114,13 @@ def test_vacuum_counts_only_while_nobody_learns_the_errors() -> None:
     assert kept.bits - published.bits == pytest.approx(kept.vacuum_bits, abs=1)
 
 
+def test_the_key_is_the_single_photons_entropy_less_what_smoothing_correctness_and_disclosure_cost() -> None:
+    result = key_length(GOOD, *ONE_DECOY, 123_456, Security(1e-9, 1e-12))
+    secret = result.single_photon_bits * (1 - binary_entropy(result.phase_error))
+    smoothing = 6 * math.log2(19 / 1e-9)
+    assert result.bits == math.floor(secret - smoothing - math.log2(2 / 1e-12)) - 123_456
+
+
 def counted_light(light: Light, pulses: int, seed: int) -> tuple[Counts, tuple[float, float, float, float]]:
     """A round whose photon numbers are known: its counts, and the true s_Z,0, s_Z,1, s_X,1 and v_X,1."""
     random = numpy.random.default_rng(seed)
