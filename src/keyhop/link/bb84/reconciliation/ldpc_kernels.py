@@ -24,8 +24,10 @@ from keyhop.link.bb84.reconciliation.ldpc_lanes import (
     repeat,
     saturating_add,
     saturating_subtract,
+    sixteenth,
     store,
     subtract,
+    times_four,
     unsigned_maximum,
     unsigned_minimum,
     unsigned_saturating_add,
@@ -40,11 +42,23 @@ type Indices = NDArray[np.int64]
 STEP = 0.25
 """What one unit of a belief is as a natural log-likelihood ratio."""
 
+FINER = 4
+"""Within a check units are finer by this factor (see `times_four`, `quarter`), or sums over many bits would drift."""
+
+MAX_CERTAINTY = 63
+"""Of one bit within a check; in finer units it still fits a byte."""
+
 MAX_MESSAGE = 31
 """Larger messages would drown a column's others once the sum saturates at 127."""
 
-CORRECTION = 11
-"""ln(2) / STEP, four times: at its largest, how much less certain a sum of two bits is than the less certain one."""
+CORRECTION = 39
+TAIL = 60
+"""The two straight lines that stand for ln(1 + e^-x), in finer units: (39 - x) / 4 and, further out, (60 - x) / 16.
+
+Found by trying which decode most frames; they lie a little below the curve near x = 0 and a little above it far out."""
+
+TAIL_ITERATIONS = 40
+"""What has not been decoded after so many mostly swings between two states, and settles without the second line."""
 
 
 def stride_of(circulant: int) -> int:
@@ -108,15 +122,20 @@ def parities(rings: Bytes, first_edge: Indices, ring_of: Indices, turn: Indices,
 
 
 @compiled
-def certainty_of_sum(one: Lanes, other: Lanes, correction: Lanes) -> Lanes:
-    """How certain the sum of two bits is, given how certain each is.
+def certainty_of_sum(one: Lanes, other: Lanes, tail: Lanes) -> Lanes:
+    """How certain the sum of two bits is, given how certain each is, in finer units.
 
-    min(a, b) + ln(1 + e^-(a+b)) - ln(1 + e^-|a-b|), the logarithms by straight lines of slope 1/4 (Richter Hu et al.,
-    "Efficient implementations of the sum-product algorithm for decoding LDPC codes", 2001, section III).
+    min(a, b) + ln(1 + e^-(a+b)) - ln(1 + e^-|a-b|), the logarithms by straight lines (Hu, Eleftheriou, Arnold and
+    Dholakia, "Efficient implementations of the sum-product algorithm for decoding LDPC codes", 2001). `tail` is the
+    second line's intercept; it matters where many certain bits meet, and only for the loss.
     """
     least = unsigned_minimum(one, other)
     difference = subtract(unsigned_maximum(one, other), least)
-    loss = quarter(unsigned_saturating_subtract(correction, difference))
+    correction = repeat(np.uint8(CORRECTION))
+    loss = unsigned_maximum(
+        quarter(unsigned_saturating_subtract(correction, difference)),
+        sixteenth(unsigned_saturating_subtract(tail, difference)),
+    )
     gain = quarter(unsigned_saturating_subtract(correction, unsigned_saturating_add(one, other)))
     return unsigned_saturating_subtract(unsigned_saturating_add(least, gain), loss)
 
@@ -132,6 +151,7 @@ def update_row(
     turn: Indices,
     circulant: int,
     row: int,
+    tail_intercept: int,
 ) -> None:
     """One row of checks tells its bits what the others of each check say about them (A-min*: Jones et al., 2003).
 
@@ -139,11 +159,12 @@ def update_row(
     """
     lanes_per_row = (circulant + LANES - 1) // LANES * LANES
     first, last = edges
-    correction, limit = repeat(np.int8(CORRECTION)), repeat(np.int8(MAX_MESSAGE))
+    limit, top = repeat(np.uint8(MAX_MESSAGE)), repeat(np.uint8(MAX_CERTAINTY))
+    half, tail = repeat(np.uint8(FINER // 2)), repeat(np.uint8(tail_intercept))
     for z in range(0, circulant, LANES):
         sign = load(syndrome, row * lanes_per_row + z)
-        least = repeat(np.int8(127))
-        others = repeat(np.int8(127))
+        least = repeat(np.uint8(255))
+        others = repeat(np.uint8(255))
         for edge in range(first, last):
             place = turn[edge] + z
             if place >= circulant:
@@ -152,15 +173,21 @@ def update_row(
             belief = saturating_subtract(load(rings, sources[edge - first] + place), load(messages, at))
             store(messages, at, belief)
             sign = exclusive_or(sign, belief)
-            certainty = absolute(belief)
-            others = certainty_of_sum(others, unsigned_maximum(certainty, least), correction)
+            certainty = times_four(unsigned_minimum(absolute(belief), top))
+            others = certainty_of_sum(others, unsigned_maximum(certainty, least), tail)
             least = unsigned_minimum(certainty, least)
-        everything = unsigned_minimum(certainty_of_sum(others, least, correction), limit)
-        others = unsigned_minimum(others, limit)
+        everything = unsigned_minimum(
+            quarter(unsigned_saturating_add(certainty_of_sum(others, least, tail), half)), limit
+        )
+        others = unsigned_minimum(quarter(unsigned_saturating_add(others, half)), limit)
+        least = quarter(least)
         for edge in range(first, last):
             at = edge * lanes_per_row + z
             belief = load(messages, at)
-            told = with_sign(where_equal(absolute(belief), least, others, everything), exclusive_or(sign, belief))
+            told = with_sign(
+                where_equal(unsigned_minimum(absolute(belief), top), least, others, everything),
+                exclusive_or(sign, belief),
+            )
             store(messages, at, told)
             store(rings, targets[edge - first] + z, saturating_add(belief, told))
     for edge in range(first, last):
@@ -220,6 +247,7 @@ def decode(
     messages[:] = 0
     copies[:] = 0
     for iteration in range(max_iterations):
+        tail = TAIL if iteration < TAIL_ITERATIONS else 0
         for row in range(first_edge.size - 1):
             first, last = first_edge[row], first_edge[row + 1]
             for edge in range(first, last):
@@ -227,7 +255,7 @@ def decode(
                 sources[edge - first] = (copy * columns + column[edge]) * stride
                 targets[edge - first] = ((1 - copy) * columns + column[edge]) * stride
                 copies[column[edge]] = 1 - copy
-            update_row(rings, messages, syndrome, (first, last), sources, targets, turn, circulant, row)
+            update_row(rings, messages, syndrome, (first, last), sources, targets, turn, circulant, row, tail)
         for edge in range(column.size):
             ring_of[edge] = (copies[column[edge]] * columns + column[edge]) * stride
         if holds(rings, syndrome, first_edge, ring_of, final_turn, circulant):

@@ -80,7 +80,7 @@ def _repeat(typing: Value, value: Value) -> Value:
         first = builder.insert_element(undefined, arguments[0], ir.Constant(index, 0))
         return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(index, LANES), [0] * LANES))
 
-    return _lanes(types.int8), generate
+    return _lanes(value), generate
 
 
 def _by_llvm(name: str) -> Value:
@@ -118,11 +118,17 @@ def _exclusive_or(typing: Value, a: Value, b: Value) -> Value:
     return _lanes(a, b), generate
 
 
-def _quarter(typing: Value, a: Value) -> Value:
-    def generate(context: Value, builder: Value, signature: Value, arguments: Value) -> Value:
-        return builder.lshr(arguments[0], _constant(2))
+def _by_power_of_two(exponent: int) -> Value:
+    """Operation that multiplies unsigned bytes by 2**exponent, rounding down; what does not fit is lost."""
 
-    return _lanes(a), generate
+    def operation(typing: Value, a: Value) -> Value:
+        def generate(context: Value, builder: Value, signature: Value, arguments: Value) -> Value:
+            shift = builder.shl if exponent > 0 else builder.lshr
+            return shift(arguments[0], _constant(abs(exponent)))
+
+        return _lanes(a), generate
+
+    return intrinsic(operation)
 
 
 def _where_equal(typing: Value, a: Value, b: Value, then: Value, otherwise: Value) -> Value:
@@ -155,7 +161,7 @@ load = cast("Callable[[NDArray[np.int8], int], Lanes]", intrinsic(_load))
 store = cast("Callable[[NDArray[np.int8], int, Lanes], None]", intrinsic(_store))
 """64 bytes to an array from an index on."""
 
-repeat = cast("Callable[[np.int8], Lanes]", intrinsic(_repeat))
+repeat = cast("Callable[[np.int8 | np.uint8], Lanes]", intrinsic(_repeat))
 """One byte, 64 times."""
 
 saturating_add = cast("Callable[[Lanes, Lanes], Lanes]", _by_llvm("sadd.sat"))
@@ -171,7 +177,9 @@ exclusive_or = cast("Callable[[Lanes, Lanes], Lanes]", intrinsic(_exclusive_or))
 absolute = cast("Callable[[Lanes], Lanes]", intrinsic(_absolute))
 """0 to 127."""
 
-quarter = cast("Callable[[Lanes], Lanes]", intrinsic(_quarter))
+times_four = cast("Callable[[Lanes], Lanes]", _by_power_of_two(2))
+quarter = cast("Callable[[Lanes], Lanes]", _by_power_of_two(-2))
+sixteenth = cast("Callable[[Lanes], Lanes]", _by_power_of_two(-4))
 """Unsigned, rounded down."""
 
 where_equal = cast("Callable[[Lanes, Lanes, Lanes, Lanes], Lanes]", intrinsic(_where_equal))
