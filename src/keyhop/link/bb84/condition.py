@@ -6,8 +6,8 @@ from keyhop.link.adapter import LinkEvent, LinkState
 class Condition:
     """Starting, generating, or stopped with a reason, and until when.
 
-    A link that stopped generates again when the test basis of a new run is fine; but one whose rounds yielded nothing
-    only when one does.
+    A link that stopped generates again when the test basis of a new run is fine; but one whose rounds yielded nothing,
+    or were spoilt, only when one yields a key.
     """
 
     def __init__(self) -> None:

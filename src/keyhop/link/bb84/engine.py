@@ -207,11 +207,11 @@ class Engine:
             condition.stopped("light quality", reason, alarm=True)
             pause_s = UNFIT_S
         elif isinstance(failure, PeerError):
-            condition.stopped("tampering", reason, alarm=True)
+            condition.stopped("tampering", reason, alarm=True, needs_key=True)
         elif isinstance(failure, Interrupted):
             condition.stopped("away", reason)
         elif isinstance(failure, LinkError):
-            condition.stopped("failure", reason, alarm=True)
+            condition.stopped("failure", reason, alarm=True, needs_key=True)
         else:
             raise failure
         self._greet(self._now() + pause_s)
