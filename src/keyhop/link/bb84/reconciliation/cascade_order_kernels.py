@@ -10,7 +10,7 @@ from keyhop.link.bb84.compiled import compiled
 
 
 @compiled
-def shuffle(draws: NDArray[np.uint32], orders: NDArray[np.int32], positions: NDArray[np.int32]) -> None:
+def shuffle(draws: NDArray[np.uint32], orders: NDArray[np.uint16], positions: NDArray[np.uint16]) -> None:
     """Fisher-Yates in place on each row of `orders`; `positions` becomes its inverse. `draws` are uniform numbers.
 
     A draw times the number of choices, divided by 2^32, chooses with a bias of less than 2^-15: nothing hangs on it.
@@ -42,11 +42,11 @@ def _transpose(square: NDArray[np.uint64]) -> None:
 
 
 @compiled
-def prefix_parities(frames: NDArray[np.uint64], orders: NDArray[np.int32], parities: NDArray[np.uint64]) -> None:
-    """Bit i of a row of `parities` becomes the parity of the first i bits of that frame in that pass's order.
+def prefix_parities(frames: NDArray[np.uint64], orders: NDArray[np.uint16], parities: NDArray[np.uint64]) -> None:
+    """Bit i of a row of `parities`, in column 0, becomes the parity of the first i bits in the order of that pass.
 
-    `frames` is [frames, words], packed; `parities` is [frames x passes, words, 1] with words for one position more than
-    the frame has bits.
+    `frames` is [frames, words], packed; `parities` is [frames x passes, words, columns], with words for one position
+    more than the frame has bits: a row for each pass of each frame.
     """
     frame_count, words = frames.shape
     passes, frame_bits = orders.shape
@@ -75,6 +75,6 @@ def prefix_parities(frames: NDArray[np.uint64], orders: NDArray[np.int32], parit
 
 def warm_up() -> None:
     """Compiles the kernels of this file."""
-    orders = np.zeros((1, 2), np.int32)
+    orders = np.zeros((1, 2), np.uint16)
     shuffle(np.zeros((1, 2), np.uint32), orders, orders.copy())
     prefix_parities(np.zeros((1, 1), np.uint64), orders, np.zeros((1, 1, 1), np.uint64))

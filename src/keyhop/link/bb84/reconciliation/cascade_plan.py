@@ -4,6 +4,9 @@ import hashlib
 from typing import NamedTuple
 
 import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
 from numpy.typing import NDArray
 
 from keyhop.link.bb84.reconciliation.cascade_order_kernels import shuffle
@@ -31,16 +34,16 @@ class Plan(NamedTuple):
 
     frame_bits    int32 [frames]: each one's size; they differ by at most one, shorter ones end in a bit that is 0
     block_bits    int32 [passes]: the size of the blocks of each pass
-    orders        int32 [passes, frame size]: the bit that stands at each position of a pass
-    positions     int32 [passes, frame size]: the position of each bit in a pass
+    orders        uint16 [passes, frame size]: the bit that stands at each position of a pass
+    positions     uint16 [passes, frame size]: the position of each bit in a pass
     subsets       uint64 [subsets, words]: packed, bit i belongs to it where bit i is 1
     membership    uint16 [frame size]: the same the other way round, bit j for subset j
     """
 
     frame_bits: NDArray[np.int32]
     block_bits: NDArray[np.int32]
-    orders: NDArray[np.int32]
-    positions: NDArray[np.int32]
+    orders: NDArray[np.uint16]
+    positions: NDArray[np.uint16]
     subsets: NDArray[np.uint64]
     membership: NDArray[np.uint16]
 
@@ -52,18 +55,24 @@ def words_for(positions: int) -> int:
 
 def plan(round_bits: int, qber_estimate: float, seed: bytes) -> Plan:
     """How a round is reconciled. `seed` is public and must be chosen after the bits were transmitted."""
-    frame_count = max(1, round(round_bits / FRAME_BITS))
+    frame_count = -(-round_bits // FRAME_BITS)
     longest = -(-round_bits // frame_count)
     frame_bits = np.full(frame_count, longest, np.int32)
     shorter = frame_count * longest - round_bits
     frame_bits[frame_count - shorter :] -= 1
     words = words_for(longest)
     drawn = (PASSES - 1) * longest
-    stream = hashlib.shake_256(b"keyhop cascade" + seed).digest(2 * 64 * words + 4 * drawn)
+    stream = _random_bytes(seed, 2 * 64 * words + 4 * drawn)
     membership = np.frombuffer(stream, "<u2", 64 * words).astype(np.uint16)[:longest]
     draws = np.frombuffer(stream, "<u4", drawn, 2 * 64 * words).astype(np.uint32)
     orders, positions = _orders(draws.reshape(PASSES - 1, longest))
     return Plan(frame_bits, _block_bits(longest, qber_estimate), orders, positions, _subsets(membership), membership)
+
+
+def _random_bytes(seed: bytes, size: int) -> bytes:
+    """The key stream of AES-256 in counter mode under a hash of the seed: the same everywhere, and quickly made."""
+    key = hashlib.sha256(b"keyhop cascade" + seed).digest()
+    return Cipher(AES(key), CTR(bytes(16))).encryptor().update(bytes(size))
 
 
 def _block_bits(frame_bits: int, qber_estimate: float) -> NDArray[np.int32]:
@@ -73,11 +82,11 @@ def _block_bits(frame_bits: int, qber_estimate: float) -> NDArray[np.int32]:
     return np.array([max(2, min(size, frame_bits // 2)) for size in sizes], np.int32)
 
 
-def _orders(draws: NDArray[np.uint32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _orders(draws: NDArray[np.uint32]) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     """The first pass takes the bits as they come, the others shuffle them."""
     shuffled, frame_bits = draws.shape
-    orders = np.empty((1 + shuffled, frame_bits), np.int32)
-    orders[:] = np.arange(frame_bits, dtype=np.int32)
+    orders = np.empty((1 + shuffled, frame_bits), np.uint16)
+    orders[:] = np.arange(frame_bits, dtype=np.uint16)
     positions = orders.copy()
     shuffle(draws, orders[1:], positions[1:])
     return orders, positions
