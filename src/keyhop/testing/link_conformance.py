@@ -22,10 +22,14 @@ from keyhop.testing.virtual_time import VirtualTime
 
 
 class LinkConformance(ABC):
-    """The suite. `seconds` must be enough for several blocks; `max_burst` bounds what one stall may bring."""
+    """The suite. `seconds` must be enough for several blocks; `max_burst` bounds what one stall may bring.
+
+    `tells_qber` is False for a link that never learns its QBER.
+    """
 
     seconds = 5.0
     max_burst = 64
+    tells_qber = True
 
     @abstractmethod
     def make_ends(self, time: VirtualTime, directory: Path) -> tuple[LinkAdapter, LinkAdapter]:
@@ -184,8 +188,8 @@ class LinkConformance(ABC):
             assert (status.state, status.reason) == ("generating", None)
             assert status.blocks == len(blocks)
             assert status.sbr_bps > 0
-            assert status.qber is not None
-            assert 0 <= status.qber <= MAX_QBER
+            assert (status.qber is not None) == self.tells_qber
+            assert status.qber is None or 0 <= status.qber <= MAX_QBER
             await _stop_both(end, far)
             assert end.status().state == "off"
 

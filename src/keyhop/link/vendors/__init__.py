@@ -1,0 +1,13 @@
+"""Links whose keys come from another maker's devices: ETSI GS QKD 014, ETSI GS QKD 004, or files in a directory.
+
+A device gives each end *pieces*: key bytes under a name that both devices know. One end, the initiator, takes pieces
+from its device and names them to the other, the follower, which gets its copies from its own device. What both have
+becomes blocks.
+
+    settings        what can be configured of each kind
+    device          what every kind of device does for an adapter
+    adapter         the LinkAdapter around a device: life, retries, what operators see
+    initiator, follower, messages, sealing       the agreement between both ends, without I/O
+    initiator_end, follower_end                  the tasks that join agreement and device
+    etsi014, files, etsi004                      the devices
+"""
