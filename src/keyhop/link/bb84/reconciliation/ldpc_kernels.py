@@ -141,6 +141,30 @@ def certainty_of_sum(one: Lanes, other: Lanes, tail: Lanes) -> Lanes:
 
 
 @compiled
+def tell(
+    rings: Bytes,
+    messages: Bytes,
+    edges: tuple[int, int],
+    targets: Indices,
+    lanes_per_row: int,
+    z: int,
+    sign: Lanes,
+    least: Lanes,
+    others: Lanes,
+    everything: Lanes,
+) -> None:
+    """The second half of `update_row` for 64 checks: their bits' beliefs, waiting in `messages`, take in the news."""
+    top = repeat(np.uint8(MAX_CERTAINTY))
+    for edge in range(edges[0], edges[1]):
+        at = edge * lanes_per_row + z
+        belief = load(messages, at)
+        certainty = unsigned_minimum(absolute(belief), top)
+        told = with_sign(where_equal(certainty, least, others, everything), exclusive_or(sign, belief))
+        store(messages, at, told)
+        store(rings, targets[edge - edges[0]] + z, saturating_add(belief, told))
+
+
+@compiled
 def update_row(
     rings: Bytes,
     messages: Bytes,
@@ -181,15 +205,7 @@ def update_row(
         )
         others = unsigned_minimum(quarter(unsigned_saturating_add(others, half)), limit)
         least = quarter(least)
-        for edge in range(first, last):
-            at = edge * lanes_per_row + z
-            belief = load(messages, at)
-            told = with_sign(
-                where_equal(unsigned_minimum(absolute(belief), top), least, others, everything),
-                exclusive_or(sign, belief),
-            )
-            store(messages, at, told)
-            store(rings, targets[edge - first] + z, saturating_add(belief, told))
+        tell(rings, messages, edges, targets, lanes_per_row, z, sign, least, others, everything)
     for edge in range(first, last):
         repeat_start(rings, targets[edge - first], circulant)
 
