@@ -40,7 +40,7 @@ def test_two_sites_is_the_lab_of_the_paper() -> None:
         "bobsae3": "bob",
     }
     (link,) = topology.links
-    assert (link.id, link.ends, link.kind) == ("alice-bob", ("alice", "bob"), "rate")
+    assert (link.id, link.ends, link.kind) == ("alice-bob", ("alice", "bob"), "bb84")
 
 
 def test_the_paced_one_has_the_same_sites_and_figures() -> None:
