@@ -80,7 +80,7 @@ def test_a_wrong_estimate_costs_parities_but_no_errors(error_rate: float, estima
 def test_without_errors_it_ends_once_all_blocks_and_subsets_were_compared() -> None:
     alice, bob, _ = pair(65_536, 0.0, 0.02)
     converse(alice, bob)
-    first, second, third, subsets = 65_536 // 40 + 1, 65_536 // 200, 65_536 // 4_096 - 1, 10
+    first, second, third, subsets = 65_536 // 32, 65_536 // 256 - 1, 65_536 // 8_192 - 1, 10
     assert alice.disclosed_bits == first + second + third + subsets
     assert alice.waves == 4
     assert alice.error_positions.size == 0
@@ -189,7 +189,7 @@ def test_a_repeated_message_is_refused_and_the_right_one_still_accepted() -> Non
     ids=["empty", "half a header", "short", "long", "another wave", "another number", "bits after the last"],
 )
 def test_a_malformed_message_is_refused(broken: Callable[[bytes], bytes]) -> None:
-    alice, bob, _ = pair(40_040, 0.02)
+    alice, bob, _ = pair(40_040, 0.02)  # 1,252 parities
     alice.start()
     message = bob.start()[0]
     assert int.from_bytes(message[4:8], "little") % 8, "the last byte must have room for bits that do not belong there"

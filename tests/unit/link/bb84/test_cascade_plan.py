@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
+from keyhop.link.adapter import MAX_MESSAGE_BYTES
 from keyhop.link.bb84.reconciliation.cascade_order_kernels import prefix_parities
 from keyhop.link.bb84.reconciliation.cascade_plan import plan, words_for
 
@@ -52,9 +53,18 @@ def test_frames_are_nearly_equal_and_none_is_over_the_size(round_bits: int, fram
     assert sizes.max() <= 65_536
 
 
-@pytest.mark.parametrize(("qber", "sizes"), [(0.02, [40, 200, 4096]), (0.0, [800, 4000, 16_000]), (0.4, [7, 33, 4096])])
+@pytest.mark.parametrize(
+    ("qber", "sizes"),
+    [(0.02, [32, 256, 8192]), (0.05, [16, 112, 8192]), (0.0, [512, 4096, 16_384]), (0.4, [8, 32, 8192])],
+)
 def test_block_sizes_follow_the_clamped_estimate(qber: float, sizes: list[int]) -> None:
     assert plan(65_536, qber, b"").block_bits.tolist() == sizes
+
+
+def test_no_wave_of_the_largest_round_is_too_large_for_one_message() -> None:
+    made = plan(40_000_000, 0.12, b"")
+    blocks = sum(-(-made.orders.shape[1] // int(block)) for block in made.block_bits)
+    assert 8 + made.frame_bits.size * (blocks + len(made.subsets)) // 8 < MAX_MESSAGE_BYTES
 
 
 @pytest.mark.parametrize(("frames", "size"), [(1, 64), (3, 1_000), (130, 65)])

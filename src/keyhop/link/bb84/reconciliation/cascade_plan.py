@@ -24,9 +24,10 @@ PASSES = 3
 SUBSETS = 10
 """Random subsets of each frame whose parities are compared at the end; an error left over slips through 2^-10."""
 
-ERRORS_IN_FIRST_BLOCK = 0.8
-ERRORS_IN_SECOND_BLOCK = 4.0
-LAST_BLOCK_BITS = 4096
+ERRORS_IN_FIRST_BLOCK = 1.0
+ERRORS_IN_SECOND_BLOCK = 5.7
+LAST_BLOCK_BITS = 8192
+"""At most so many errors are expected in a block of the first two passes; the last one has blocks of this at least."""
 
 
 class Plan(NamedTuple):
@@ -76,10 +77,22 @@ def _random_bytes(seed: bytes, size: int) -> bytes:
 
 
 def _block_bits(frame_bits: int, qber_estimate: float) -> NDArray[np.int32]:
+    """Powers of two, which halve evenly and so find an error with the fewest parities. The step from one to the next is
+    long in the second pass: there 7/4 of one is better than to stay with it.
+    """
     qber = min(max(qber_estimate, MIN_QBER), MAX_QBER)
-    second = round(ERRORS_IN_SECOND_BLOCK / qber)
-    sizes = (round(ERRORS_IN_FIRST_BLOCK / qber), second, max(LAST_BLOCK_BITS, 4 * second))
-    return np.array([max(2, min(size, frame_bits // 2)) for size in sizes], np.int32)
+    first = _power_of_two(int(ERRORS_IN_FIRST_BLOCK / qber))
+    most = int(ERRORS_IN_SECOND_BLOCK / qber)
+    second = _power_of_two(most)
+    if second * 7 // 4 <= most:
+        second = second * 7 // 4
+    last = max(LAST_BLOCK_BITS, 4 * second)
+    return np.array([min(size, frame_bits // 2) for size in (first, second, last)], np.int32)
+
+
+def _power_of_two(most: int) -> int:
+    """The largest that is not above."""
+    return 1 << (most.bit_length() - 1)
 
 
 def _orders(draws: NDArray[np.uint32]) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
