@@ -80,7 +80,7 @@ def test_a_wrong_estimate_costs_parities_but_no_errors(error_rate: float, estima
 def test_without_errors_it_ends_once_all_blocks_and_subsets_were_compared() -> None:
     alice, bob, _ = pair(65_536, 0.0, 0.02)
     converse(alice, bob)
-    first, second, third, subsets = 65_536 // 32, 65_536 // 256 - 1, 65_536 // 8_192 - 1, 10
+    first, second, third, subsets = 65_536 // 32, 65_536 // 256 - 1, 65_536 // 8_192 - 1, 16
     assert alice.disclosed_bits == first + second + third + subsets
     assert alice.waves == 4
     assert alice.error_positions.size == 0

@@ -258,12 +258,11 @@ def _search(
                     middle = (start + end + 1) >> 1
                 own_parity = column_bit(parities, base, PARITY, middle)
             else:
-                subset, base = order - passes, frame * passes * row_words
+                subset = order - passes
                 if answered:
-                    parity = answer ^ subset_parity(found, base, subsets, subset, start, middle)
-                    start, end = _half(start, middle, end, parity)
-                    middle = (start + end + 1) >> 1
-                own_parity = subset_parity(bits, frame * row_words, subsets, subset, start, middle)
+                    answer ^= subset_parity(found, frame * passes * row_words, subsets, subset, start, middle)
+                    start, end = _half(start, middle, end, answer)
+                own_parity = subset_parity(bits, frame * row_words, subsets, subset, start, (start + end + 1) >> 1)
             if end - start > 1:
                 tasks[frame, kept] = task_of(order, start, end)
                 kept += 1

@@ -21,8 +21,10 @@ MAX_QBER = 0.12
 PASSES = 3
 """Passes over blocks. Two errors that share a block in all of them are left to the subsets."""
 
-SUBSETS = 10
-"""Random subsets of each frame whose parities are compared at the end; an error left over slips through 2^-10."""
+SUBSETS = 16
+"""Random subsets of each frame whose parities are compared at the end. One frame in some twenty has errors left by
+then; all subsets miss them with probability 2^-16.
+"""
 
 ERRORS_IN_FIRST_BLOCK = 1.0
 ERRORS_IN_SECOND_BLOCK = 5.7
