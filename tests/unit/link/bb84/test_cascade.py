@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keyhop.core.errors import PeerError
-from keyhop.link.bb84.reconciliation import Bits
+from keyhop.link.bb84.reconciliation import Bits, Reconciliation
 from keyhop.link.bb84.reconciliation import cascade as cascade_module
 from keyhop.link.bb84.reconciliation.cascade import Cascade
 
@@ -26,7 +26,7 @@ def pair(
     return Cascade("reference", reference, qber, SEED), Cascade("correcting", reference ^ errors, qber, SEED), errors
 
 
-def converse(alice: Cascade, bob: Cascade) -> tuple[list[bytes], list[bytes]]:
+def converse(alice: Reconciliation, bob: Reconciliation) -> tuple[list[bytes], list[bytes]]:
     """Carries the messages until both are done; returns those of each."""
     sent: tuple[list[bytes], list[bytes]] = ([], [])
     from_alice, from_bob = alice.start(), bob.start()
