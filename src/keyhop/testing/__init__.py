@@ -9,5 +9,6 @@ simulation           everything that can befall two KMEs, drawn at random
 store_conformance    what every KeyStore does
 link_conformance     what every LinkAdapter does
 bb84_link            both ends of a BB84 link without asyncio, on a wire that a test may disturb
+bb84_faults          everything that can befall them, drawn at random, and what must hold all the same
 link_end             both ends of a link: a channel that a test may disturb, memories that survive
 """

@@ -65,7 +65,7 @@ class EngineEnd:
         self.options = replace(options, role=role)
         self.time = VirtualTime(wall_s)
         self.entropy = SeededEntropy(f"{seed} {role}")
-        nature = SeededEntropy("nature")
+        nature = SeededEntropy(f"nature {seed}")
         self.enrolment = Enrolment(nature.token(IDENTIFIER_BYTES), KeyMaterial(nature.token(ENTRIES * ENTRY_BYTES)))
         secret = KeyMaterial(nature.token(32))
         self.transmitter = SimulatedTransmitter(options.source, secret) if role == "transmitter" else None
