@@ -55,7 +55,13 @@ def test_frames_are_nearly_equal_and_none_is_over_the_size(round_bits: int, fram
 
 @pytest.mark.parametrize(
     ("qber", "sizes"),
-    [(0.02, [32, 256, 8192]), (0.05, [16, 112, 8192]), (0.0, [512, 4096, 16_384]), (0.4, [8, 32, 8192])],
+    [
+        (0.02, [32, 256, 8192]),
+        (0.032, [32, 128, 8192]),
+        (0.05, [16, 112, 8192]),
+        (0.0, [1024, 4096, 16_384]),
+        (0.4, [8, 32, 8192]),
+    ],
 )
 def test_block_sizes_follow_the_clamped_estimate(qber: float, sizes: list[int]) -> None:
     assert plan(65_536, qber, b"").block_bits.tolist() == sizes

@@ -26,10 +26,11 @@ SUBSETS = 16
 then; all subsets miss them with probability 2^-16.
 """
 
-ERRORS_IN_FIRST_BLOCK = 1.0
+ERRORS_IN_FIRST_BLOCK = 0.9
 ERRORS_IN_SECOND_BLOCK = 5.7
 LAST_BLOCK_BITS = 8192
-"""At most so many errors are expected in a block of the first two passes; the last one has blocks of this at least."""
+"""About so many errors are expected in a block of the first pass, at most so many in one of the second; the last pass
+has blocks of this size at least."""
 
 
 class Plan(NamedTuple):
@@ -83,13 +84,19 @@ def _block_bits(frame_bits: int, qber_estimate: float) -> NDArray[np.int32]:
     long in the second pass: there 7/4 of one is better than to stay with it.
     """
     qber = min(max(qber_estimate, MIN_QBER), MAX_QBER)
-    first = _power_of_two(int(ERRORS_IN_FIRST_BLOCK / qber))
+    first = _nearest_power_of_two(ERRORS_IN_FIRST_BLOCK / qber)
     most = int(ERRORS_IN_SECOND_BLOCK / qber)
     second = _power_of_two(most)
     if second * 7 // 4 <= most:
         second = second * 7 // 4
     last = max(LAST_BLOCK_BITS, 4 * second)
     return np.array([min(size, frame_bits // 2) for size in (first, second, last)], np.int32)
+
+
+def _nearest_power_of_two(size: float) -> int:
+    """By ratio. Only products are compared, which every machine rounds alike."""
+    below = _power_of_two(int(size))
+    return 2 * below if size * size >= 2 * below * below else below
 
 
 def _power_of_two(most: int) -> int:
