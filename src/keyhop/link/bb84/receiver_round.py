@@ -116,7 +116,7 @@ class ReceiverRound:
         """Once nothing is left to correct: the frames that are known to be wrong, which may be none."""
         if not self._reconciliation.done:
             return answers
-        self._bits = self._reconciliation.bits.copy()
+        self._bits = self._reconciliation.bits
         return [*answers, *self._name(self._reconciliation.wrong_frames)]
 
     def _name(self, frames: tuple[int, ...]) -> list[Body]:
@@ -131,6 +131,7 @@ class ReceiverRound:
             raise PeerError(f"the far end discloses {len(data)} bytes, not {wanted} bits")
         bits = np.unpackbits(np.frombuffer(data, np.uint8), count=wanted, bitorder="little")
         ends, at = np.cumsum(sizes), 0
+        self._bits = self._bits.copy()
         for frame in self._awaited:
             self._bits[ends[frame] - sizes[frame] : ends[frame]] = bits[at : at + sizes[frame]]
             at += sizes[frame]

@@ -48,7 +48,7 @@ class Bb84Options:
     block_bits: Annotated[
         int,
         Meta(ge=10_000, le=40_000_000, description="Sifted bits of the key basis per round; the same at both ends."),
-    ] = 2_400_000
+    ] = 4_800_000
     epsilon_secrecy: Annotated[
         float, Meta(ge=1e-30, le=1e-3, description="How far a round's key may be from a perfect one.")
     ] = 1e-10
