@@ -7,7 +7,7 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.link.adapter import LinkEnd, LinkEvent
 from keyhop.link.vendors.attempts import FAULT_FIRST_S, FAULT_LIMIT_S, Attempts, Bell
 from keyhop.link.vendors.backoff import Backoff
-from keyhop.link.vendors.device import Device, Piece, StreamEnded
+from keyhop.link.vendors.device import Device, DeviceFault, Piece, StreamEnded
 from keyhop.link.vendors.health import Health
 from keyhop.link.vendors.initiator import Initiator, InitiatorEffects
 from keyhop.link.vendors.messages import RUN_BYTES, decode, encode
@@ -91,7 +91,11 @@ class InitiatorEnd:
         if (wait_s := self._may_produce_at_s - clock.monotonic()) > 0:
             await self._end.sleep(wait_s)
         pieces = await self._device.produce(self._machine.wanted_bytes)
-        self._machine.check(pieces)
+        try:
+            self._machine.check(pieces)
+        except DeviceFault:
+            self._lost([piece.name for piece in pieces])
+            raise
         if self._max_rate_bps is not None:
             took_s = 8 * sum(len(piece.material) for piece in pieces) / self._max_rate_bps
             self._may_produce_at_s = max(clock.monotonic(), self._may_produce_at_s) + took_s
