@@ -9,6 +9,7 @@ from keyhop.core.errors import ConfigurationError
 from keyhop.link.adapter import LinkAdapter, LinkEnd
 from keyhop.link.bb84.settings import Bb84Options
 from keyhop.link.rate import RateAdapter, RateOptions
+from keyhop.link.vendors.settings import Etsi004Options, Etsi014Options, FilesOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,32 @@ def _bb84(options: Bb84Options, end: LinkEnd) -> LinkAdapter:
     return Bb84Adapter(options, end)
 
 
-_KINDS = {"rate": _Kind(RateOptions, RateAdapter), "bb84": _Kind(Bb84Options, _bb84)}
+def _etsi014(options: Etsi014Options, end: LinkEnd) -> LinkAdapter:
+    """Imports httpx only when a link needs it."""
+    from keyhop.link.vendors.etsi014 import make_etsi014
+
+    return make_etsi014(options, end)
+
+
+def _etsi004(options: Etsi004Options, end: LinkEnd) -> LinkAdapter:
+    from keyhop.link.vendors.etsi004 import make_etsi004
+
+    return make_etsi004(options, end)
+
+
+def _files(options: FilesOptions, end: LinkEnd) -> LinkAdapter:
+    from keyhop.link.vendors.files import make_files
+
+    return make_files(options, end)
+
+
+_KINDS = {
+    "rate": _Kind(RateOptions, RateAdapter),
+    "bb84": _Kind(Bb84Options, _bb84),
+    "etsi014": _Kind(Etsi014Options, _etsi014),
+    "etsi004": _Kind(Etsi004Options, _etsi004),
+    "files": _Kind(FilesOptions, _files),
+}
 
 
 def kinds() -> tuple[str, ...]:

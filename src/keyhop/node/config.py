@@ -14,6 +14,7 @@ from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import KmeId, LinkId, SaeId
 from keyhop.link.bb84.settings import Bb84Options
 from keyhop.link.rate import RateOptions
+from keyhop.link.vendors.settings import Etsi004Options, Etsi014Options, FilesOptions
 from keyhop.node import config_rules
 from keyhop.node.config_tables import table_to
 from keyhop.service.identity import SaeEntry
@@ -181,8 +182,8 @@ class LinkSection:
 
     id: Annotated[LinkId, Meta(description="The link's ID, the same at both ends.")]
     peer: Annotated[KmeId, Meta(description="The KME at the other end.")]
-    kind: Annotated[str, Meta(description="What makes the keys: `bb84` or `rate`.")]
-    options: RateOptions | Bb84Options
+    kind: Annotated[str, Meta(description="What makes the keys: one of the kinds below.")]
+    options: RateOptions | Bb84Options | Etsi014Options | Etsi004Options | FilesOptions
 
 
 @dataclass(frozen=True, slots=True)

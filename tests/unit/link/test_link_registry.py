@@ -11,14 +11,18 @@ from keyhop.link.adapter import LinkEnd
 from keyhop.link.bb84.settings import Bb84Options
 from keyhop.link.rate import RateAdapter, RateOptions
 from keyhop.link.registry import kinds, make_adapter, options_type
+from keyhop.link.vendors.settings import Etsi004Options, Etsi014Options, FilesOptions
 from keyhop.testing.link_end import LinkWire, link_end
 from keyhop.testing.virtual_time import VirtualTime
 
 
 def test_every_kind_has_options() -> None:
-    assert kinds() == ("rate", "bb84")
+    assert kinds() == ("rate", "bb84", "etsi014", "etsi004", "files")
     assert options_type("rate") is RateOptions
     assert options_type("bb84") is Bb84Options
+    assert options_type("etsi014") is Etsi014Options
+    assert options_type("etsi004") is Etsi004Options
+    assert options_type("files") is FilesOptions
 
 
 def end(directory: Path, *, lab: bool = True) -> LinkEnd:
@@ -44,6 +48,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from keyhop.core.errors import ConfigurationError
 from keyhop.link.bb84.settings import Bb84Options
+from keyhop.link.vendors.settings import Etsi004Options, Etsi014Options, FilesOptions
 from keyhop.link.registry import make_adapter, options_type
 import keyhop.node.daemon
 assert options_type("bb84") is Bb84Options
@@ -57,7 +62,10 @@ except ConfigurationError as refusal:
     assert "keyhop[bb84]" in said
 
 
-@pytest.mark.parametrize(("kind", "hint"), [("rat", 'did you mean "rate"?'), ("teleport", "the kinds are: rate, bb84")])
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [("rat", 'did you mean "rate"?'), ("teleport", "the kinds are: rate, bb84, etsi014, etsi004, files")],
+)
 def test_unknown_kinds_are_refused(tmp_path: Path, kind: str, hint: str) -> None:
     with pytest.raises(ConfigurationError, match="unknown kind") as refusal:
         make_adapter(kind, RateOptions(Path("x")), end(tmp_path))

@@ -32,6 +32,11 @@ from keyhop.link.vendors.messages import (
 from keyhop.link.vendors.sealing import MIN_BLOCK_BYTES, TAG_KEY_BYTES, Joined
 
 RESEND_S = 1.0
+KEEPALIVE_S = 2.0
+"""So often the far end is greeted all the same: it may have started anew while there is nothing else to say."""
+
+PATIENCE_S = 60.0
+"""How long the far end may take to find its copies of one offer, before both begin anew."""
 
 
 @dataclass(slots=True)
@@ -70,6 +75,9 @@ class Initiator:
         self._picked: list[bytes] = []
         self._sealing: _Sealing | None = None
         self._sent_s = {"hello": 0.0, "offer": 0.0, "seal": 0.0}
+        self._offered_s = 0.0
+        self.stuck = False
+        """Whether an offer has not been answered for PATIENCE_S."""
         self.answers_without_pieces = 0
         """How many offers in a row found no copy at the far end."""
         self.unlike: str | None = None
@@ -95,7 +103,7 @@ class Initiator:
     def begin(self, run: bytes, greeting: bytes, now_s: float) -> None:
         """A new run: whatever was under way is over."""
         self._drop_all()
-        self._run, self._follower = run, None
+        self._run, self._follower, self.stuck = run, None, False
         self._hello = Hello(run, self._kind, self.last, greeting)
         self._greet(now_s)
 
@@ -119,6 +127,7 @@ class Initiator:
         sizes = tuple(len(piece.material) for piece in pieces)
         self._offer = Offer(self._run, self._follower, self._round, tuple(self._offered), sizes)
         self._send("offer", self._offer, now_s)
+        self._offered_s = now_s
         return True
 
     @property
@@ -172,10 +181,12 @@ class Initiator:
 
     def tick(self, now_s: float) -> None:
         """Repeats what is not answered."""
-        if self._hello is not None and not self.greeted and now_s - self._sent_s["hello"] >= RESEND_S:
+        greet_s = KEEPALIVE_S if self.greeted else RESEND_S
+        if self._hello is not None and now_s - self._sent_s["hello"] >= greet_s:
             self._greet(now_s)
         if self._offer and now_s - self._sent_s["offer"] >= RESEND_S:
             self._send("offer", self._offer, now_s)
+            self.stuck = now_s - self._offered_s >= PATIENCE_S
         if self._sealing and self._sealing.durable and now_s - self._sent_s["seal"] >= RESEND_S:
             self._send("seal", self._sealing.message, now_s)
 

@@ -72,7 +72,9 @@ class InitiatorEnd:
             machine.begin(self._end.entropy.token(RUN_BYTES), greeting or b"", clock.monotonic())
             try:
                 while True:
-                    await self._bell.until(lambda: machine.wanted_bytes > 0)
+                    await self._bell.until(lambda: machine.wanted_bytes > 0 or machine.stuck)
+                    if machine.stuck:
+                        raise StreamEnded("the far end does not get its copies")
                     await self._hold_back()
                     pieces = await self._attempts.until_done(
                         "keys", self._produce, lambda: machine.wanted_bytes > 0, passes=(StreamEnded,)
@@ -125,6 +127,8 @@ class InitiatorEnd:
         while True:
             await self._end.sleep(TICK_S)
             self._machine.tick(self._end.clock.monotonic())
+            if self._machine.stuck:
+                self._bell.ring()
 
     def _note_unlike(self) -> None:
         if self._machine.unlike:

@@ -8,9 +8,9 @@
     Seal     sequence, names, tag       →
                                         ←    Sealed    it has the block; or Refused
 
-Hello, Offer and Seal are repeated until they are answered, and answering twice changes nothing. Each message carries
-the runs of both ends, random per start, so that nothing of an earlier life counts; to a message with a run that it
-does not know the follower answers Stranger, and the initiator greets again.
+Offer and Seal are repeated until they are answered, Hello always, and answering twice changes nothing. Each message
+carries the runs of both ends, random per start, so that nothing of an earlier life counts; to a message with a run
+that it does not know the follower answers Stranger, and the initiator greets again.
 """
 
 from typing import Annotated

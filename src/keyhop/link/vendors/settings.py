@@ -12,7 +12,7 @@ Role = Annotated[
 ]
 BlockBytes = Annotated[int, Meta(ge=128, le=1 << 19, description="Least bytes per block; counts at the initiator.")]
 MaxRate = Annotated[
-    float | None,
+    Annotated[float, Meta(gt=0)] | None,
     Meta(description="Most bits per second to take from the device; counts at the initiator. Default: what there is."),
 ]
 Ca = Annotated[Path, Meta(description="Certificates of the authority that signs the device's certificate.")]
@@ -20,8 +20,8 @@ Certificate = Annotated[Path, Meta(description="The certificate that this node s
 PrivateKey = Annotated[Path, Meta(description="Its private key; not readable by everybody.")]
 MinimumTls = Annotated[Literal["1.2", "1.3"], Meta(description="The oldest TLS version taken.")]
 ServerName = Annotated[
-    str | None,
-    Meta(min_length=1, max_length=253, description="The name in the device's certificate, where the address differs."),
+    Annotated[str, Meta(min_length=1, max_length=253)] | None,
+    Meta(description="The name in the device's certificate, where the address differs."),
 ]
 Timeout = Annotated[float, Meta(gt=0, le=300, description="Seconds that one request may take in all.")]
 
@@ -53,8 +53,8 @@ class Etsi014Options:
         Literal["POST", "GET"], Meta(description="How to ask for keys. With GET copies are fetched one by one.")
     ] = "POST"
     size_bits: Annotated[
-        int | None,
-        Meta(ge=64, le=65_536, multiple_of=8, description="Size of a key. Default: the KME's own default."),
+        Annotated[int, Meta(ge=64, le=65_536, multiple_of=8)] | None,
+        Meta(description="Size of a key. Default: the KME's own default."),
     ] = None
     max_keys_per_request: Annotated[
         int, Meta(ge=1, le=1024, description="Most keys in one request; less if the KME says so.")
@@ -78,8 +78,8 @@ class FilesOptions:
     ] = "*.key"
     format: Annotated[Literal["raw", "hex", "base64"], Meta(description="How bytes stand in a file.")] = "raw"
     device_user: Annotated[
-        str | None,
-        Meta(min_length=1, max_length=64, description="Who writes the files, if it is not the user of the node."),
+        Annotated[str, Meta(min_length=1, max_length=64)] | None,
+        Meta(description="Who writes the files, if it is not the user of the node."),
     ] = None
     settle_s: Annotated[
         float,
