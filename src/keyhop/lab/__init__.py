@@ -3,8 +3,10 @@
     topology   what the network is: KMEs, SAEs, links (a TOML file, or the name of one that is shipped)
     layout     where everything of a lab lies in its directory
     ports      free ports for its nodes
-    setup      topology -> PKI, link secrets and a node.toml per node, made once and kept
+    setup      topology -> PKI, link secrets and a node.toml per node, made once and kept; link_tables for its links
     process    one node process: start it, recognise it again, end it
+    managed    a process that the lab keeps, by the number in a file
+    file_device  a process that drops key files for links of kind `files`
     inventory  lab.json, for those who use the lab
     node       one node: its files, its process, its state
     lab        `Lab`: up, load, start, kill, down, state

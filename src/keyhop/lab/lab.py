@@ -13,8 +13,10 @@ from typing import Self
 import msgspec
 
 from keyhop.core.errors import ConfigurationError, KeyhopError
+from keyhop.lab.file_device import file_device
 from keyhop.lab.inventory import Inventory, SaeEntry
 from keyhop.lab.layout import Layout
+from keyhop.lab.managed import Managed
 from keyhop.lab.node import LabNode, NodeState
 from keyhop.lab.setup import set_up
 from keyhop.lab.topology import Topology, load_topology
@@ -30,9 +32,9 @@ type Progress = Callable[[str], None]
 
 
 class LabError(KeyhopError):
-    """A node of the lab did not do what was asked of it; the message ends with the end of its log."""
+    """A node or device of the lab did not do what was asked of it; the message ends with the end of its log."""
 
-    def __init__(self, complaint: str, *nodes: LabNode) -> None:
+    def __init__(self, complaint: str, *nodes: Managed) -> None:
         tails = [f"the end of {node.log}:\n{node.log_tail()}" for node in nodes]
         super().__init__("\n".join([complaint, *tails]))
 
@@ -48,6 +50,7 @@ class Lab:
         self._layout = layout
         self._topology = topology
         self._nodes = {kme: LabNode(layout, kme) for kme in topology.kme_ids()}
+        self._devices = [file_device(layout, link) for link in topology.links if link.kind == "files"]
 
     @property
     def directory(self) -> Path:
@@ -63,7 +66,7 @@ class Lab:
         timeout_s: float = READY_TIMEOUT_S,
         progress: Progress = _silent,
     ) -> Self:
-        """Start every node that does not run, wait until all are ready, write lab.json.
+        """Start every node and device that does not run, wait until all are ready, write lab.json.
 
         Raises ConfigurationError, or LabError when a node ends or is not ready within `timeout_s` seconds;
         what it started is stopped again then.
@@ -74,13 +77,13 @@ class Lab:
         if not lab._layout.topology.exists():
             progress("making certificates, link secrets and configuration")
         set_up(lab._layout, topology)
-        started: list[LabNode] = []
+        started: list[Managed] = []
         try:
-            for node in lab._nodes.values():
-                if node.process() is None:
-                    progress(f"starting {node.id}")
-                    started.append(node)
-                    node.spawn()
+            for each in (*lab._devices, *lab._nodes.values()):
+                if each.process() is None:
+                    progress(f"starting {each.id}")
+                    started.append(each)
+                    each.spawn()
             lab._wait_until(_is_ready, list(lab._nodes.values()), timeout_s, progress)
         except BaseException:
             _stop(started)
@@ -119,8 +122,8 @@ class Lab:
         self._record()
 
     def down(self) -> None:
-        """Stop every node in order, and with force those that do not end within 15 s."""
-        _stop(list(self._nodes.values()))
+        """Stop every node and device in order, and with force those that do not end within 15 s."""
+        _stop([*self._nodes.values(), *self._devices])
         self._record()
 
     def inventory(self) -> Inventory:
@@ -193,7 +196,7 @@ class Lab:
             progress(f"waiting for {node.id} to be ready")
             told = ""
             while not enough(node):
-                _raise_if_ended(nodes)
+                _raise_if_ended([*nodes, *self._devices])
                 if time.monotonic() > deadline:
                     raise _late(nodes, timeout_s)
                 missing = "; ".join(node.readiness().not_ready)
@@ -207,10 +210,11 @@ def _is_ready(node: LabNode) -> bool:
     return node.readiness().ready
 
 
-def _raise_if_ended(nodes: Sequence[LabNode]) -> None:
-    for node in nodes:
-        if node.process() is None:
-            raise LabError(f"the node {node.id} ended before it was ready", node)
+def _raise_if_ended(started: Sequence[Managed]) -> None:
+    for each in started:
+        if each.process() is None:
+            what = "node" if isinstance(each, LabNode) else "process"
+            raise LabError(f"the {what} {each.id} ended before it was ready", each)
 
 
 def _late(nodes: Sequence[LabNode], timeout_s: float) -> LabError:
@@ -220,8 +224,8 @@ def _late(nodes: Sequence[LabNode], timeout_s: float) -> LabError:
     return LabError("\n".join([f"not ready after {timeout_s:g} s", *reasons]), *late)
 
 
-def _stop(nodes: Sequence[LabNode]) -> None:
-    processes = [process for node in nodes if (process := node.process())]
+def _stop(running: Sequence[Managed]) -> None:
+    processes = [process for each in running if (process := each.process())]
     for process in processes:
         process.signal(signal.SIGTERM)
     deadline = time.monotonic() + STOP_TIMEOUT_S

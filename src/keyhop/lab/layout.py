@@ -6,6 +6,8 @@ DIR/pki/                     the authority, as keyhop.pki lays it out
 DIR/links/LINK.secret        what both ends of a rate link derive their blocks from
 DIR/links/LINK.enrolment     the first authentication keys of a bb84 link
 DIR/links/LINK.pulses        what the pulses of a simulated bb84 link are derived from
+DIR/links/LINK/KME/          where the device of a files link drops its keys for one end
+DIR/links/LINK/device.log, device.pid
 DIR/nodes/KME/node.toml, node.log, node.pid, data/
 """
 
@@ -66,6 +68,18 @@ class Layout:
     def link_pulses(self, link: str) -> Path:
         """What both ends of a simulated bb84 link derive its pulses from, 32 bytes in hex."""
         return self.directory / "links" / f"{link}.pulses"
+
+    def key_files(self, link: str, kme: str) -> Path:
+        """Where the device of a files link drops its keys for that end."""
+        return self.directory / "links" / link / kme
+
+    def device_log(self, link: str) -> Path:
+        """What the device of a files link wrote on stdout and stderr, over all its starts."""
+        return self.directory / "links" / link / "device.log"
+
+    def device_pid(self, link: str) -> Path:
+        """The process ID of that device's last start."""
+        return self.directory / "links" / link / "device.pid"
 
     def node(self, kme: str) -> Path:
         """The directory of a node."""

@@ -1,18 +1,16 @@
 """One node of a lab: its files, its process if it runs, and what it says of itself."""
 
 import tomllib
-from pathlib import Path
 
 import msgspec
 
 from keyhop.lab.inventory import KmeEntry
 from keyhop.lab.layout import Layout
+from keyhop.lab.managed import Managed
 from keyhop.lab.process import NodeProcess
 from keyhop.management import Management, NotAnswering
 from keyhop.node.state import LinkInfo, NodeInfo, Readiness
-from keyhop.pki.files import PUBLIC, write_file
 
-LOG_TAIL_LINES = 15
 MANAGEMENT_TIMEOUT_S = 2.0
 _NO_ANSWER = Readiness(ready=False, not_ready=["its management address does not answer"])
 _DOWN = Readiness(ready=False, not_ready=["it does not run"])
@@ -30,27 +28,17 @@ class NodeState(msgspec.Struct, frozen=True):
     links: list[LinkInfo]
 
 
-class LabNode:
+class LabNode(Managed):
     """The node of the KME `kme`."""
 
     def __init__(self, layout: Layout, kme: str) -> None:
-        self.id = kme
+        arguments = ("-m", "keyhop", "node", "run", "--config", str(layout.config(kme)))
+        super().__init__(kme, arguments, layout.log(kme), layout.pid(kme))
         self._layout = layout
-        self._log_start = 0
-        self._arguments = ("-m", "keyhop", "node", "run", "--config", str(layout.config(kme)))
-
-    @property
-    def log(self) -> Path:
-        """What it wrote on stdout and stderr, over all its starts."""
-        return self._layout.log(self.id)
 
     def process(self) -> NodeProcess | None:
         """The process, if it runs: the one noted at its start, or the one that answers for it."""
-        try:
-            noted = NodeProcess(int(self._layout.pid(self.id).read_text()), self._arguments)
-        except (FileNotFoundError, ValueError):
-            noted = None
-        if noted and noted.running():
+        if noted := super().process():
             return noted
         answer = self._answer()
         if answer is None or answer.id != self.id:
@@ -63,13 +51,6 @@ class LabNode:
             return self.management().node()
         except NotAnswering:
             return None
-
-    def spawn(self) -> NodeProcess:
-        """Start the process and note its number."""
-        self._log_start = self.log.stat().st_size if self.log.exists() else 0
-        process = NodeProcess.spawn(self._arguments, self.log)
-        write_file(self._layout.pid(self.id), f"{process.pid}\n".encode(), PUBLIC)
-        return process
 
     def readiness(self) -> Readiness:
         """Whether it is ready, or why not."""
@@ -110,14 +91,6 @@ class LabNode:
     def management(self) -> Management:
         """What it tells its operators."""
         return Management(f"http://{self._listen('management')}", timeout_s=MANAGEMENT_TIMEOUT_S)
-
-    def log_tail(self) -> str:
-        """The last lines that it wrote since it was started here, or since ever when it was not."""
-        try:
-            lines = self.log.read_bytes()[self._log_start :].decode(errors="replace").splitlines()
-        except FileNotFoundError:
-            lines = []
-        return "\n".join(lines[-LOG_TAIL_LINES:]) or "(empty)"
 
     def _links(self) -> list[LinkInfo]:
         try:

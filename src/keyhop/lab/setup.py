@@ -13,14 +13,13 @@ import tomli_w
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.lab.layout import Layout
+from keyhop.lab.link_tables import link_secrets, link_table
 from keyhop.lab.ports import LOOPBACK, free_ports
-from keyhop.lab.topology import Link, Topology, load_topology, topology_text
+from keyhop.lab.topology import Topology, load_topology, topology_text
 from keyhop.node.config import load_config
 from keyhop.pki import Authority, create_authority
 from keyhop.pki.files import PUBLIC, SECRET, write_file
 
-LINK_SECRET_BYTES = 32
-ENROLMENT_BYTES = 24_592
 _LISTENERS = ("etsi014", "management", "peers")
 
 
@@ -41,6 +40,9 @@ def set_up(layout: Layout, topology: Topology) -> None:
         for path, size in link_secrets(layout, link).values():
             path.parent.mkdir(mode=0o700, exist_ok=True)
             write_file(path, secrets.token_hex(size).encode() + b"\n", SECRET)
+        if link.kind == "files":
+            for kme in link.ends:
+                layout.key_files(link.id, kme).mkdir(mode=0o700, parents=True, exist_ok=True)
     _write_configurations(layout, topology)
     for kme in topology.kme_ids():
         load_config(layout.config(kme))
@@ -66,20 +68,6 @@ def _write_configurations(layout: Layout, topology: Topology) -> None:
         write_file(layout.config(kme), tomli_w.dumps(document).encode(), PUBLIC)
 
 
-def link_secrets(layout: Layout, link: Link) -> dict[str, tuple[Path, int]]:
-    """The secret files that both ends of a link name in their options, and how many bytes are in each, as hex."""
-    match link.kind:
-        case "rate":
-            return {"secret_file": (layout.link_secret(link.id), LINK_SECRET_BYTES)}
-        case "bb84":
-            return {
-                "enrolment_file": (layout.link_enrolment(link.id), ENROLMENT_BYTES),
-                "pulses_file": (layout.link_pulses(link.id), LINK_SECRET_BYTES),
-            }
-        case _:
-            return {}
-
-
 def node_configuration(
     layout: Layout, topology: Topology, kme: str, listen: dict[str, dict[str, str]]
 ) -> dict[str, Any]:
@@ -90,15 +78,7 @@ def node_configuration(
         return os.path.relpath(path, here)  # so that a lab may be moved
 
     certificate, key = layout.node_certificate(kme)
-    links = []
-    for link in topology.links:
-        if kme in link.ends:
-            first, second = link.ends
-            table = {"id": link.id, "peer": second if kme == first else first, "kind": link.kind}
-            if link.kind == "bb84":
-                table["role"] = "transmitter" if kme == first else "receiver"
-            files = {name: relative(path) for name, (path, _) in link_secrets(layout, link).items()}
-            links.append(table | files | link.options)
+    links = [link_table(layout, topology, link, kme, listen, relative) for link in topology.links if kme in link.ends]
     document: dict[str, Any] = {
         "node": {"id": kme, "data_dir": "data", "lab": True},
         "tls": {
@@ -110,9 +90,8 @@ def node_configuration(
     }
     document |= {name: {"listen": address} for name, address in listen[kme].items()}
     document["policy"] = topology.policy
-    document["kmes"] = [
-        {"id": other, "peer_address": listen[other]["peers"]} for other in topology.kme_ids() if other != kme
-    ]
-    document["saes"] = [{"id": sae.id, "kme": sae.kme} for sae in topology.saes]
+    document["kmes"] = [{"id": other, "peer_address": listen[other]["peers"]} for other in topology.neighbours(kme)]
+    known = (kme, *topology.neighbours(kme))
+    document["saes"] = [{"id": sae.id, "kme": sae.kme} for sae in topology.saes if sae.kme in known]
     document["links"] = links
     return document

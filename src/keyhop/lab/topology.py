@@ -1,12 +1,16 @@
 """What a lab's network is: a TOML file with KMEs, SAEs and links, or the name of one that is shipped.
 
-[[kmes]]   id
+[[kmes]]   id; network, if there are several: KMEs of different networks know nothing of each other
 [[saes]]   id, kme
 [[links]]  id, ends = ["alice", "bob"], kind = "rate" or another, and the options of that kind, as in a node.toml
 [policy]   optional; passed to every node as it is
 
-Of a bb84 link the first end is the transmitter. What nodes check anyway (policy, the options of links) is not checked
-here, but by the nodes' own reading of the configuration when the lab is set up.
+Of a bb84 link the first end is the transmitter; of links that a device feeds it is the initiator. A link of kind
+etsi014 gets its keys from KMEs of another network, as whose SAEs its ends appear: saes = ["first", "second"]. A link of
+kind files gets them from a process that the lab runs: device = {rate_bps, file_bytes}.
+
+What nodes check anyway (policy, the options of links) is not checked here, but by the nodes' own reading of the
+configuration when the lab is set up.
 """
 
 import difflib
@@ -29,10 +33,11 @@ MAX_TOPOLOGY_BYTES = 1 << 20
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
-class Kme(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One site with one node."""
+class Kme(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One site with one node, in one network of possibly several."""
 
     id: Name
+    network: Name = "main"
 
 
 class Sae(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,12 +47,24 @@ class Sae(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kme: Name
 
 
-class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A QKD link between two KMEs; `options` are those of its kind, but for files, which the lab makes."""
+class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What writes key files for a link; secret bits per second, and bytes of a file."""
+
+    rate_bps: Annotated[float, msgspec.Meta(gt=0, le=100_000_000)] = 100_000.0
+    file_bytes: Annotated[int, msgspec.Meta(ge=16, le=65_536)] = 1024
+
+
+class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A QKD link between two KMEs; `options` are those of its kind, but for what the lab makes: files, addresses.
+
+    `saes` are who the ends are at the KMEs that feed a link of kind etsi014.
+    """
 
     id: Name
     ends: tuple[Name, Name]
     kind: str = "rate"
+    saes: tuple[Name, Name] | None = None
+    device: Device = Device()
     options: dict[str, Any] = {}
 
 
@@ -62,6 +79,19 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def kme_ids(self) -> list[str]:
         """The KMEs in the order of the file."""
         return [kme.id for kme in self.kmes]
+
+    def networks(self) -> dict[str, str]:
+        """The network of each KME."""
+        return {kme.id: kme.network for kme in self.kmes}
+
+    def home(self, sae: str) -> str:
+        """The KME that serves an SAE. Raises KeyError."""
+        return {each.id: each.kme for each in self.saes}[sae]
+
+    def neighbours(self, kme: str) -> list[str]:
+        """The other KMEs of its network."""
+        networks = self.networks()
+        return [other for other in self.kme_ids() if other != kme and networks[other] == networks[kme]]
 
 
 def shipped_topologies() -> list[str]:
@@ -107,7 +137,7 @@ def topology_text(topology: Topology) -> str:
     """The topology as TOML, which `parse_topology` takes."""
     document: dict[str, Any] = msgspec.to_builtins(topology)
     for link in document["links"]:
-        link |= link.pop("options")
+        link |= link.pop("options", {})
     return tomli_w.dumps(document)
 
 
@@ -116,7 +146,7 @@ def _with_options(document: dict[str, Any]) -> dict[str, Any]:
     links = document.get("links")
     if not isinstance(links, list) or not all(isinstance(link, dict) for link in links):
         return document
-    own = ("id", "ends", "kind")
+    own = {field.encode_name for field in msgspec.structs.fields(Link)} - {"options"}
     parted = [
         {key: value for key, value in link.items() if key in own}
         | {"options": {key: value for key, value in link.items() if key not in own}}
@@ -161,14 +191,37 @@ def _check_references(topology: Topology, origin: str) -> None:
     for link in topology.links:
         if link.ends[0] == link.ends[1]:
             raise ConfigurationError(f"{origin}: link `{link.id}` has both ends at `{link.ends[0]}`")
+    _check_networks(topology, origin)
     _check_joined(topology, origin)
+
+
+def _check_networks(topology: Topology, origin: str) -> None:
+    networks = topology.networks()
+    saes = {sae.id for sae in topology.saes}
+    for link in topology.links:
+        if networks[link.ends[0]] != networks[link.ends[1]]:
+            raise ConfigurationError(f"{origin}: link `{link.id}` joins two networks")
+        if (link.kind == "etsi014") != (link.saes is not None):
+            raise ConfigurationError(
+                f"{origin}: link `{link.id}`: a link of kind etsi014, and no other, has saes",
+                hint='saes = ["who the first end is", "who the second end is"] at the KMEs that feed the link',
+            )
+        for sae in link.saes or ():
+            if sae not in saes:
+                raise ConfigurationError(f"{origin}: link `{link.id}` names the SAE `{sae}`, which is not there")
+            if networks[topology.home(sae)] == networks[link.ends[0]]:
+                raise ConfigurationError(
+                    f"{origin}: link `{link.id}` would be fed by its own network: `{sae}` is an SAE of it",
+                    hint="give the KMEs that feed it a network of their own",
+                )
 
 
 def _check_joined(topology: Topology, origin: str) -> None:
     """Every two KMEs need a link: keys go between neighbours only, and a node waits for a key with each other one."""
     joined = {frozenset(link.ends) for link in topology.links}
+    networks = topology.networks()
     for first, second in itertools.combinations(topology.kme_ids(), 2):
-        if frozenset((first, second)) not in joined:
+        if networks[first] == networks[second] and frozenset((first, second)) not in joined:
             raise ConfigurationError(
                 f"{origin}: no link joins the KMEs `{first}` and `{second}`",
                 hint=f'add one to [[links]] with ends = ["{first}", "{second}"]: every two KMEs need a link so far',

@@ -1,0 +1,43 @@
+"""A process that a lab keeps: started by one program, found again by another, through the number in a file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from keyhop.lab.process import NodeProcess
+from keyhop.pki.files import PUBLIC, write_file
+
+LOG_TAIL_LINES = 15
+
+
+class Managed:
+    """`name` is for people; `arguments` follow the interpreter; `pid_file` keeps the number of the last start."""
+
+    def __init__(self, name: str, arguments: Sequence[str], log: Path, pid_file: Path) -> None:
+        self.id = name
+        self.log = log
+        self._arguments = tuple(arguments)
+        self._pid_file = pid_file
+        self._log_start = 0
+
+    def process(self) -> NodeProcess | None:
+        """The process that was noted at its start, if it runs."""
+        try:
+            noted = NodeProcess(int(self._pid_file.read_text()), self._arguments)
+        except (FileNotFoundError, ValueError):
+            return None
+        return noted if noted.running() else None
+
+    def spawn(self) -> NodeProcess:
+        """Start the process and note its number."""
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
+        process = NodeProcess.spawn(self._arguments, self.log)
+        write_file(self._pid_file, f"{process.pid}\n".encode(), PUBLIC)
+        return process
+
+    def log_tail(self) -> str:
+        """The last lines that it wrote since it was started here, or since ever when it was not."""
+        try:
+            lines = self.log.read_bytes()[self._log_start :].decode(errors="replace").splitlines()
+        except FileNotFoundError:
+            lines = []
+        return "\n".join(lines[-LOG_TAIL_LINES:]) or "(empty)"
