@@ -62,7 +62,7 @@ def complaint(body: bytes) -> str:
     """The message of an error answer, harmless to log; empty when there is none."""
     try:
         document: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     text = document.get("message") if isinstance(document, dict) else None
     return "".join(c if c.isprintable() else " " for c in text[:_MAX_TEXT]).strip() if isinstance(text, str) else ""
@@ -75,5 +75,5 @@ def _decoded[T](body: bytes, kind: type[T]) -> T:
         _, at, where = str(failure).rpartition(" - at ")
         place = where[:_MAX_TEXT] if at else "the top"
         raise DeviceFault(f"the KME's answer is not as the standard has it, at {place}") from None
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise DeviceFault("the KME's answer is not JSON") from None

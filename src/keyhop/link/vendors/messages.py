@@ -120,7 +120,7 @@ def decode(data: bytes) -> Message:
     """Raises PeerError for what no follower or initiator sends."""
     try:
         message = _decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError):  # msgspec.ValidationError is one
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # msgspec.ValidationError is one
         raise PeerError("not a message of a vendor link") from None
     match message:
         case Offer(names=names, sizes=sizes) if len(names) != len(sizes) or len(set(names)) != len(names):
