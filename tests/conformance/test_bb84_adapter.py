@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from keyhop.core.clock import SystemClock
-from keyhop.core.errors import ConfigurationError, LinkError
+from keyhop.core.errors import ConfigurationError
 from keyhop.link.adapter import DisturbableLink, Disturbance, LinkAdapter, LinkBlock, LinkEnd, LinkEvent
 from keyhop.link.bb84.adapter import Bb84Adapter
 from keyhop.link.bb84.enrolment import make_enrolment
@@ -110,11 +110,14 @@ def test_a_missing_file_is_a_configuration_error(ends: Ends, name: str) -> None:
         ends.make()
 
 
-def test_keys_in_the_store_that_are_unreadable_are_a_link_error(ends: Ends) -> None:
+def test_keys_in_the_store_that_are_unreadable_stop_the_link_and_not_the_node(ends: Ends) -> None:
     (ends.directory / "near").write_bytes(b"\xc1")
     transmitter, _ = ends.make()
-    with pytest.raises(LinkError, match="cannot be read"):
-        asyncio.run(transmitter.start(ends.sent.append))
+    asyncio.run(transmitter.start(ends.sent.append))
+    assert transmitter.status().state == "stopped"
+    assert "enrol the link again" in (transmitter.status().reason or "")
+    asyncio.run(transmitter.stop())
+    assert transmitter.status().state == "off"
 
 
 def test_a_cut_connection_is_noticed_and_the_link_comes_back(ends: Ends) -> None:

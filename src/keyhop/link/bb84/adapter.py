@@ -11,7 +11,7 @@ from keyhop.link.bb84.devices import SimulatedReceiver, SimulatedTransmitter
 from keyhop.link.bb84.engine import Engine
 from keyhop.link.bb84.enrolment import load_enrolment
 from keyhop.link.bb84.life import Life
-from keyhop.link.bb84.session import Parts
+from keyhop.link.bb84.session import Parts, reason_of
 from keyhop.link.bb84.settings import Bb84Options, check_options
 from keyhop.link.bb84.tag_keys import TagKeys
 from keyhop.link.bb84.worker import ThreadWorker, Worker
@@ -51,18 +51,24 @@ class Bb84Adapter:
         self._new_worker, self._compile_all = new_worker, compile_all
         self._disturbance = Disturbance()
         self._life: Life | None = None
+        self._refusal: str | None = None
         self._blocks = 0
         self._meter = Meter(end.clock.monotonic())
 
     async def start(self, deliver: Callable[[LinkBlock], None]) -> None:
-        """Begins to compile, then to talk to the far end.
+        """Begins to compile, then to talk to the far end. Raises LinkError when already started.
 
-        Raises LinkError when already started, and when the keys that the node remembers of the link are unreadable.
+        Where the keys that the node remembers of the link are unreadable the link is stopped, and says so.
         """
         if self._life is not None:
             raise LinkError("the link is already started")
         end, detecting = self._end, None
-        parts = Parts(self._options, self._pool(), end.clock, end.entropy)
+        try:
+            pool = self._pool()
+        except LinkError as failure:
+            self._refusal = reason_of(failure)
+            return
+        parts = Parts(self._options, pool, end.clock, end.entropy)
         self._meter = Meter(end.clock.monotonic())
         if self._receiver is not None:
             detecting = Detecting(self._receiver, self._new_worker(f"{end.link} line"), end.clock)
@@ -80,7 +86,7 @@ class Bb84Adapter:
 
     async def stop(self) -> None:
         """Ends production; nothing is delivered afterwards."""
-        life, self._life = self._life, None
+        life, self._life, self._refusal = self._life, None, None
         if life is not None:
             await life.end()
 
@@ -88,7 +94,7 @@ class Bb84Adapter:
         """The link as this end sees it now."""
         now_s, life = self._end.clock.monotonic(), self._life
         if life is None:
-            return LinkStatus("off", None, 0.0, None, self._blocks)
+            return LinkStatus("stopped" if self._refusal else "off", self._refusal, 0.0, None, self._blocks)
         view, meter = life.view, self._meter
         details = view.details | {"slots_skipped": life.skipped_slots}
         return LinkStatus(view.state, view.reason, meter.sbr_bps(now_s), meter.qber(now_s), self._blocks, details)

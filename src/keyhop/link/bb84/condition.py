@@ -22,11 +22,13 @@ class Condition:
         self.state, self.reason = "starting", reason
 
     def stopped(self, kind: str, reason: str, *, alarm: bool = False, needs_key: bool = False) -> None:
-        """Generates nothing. An alarm goes to the log once for each kind of failure, until the link has recovered."""
+        """Generates nothing. Of failures of one kind in a row the first one's reason stays: the log shows each change."""
+        self._needs_key = needs_key
+        if self.state == "stopped" and kind == self.kind:
+            return
         if alarm and kind != self.kind:
             self._events.append(LinkEvent(alarm=True, text=reason))
         self.state, self.reason, self.kind = "stopped", reason, kind
-        self._needs_key = needs_key
 
     def sample_is_fine(self) -> None:
         """The error rate of the test basis is low."""

@@ -27,6 +27,9 @@ HELLO_TO_THE_STOPPED_S = 2.0
 UNFIT_S = 2.0
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
+LASTING = ("light quality", "light", "suspicion", "yield", "tampering", "failure")
+"""Kinds of failure that a new run alone does not end."""
+
 PATIENCE_S = 5.0
 BITS_PER_SECOND_OF_PATIENCE = 2e6
 """The far end says nothing while it computes, and needs longer for larger rounds."""
@@ -158,7 +161,7 @@ class Engine:
     def _meet(self, far: Hello, now_s: float) -> None:
         objection = self._greeting.objection(far)
         if objection is not None:
-            self._parts.condition.stopped("settings", objection)
+            self._parts.condition.stopped(objection, objection)
             return
         run = self._greeting.meet(self._link, far)
         self._say_hello(now_s)
@@ -169,7 +172,7 @@ class Engine:
         self._heard_s = now_s
         self._parts.statistics.runs += 1
         condition = self._parts.condition
-        if condition.state != "stopped" or condition.kind in ("settings", "away"):
+        if condition.state != "stopped" or condition.kind not in LASTING:
             condition.starting("looking at the light")
         if self._device is None:
             self._session = ReceiverSession(run, self._parts)

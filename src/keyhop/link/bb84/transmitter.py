@@ -16,8 +16,9 @@ from keyhop.link.bb84.sifting import TransmitterSifting
 from keyhop.link.bb84.transmitter_round import TransmitterRound
 
 SEED_BYTES = 16
-MAX_WAITING_ROUNDS = 8
-"""Full rounds that a receiver may pile up; an honest one stops earlier."""
+MAX_WAITING_ROUNDS = 4
+MAX_WAITING_BITS = 16_000_000
+"""A receiver may pile up full rounds of either size; an honest one stops earlier."""
 
 
 class TransmitterSession(Session):
@@ -49,7 +50,8 @@ class TransmitterSession(Session):
         self._begin_round()
 
     def _sift(self, data: bytes) -> None:
-        if self._sifting.rounds_waiting > MAX_WAITING_ROUNDS:
+        waiting = self._sifting.rounds_waiting
+        if waiting > MAX_WAITING_ROUNDS and waiting * self._parts.options.block_bits > MAX_WAITING_BITS:
             raise PeerError("the far end announces detections without end")
         self.say(Answer(self._sifting.detections(data, self._device.states)))
         self.watch(self._sifting.recent_x, self._sifting.sifted_bits)
