@@ -37,7 +37,7 @@ def link_table(
     match link.kind:
         case "bb84":
             table["role"] = ("transmitter", "receiver")[here]
-        case "etsi014" if link.saes is not None:
+        case "etsi014":
             table |= {
                 "role": ("initiator", "follower")[here],
                 "base_url": f"https://{listen[topology.home(link.saes[here])]['etsi014']}",

@@ -63,7 +63,7 @@ class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     id: Name
     ends: tuple[Name, Name]
     kind: str = "rate"
-    saes: tuple[Name, Name] | None = None
+    saes: tuple[Name, ...] = ()
     device: Device = Device()
     options: dict[str, Any] = {}
 
@@ -201,12 +201,12 @@ def _check_networks(topology: Topology, origin: str) -> None:
     for link in topology.links:
         if networks[link.ends[0]] != networks[link.ends[1]]:
             raise ConfigurationError(f"{origin}: link `{link.id}` joins two networks")
-        if (link.kind == "etsi014") != (link.saes is not None):
+        if len(link.saes) != (2 if link.kind == "etsi014" else 0):
             raise ConfigurationError(
-                f"{origin}: link `{link.id}`: a link of kind etsi014, and no other, has saes",
+                f"{origin}: link `{link.id}`: a link of kind etsi014, and no other, has two saes",
                 hint='saes = ["who the first end is", "who the second end is"] at the KMEs that feed the link',
             )
-        for sae in link.saes or ():
+        for sae in link.saes:
             if sae not in saes:
                 raise ConfigurationError(f"{origin}: link `{link.id}` names the SAE `{sae}`, which is not there")
             if networks[topology.home(sae)] == networks[link.ends[0]]:

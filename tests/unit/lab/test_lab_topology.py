@@ -92,6 +92,54 @@ def test_kmes_that_no_link_joins_would_wait_forever() -> None:
     assert 'ends = ["a", "c"]' in error.hint
 
 
+FED = """
+[[kmes]]
+id = "va"
+network = "vendor"
+[[kmes]]
+id = "vb"
+network = "vendor"
+[[saes]]
+id = "a at v"
+kme = "va"
+[[saes]]
+id = "b at v"
+kme = "vb"
+[[links]]
+id = "v"
+ends = ["va", "vb"]
+[[links]]
+id = "fed"
+ends = ["a", "b"]
+kind = "etsi014"
+saes = ["a at v", "b at v"]
+""".replace(" at v", "-at-v")
+
+
+def test_kmes_of_different_networks_need_no_link_and_are_no_neighbours() -> None:
+    topology = parse_topology(PAIR + FED, origin="net.toml")
+    assert topology.neighbours("a") == ["b"]
+    assert topology.neighbours("vb") == ["va"]
+    assert topology.home("b-at-v") == "vb"
+    assert parse_topology(topology_text(topology), origin="copy") == topology
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (('ends = ["va", "vb"]', 'ends = ["va", "b"]'), "link `v` joins two networks"),
+        (('saes = ["a-at-v", "b-at-v"]', ""), "link `fed`: a link of kind etsi014, and no other, has two saes"),
+        (('kind = "etsi014"', ""), "link `fed`: a link of kind etsi014, and no other, has two saes"),
+        (('saes = ["a-at-v", "b-at-v"]', 'saes = ["a-at-v", "asae"]'), "fed by its own network: `asae`"),
+        (('saes = ["a-at-v", "b-at-v"]', 'saes = ["a-at-v", "x"]'), "names the SAE `x`"),
+        (('saes = ["a-at-v", "b-at-v"]', 'saes = ["a-at-v"]'), "has two saes"),
+        (('kind = "etsi014"', 'kind = "etsi014"\ndevice = {rate = 1}'), 'unknown key "rate" in [[links]]'),
+    ],
+)
+def test_a_link_is_fed_by_two_saes_of_another_network(change: tuple[str, str], told: str) -> None:
+    assert told in refusal(PAIR + FED.replace(*change)).message
+
+
 def test_one_kme_needs_no_link() -> None:
     assert parse_topology('kmes = [{id = "a"}]', origin="net.toml").links == ()
 
