@@ -22,7 +22,7 @@ class Condition:
         self.state, self.reason = "starting", reason
 
     def stopped(self, kind: str, reason: str, *, alarm: bool = False, needs_key: bool = False) -> None:
-        """Generates nothing. Of failures of one kind in a row the first one's reason stays: the log shows each change."""
+        """Generates nothing. Of failures of one kind in a row the first reason stays: each change is logged."""
         self._needs_key = needs_key
         if self.state == "stopped" and kind == self.kind:
             return

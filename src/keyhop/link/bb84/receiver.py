@@ -6,16 +6,20 @@ was said without one that no more can wait.
 
 from keyhop.core.errors import PeerError
 from keyhop.link.bb84 import line_health
+from keyhop.link.bb84.authentication import MAX_STRETCH_BYTES
 from keyhop.link.bb84.line import Detections
 from keyhop.link.bb84.messages import Alive, Announcement, Answer, Begin, Body, Open, Tag
 from keyhop.link.bb84.receiver_round import ReceiverRound
-from keyhop.link.bb84.run import Run
+from keyhop.link.bb84.run import Interrupted, Run
 from keyhop.link.bb84.session import Parts, Session
 from keyhop.link.bb84.sifting import ReceiverSifting
 
 MAX_UNANSWERED = 8
 MAX_WAITING_ROUNDS = 2
 """Full rounds beyond the one that is corrected: then detections are not taken any more."""
+
+LONGEST_STRETCH_BYTES = MAX_STRETCH_BYTES // 2
+"""Rounds that yield nothing are not sealed, as a seal costs a key; but not for ever."""
 
 MIN_ROOM_BYTES = 1 << 20
 ALIVE_S = 0.5
@@ -112,6 +116,8 @@ class ReceiverSession(Session):
         elif round_.final is not None and round_.barren:
             self._round = None
             self.finish(round_.conclude(self.next_sequence()))
+            if self.run.stretch_bytes > LONGEST_STRETCH_BYTES:
+                raise Interrupted("after many rounds without a key the conversation begins anew")
         elif round_.counted and not round_.barren:
             self.say(self.run.seal())
 

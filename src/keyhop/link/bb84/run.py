@@ -49,6 +49,8 @@ class Run:
         self._arriving = bytearray()
         self._unauthenticated = 0
         self._key_is_in_use = False
+        self.stretch_bytes = 0
+        """What both ends said since the last tags."""
         self.key: TagKey | None = None
 
     def say(self, body: Body) -> list[bytes]:
@@ -62,6 +64,7 @@ class Run:
             if not isinstance(body, Tag):
                 self._authentication.sent(message)
                 self._unauthenticated += len(message)
+                self.stretch_bytes += len(message)
             messages.append(message)
         return messages
 
@@ -73,6 +76,7 @@ class Run:
         if piece.index > self._heard:
             raise Interrupted("a message of the far end was lost")
         self._heard += 1
+        self.stretch_bytes += len(message)
         if len(self._arriving) + len(piece.data) > MAX_BODY_BYTES:
             raise PeerError("the far end does not come to an end")
         self._arriving += piece.data
@@ -118,6 +122,7 @@ class Run:
 
     def close(self) -> None:
         """Both tags of the stretch are done: the next one needs a key."""
+        self.stretch_bytes = 0
         self.key = None
 
 

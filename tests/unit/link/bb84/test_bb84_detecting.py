@@ -1,0 +1,154 @@
+"""The pace of the receiver's device, and what its clicks say of the line."""
+
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+
+from keyhop.core.errors import LinkError
+from keyhop.link.bb84.detecting import FIRST_BATCH_S, MAX_BATCH_DETECTIONS, MAX_BEHIND_S, PERIOD_S, Detecting
+from keyhop.link.bb84.line import Detections
+from keyhop.link.bb84.line_health import MIN_EVENTS, LightLevel, SiftingRate, excess, is_fine
+from keyhop.link.bb84.sifted_rounds import XSample
+from keyhop.link.bb84.worker import InlineWorker
+from keyhop.testing.virtual_time import VirtualTime
+
+CLOCK_HZ = 1e6
+
+
+class Device:
+    """Detects in every tenth slot; keeps what it was asked."""
+
+    clock_hz = CLOCK_HZ
+
+    def __init__(self) -> None:
+        self.runs: list[bytes] = []
+        self.looked: list[int] = []
+        self.broken = False
+
+    def begin(self, run: bytes) -> None:
+        self.runs.append(run)
+
+    def detect(self, slots: int) -> Detections:
+        if self.broken:
+            raise LinkError("broken")
+        first = sum(self.looked)
+        self.looked.append(slots)
+        at = np.arange(first, first + slots, 10, dtype=np.int64)
+        none = np.zeros(len(at), np.uint8)
+        return Detections(first, first + slots, at, none, none, none.astype(np.bool_))
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.time, self.device = VirtualTime(), Device()
+        self.detecting = Detecting(self.device, InlineWorker(), self.time)
+        self.found: list[Future[Detections]] = []
+
+    def turn(self, run: bytes | None = b"run", *, wanted: bool = True, after_s: float = PERIOD_S) -> None:
+        self.time.stall(after_s)
+        self.detecting.turn(run, wanted=wanted, detected=lambda run, found: self.found.append(found))
+
+
+def test_it_keeps_pace_with_the_clock() -> None:
+    bench = Bench()
+    bench.turn()  # the run begins now
+    for _ in range(40):
+        bench.turn()
+    assert bench.device.looked[0] == int(FIRST_BATCH_S * CLOCK_HZ)
+    assert sum(bench.device.looked) == pytest.approx(40 * PERIOD_S * CLOCK_HZ, abs=40)
+    assert bench.detecting.skipped_slots == 0
+    assert (bench.device.runs, len(bench.found)) == ([b"run"], 40)
+
+
+def test_a_new_run_begins_at_its_own_time() -> None:
+    bench = Bench()
+    for run in (None, b"one", b"one", None, b"two", b"two", b"two"):
+        bench.turn(run)
+    assert bench.device.runs == [b"one", b"two"]
+    assert bench.detecting.skipped_slots == 0
+
+
+def test_what_is_not_wanted_is_skipped_and_counted() -> None:
+    bench = Bench()
+    bench.turn()
+    bench.turn()
+    for _ in range(10):
+        bench.turn(wanted=False)
+    looked = sum(bench.device.looked)
+    assert looked + bench.detecting.skipped_slots == pytest.approx(11 * PERIOD_S * CLOCK_HZ, abs=20)
+    bench.turn()
+    assert sum(bench.device.looked) - looked == pytest.approx(PERIOD_S * CLOCK_HZ, abs=20)
+
+
+def test_a_stall_is_made_up_for_a_second_only() -> None:
+    bench = Bench()
+    bench.turn()
+    bench.turn()
+    bench.turn(after_s=3600.0)
+    assert bench.device.looked[-1] == pytest.approx(MAX_BEHIND_S * CLOCK_HZ, rel=1e-3)
+    assert bench.detecting.skipped_slots == pytest.approx(3599 * CLOCK_HZ, rel=1e-3)
+
+
+def test_a_batch_has_so_many_detections_at_most() -> None:
+    bench = Bench()
+    bench.device.clock_hz = 1e8
+    bench.turn()
+    bench.turn()
+    bench.turn(after_s=1.0)
+    assert len(bench.found[-1].result().slots) == pytest.approx(MAX_BATCH_DETECTIONS, rel=0.01)
+
+
+def test_a_device_that_fails_is_reported() -> None:
+    bench = Bench()
+    bench.turn()
+    bench.device.broken = True
+    bench.turn()
+    assert isinstance(bench.found[-1].exception(), LinkError)
+
+
+@pytest.mark.parametrize(
+    ("events", "errors", "too_many", "fine"),
+    [
+        (MIN_EVENTS - 1, MIN_EVENTS - 1, False, False),
+        (100, 25, True, False),  # intercept and resend, found as soon as that
+        (100, 20, False, False),
+        (999, 20, False, False),
+        (1000, 20, False, True),
+        (2000, 200, False, True),  # over the limit, but by chance perhaps: left to the round
+        (2000, 240, True, False),
+    ],
+)
+def test_an_error_rate_over_the_limit_is_told_from_chance(events: int, errors: int, too_many: bool, fine: bool) -> None:
+    sample = XSample(events, errors)
+    assert (excess(sample, 0.08) is not None) is too_many
+    assert is_fine(sample, 0.08) is fine
+
+
+def test_the_light_is_gone_when_hardly_any_clicks_are_left_and_back_with_them() -> None:
+    level = LightLevel(window_slots=1_000_000)
+    for clicks, dark in [(1000, False)] * 12 + [(500, False)] * 12 + [(2, None)] * 10 + [(2, True)] * 5:
+        level.add(100_000, clicks)
+        if dark is not None:
+            assert level.dark is dark
+    for _ in range(3):
+        level.add(100_000, 1000)
+    assert level.dark is False
+
+
+def test_few_clicks_say_nothing() -> None:
+    level = LightLevel(window_slots=1_000_000)
+    for clicks in [40] * 12 + [0] * 30:
+        level.add(100_000, clicks)
+    assert level.dark is False
+
+
+def test_the_sifting_rate_is_that_of_the_last_seconds() -> None:
+    rate = SiftingRate()
+    assert rate.add(0.0, 0) == 0.0
+    for tick in range(1, 101):
+        measured = rate.add(tick / 10, 1000 * tick)
+    assert measured == pytest.approx(10_000)
+    for tick in range(101, 201):
+        measured = rate.add(tick / 10, 100_000)
+    assert measured == 0.0
