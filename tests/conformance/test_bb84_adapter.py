@@ -10,7 +10,7 @@ import pytest
 
 from keyhop.core.clock import SystemClock
 from keyhop.core.errors import ConfigurationError
-from keyhop.link.adapter import DisturbableLink, Disturbance, LinkAdapter, LinkBlock, LinkEnd, LinkEvent
+from keyhop.link.adapter import DisturbableLink, Disturbance, Eavesdropper, LinkAdapter, LinkBlock, LinkEnd, LinkEvent
 from keyhop.link.bb84.adapter import Bb84Adapter
 from keyhop.link.bb84.enrolment import make_enrolment
 from keyhop.link.bb84.settings import Bb84Options
@@ -183,6 +183,23 @@ def test_what_a_line_cannot_suffer_is_refused(ends: Ends) -> None:
     with pytest.raises(ConfigurationError):
         receiver.disturb(Disturbance(extra_loss_db=-1.0))
     assert receiver.disturbance == Disturbance()
+
+
+def test_a_disturbance_lasts_over_a_restart_of_the_link(ends: Ends) -> None:
+    async def scenario() -> None:
+        transmitter, receiver = ends.make()
+        receiver.disturb(Disturbance(eavesdropper=Eavesdropper()))
+        for _ in range(2):
+            await transmitter.start(ends.sent.append)
+            await receiver.start(ends.received.append)
+            await ends.time.advance(6)
+            assert receiver.status().state == transmitter.status().state == "stopped"
+            assert "QBER" in (receiver.status().reason or "")
+            await transmitter.stop()
+            await receiver.stop()
+
+    asyncio.run(scenario())
+    assert ends.sent == ends.received == []
 
 
 def test_nobody_waits_on_the_event_loop_for_what_is_computed(tmp_path: Path) -> None:

@@ -40,16 +40,10 @@ class Bb84Adapter:
         check_options(end.link, options, lab=end.lab)
         self._options, self._end = options, end
         self._enrolment = load_enrolment(options.enrolment_file)
-        secret = read_secret(options.pulses_file)
-        self._transmitter: SimulatedTransmitter | None = None
-        self._receiver: SimulatedReceiver | None = None
-        if options.role == "transmitter":
-            self._transmitter = SimulatedTransmitter(options.source, secret)
-        else:
-            optics = (options.source, options.channel, options.detectors)
-            self._receiver = SimulatedReceiver(*optics, secret, end.entropy)
+        self._secret = read_secret(options.pulses_file)
         self._new_worker, self._compile_all = new_worker, compile_all
         self._disturbance = Disturbance()
+        self._receiver = self._new_receiver()
         self._life: Life | None = None
         self._refusal: str | None = None
         self._blocks = 0
@@ -70,6 +64,8 @@ class Bb84Adapter:
             return
         parts = Parts(self._options, pool, end.clock, end.entropy)
         self._meter = Meter(end.clock.monotonic())
+        # Devices of its own for each life: threads of the one before may still be at work.
+        transmitter, self._receiver = self._new_transmitter(), self._new_receiver()
         if self._receiver is not None:
             detecting = Detecting(self._receiver, self._new_worker(f"{end.link} line"), end.clock)
 
@@ -79,7 +75,7 @@ class Bb84Adapter:
             deliver(block)
 
         def engine() -> Engine:
-            return Engine(end.link, parts, self._transmitter, end.after)
+            return Engine(end.link, parts, transmitter, end.after)
 
         self._life = Life(end, engine, self._new_worker(f"{end.link} engine"), detecting, count)
         self._life.begin(self._compile_all, self._options.alignment_s)
@@ -109,6 +105,19 @@ class Bb84Adapter:
         if self._receiver is not None:
             self._receiver.disturb(disturbance)
         self._disturbance = disturbance
+
+    def _new_transmitter(self) -> SimulatedTransmitter | None:
+        options = self._options
+        return SimulatedTransmitter(options.source, self._secret) if options.role == "transmitter" else None
+
+    def _new_receiver(self) -> SimulatedReceiver | None:
+        options = self._options
+        if options.role == "transmitter":
+            return None
+        optics = (options.source, options.channel, options.detectors)
+        receiver = SimulatedReceiver(*optics, self._secret, self._end.entropy)
+        receiver.disturb(self._disturbance)
+        return receiver
 
     def _pool(self) -> TagKeys:
         """The authentication keys as they are remembered, and the enrolment's where that is new."""
