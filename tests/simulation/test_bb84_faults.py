@@ -15,7 +15,7 @@ from keyhop.link.bb84.session import Session
 from keyhop.link.bb84.tag_keys import TagKey, TagKeys
 from keyhop.testing.bb84_faults import FAULTS, Broken, Fault, TagSpy, wander
 
-SCHEDULES = 160
+SCHEDULES = 128
 GROUPS = 4
 WALKS = 60
 

@@ -88,8 +88,8 @@ class ReceiverRound:
                 frames = self._reconciliation.frames
                 self._disclosed_besides += DIGEST_BITS * len(frames)
                 return self._name(differing_frames(self._bits, frames, key, data))
-            case ("counted", Final()) | ("differing", Final(key_bits=0)):
-                self._final, self._stage = body, "over"
+            case ("counted", Final() as final) | ("differing", Final(key_bits=0) as final):
+                self._final, self._stage = final, "over"
                 return []
         raise PeerError(f"the far end says {type(body).__name__} when it is not due")
 

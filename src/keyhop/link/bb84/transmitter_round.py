@@ -85,8 +85,8 @@ class TransmitterRound:
                 return self._disclose(frames)
             case "comparing", Differs():
                 return self._differs()
-            case "comparing", Counted():
-                self._counted, self._stage = body, "counted"
+            case "comparing", Counted() as counted:
+                self._counted, self._stage = counted, "counted"
                 return []
         raise PeerError(f"the far end says {type(body).__name__} when it is not due")
 
