@@ -13,7 +13,7 @@ from keyhop.core.ids import LinkId
 from keyhop.link.bb84.messages import NONCE_BYTES, Hello, encode
 from keyhop.link.bb84.run import Run
 from keyhop.link.bb84.settings import Bb84Options, agreed_text, differences
-from keyhop.link.bb84.tag_keys import TagKeys
+from keyhop.link.bb84.tag_keys import Role, TagKeys
 
 
 @dataclass(slots=True)
@@ -48,5 +48,5 @@ class Greeting:
         self.heard = far
         if far.echo != self.near.nonce:
             return None
-        role = "transmitter" if self.near.role == "transmitter" else "receiver"
+        role: Role = "transmitter" if self.near.role == "transmitter" else "receiver"
         return Run(link, role, self.near, far)
