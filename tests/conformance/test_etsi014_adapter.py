@@ -17,6 +17,7 @@ import pytest
 from keyhop.core.errors import ConfigurationError
 from keyhop.link.adapter import LinkBlock
 from keyhop.link.vendors.adapter import Role, VendorAdapter
+from keyhop.link.vendors.device import DeviceFault
 from keyhop.link.vendors.etsi014 import Etsi014Device, make_etsi014
 from keyhop.link.vendors.etsi014_client import Etsi014Client
 from keyhop.link.vendors.settings import Etsi014Options
@@ -319,6 +320,32 @@ def test_no_keys_now_is_no_fault_and_retry_after_is_heeded(tmp_path: Path, files
         assert "the KME has no keys now (503: later)" in (one.status().reason or "")
         await one.stop()
         await other.stop()
+
+    asyncio.run(scenario())
+
+
+def test_certificates_are_read_again_when_the_kme_refuses_the_old_ones(tmp_path: Path, files: dict[str, Any]) -> None:
+    async def scenario() -> None:
+        kmes = ForeignKmes(VirtualTime())
+        kmes.time.stall(100.0)
+        made: list[Etsi014Options] = []
+
+        def client(options: Etsi014Options) -> Etsi014Client:
+            made.append(options)
+            return Etsi014Client(options, kmes.transport())
+
+        device = Etsi014Device(settings(files), client)
+        await device.open(None)
+        kmes.intervene = refuse_certificate
+        for _ in range(3):
+            with pytest.raises(DeviceFault, match="401"):
+                await device.produce(1000)
+        assert len(made) == 3
+        kmes.intervene = lambda request: None
+        assert await device.produce(1000)
+        assert await device.produce(1000)
+        assert len(made) == 4
+        await device.close()
 
     asyncio.run(scenario())
 

@@ -68,7 +68,7 @@ class VendorAdapter:
 
     def status(self) -> LinkStatus:
         """The link as this end sees it now."""
-        return self._health.status(self._life.side.silence if self._life else None)
+        return self._health.status(self._life.side.silence if self._life else "")
 
     def _side(self, life: "_Life") -> InitiatorEnd | FollowerEnd:
         end, kind = self._end, self.kind

@@ -51,8 +51,7 @@ class Attempts:
             except passes:
                 raise
             except NoKeysNow as reason:
-                self._health.works(activity)
-                self._health.waiting(reason.message)
+                self._health.waiting(activity, reason.message)
                 faults.reset()
                 await self._sleep(idle.wait_s(reason.retry_after_s))
             except DeviceFault as fault:

@@ -1,6 +1,7 @@
 """A vendor's KME as the device of a link: enc_keys at the initiator, dec_keys at the follower."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 from keyhop.core.ids import KEY_ID_BYTES
 from keyhop.core.keys import KeyMaterial
@@ -8,7 +9,7 @@ from keyhop.link.adapter import LinkEnd
 from keyhop.link.vendors.adapter import VendorAdapter
 from keyhop.link.vendors.device import DeviceFault, NoKeysNow, Piece
 from keyhop.link.vendors.etsi014_answers import MAX_ANSWER_BYTES
-from keyhop.link.vendors.etsi014_client import Etsi014Client, KmeRefused, make_client
+from keyhop.link.vendors.etsi014_client import CannotAsk, Etsi014Client, KmeRefused, make_client
 from keyhop.link.vendors.settings import Etsi014Options
 from keyhop.link.vendors.tls import device_context
 
@@ -43,22 +44,24 @@ class Etsi014Device:
         self._options = options
         self._client_of = client_of
         self._client: Etsi014Client | None = None
+        self._renew = False
         self._size_bits = DEFAULT_SIZE_BITS
         self._most = self._number = options.max_keys_per_request
 
     async def open(self, greeting: bytes | None) -> bytes:
-        """Certificates are read again; the initiator asks what sizes and numbers the KME gives."""
-        await self.close()
-        self._client = self._client_of(self._options)
-        if greeting is None:
-            await self._settle_sizes(self._client)
+        """The initiator asks what sizes and numbers the KME gives."""
+        self._renew = True
+        async with self._asking() as client:
+            if greeting is None:
+                await self._settle_sizes(client)
         return b""
 
     async def produce(self, wanted_bytes: int) -> list[Piece]:
         """enc_keys. A KME that has fewer keys than it is asked for gives none, so it is asked for fewer next time."""
         number = max(1, min(self._number, -(-8 * wanted_bytes // self._size_bits)))
         try:
-            keys = await self._open_client().enc_keys(number, self._size_bits)
+            async with self._asking() as client:
+                keys = await client.enc_keys(number, self._size_bits)
             if not keys:
                 raise NoKeysNow("the KME has no keys now")
         except NoKeysNow:
@@ -69,20 +72,20 @@ class Etsi014Device:
 
     async def copies(self, names: Sequence[bytes], sizes: Sequence[int], found: dict[bytes, KeyMaterial]) -> None:
         """dec_keys, in batches; a batch that the KME refuses is halved, until it is clear which keys it lacks."""
-        client = self._open_client()
         most = 1 if self._options.method == "GET" else _fitting(self._most, max(sizes, default=0))
         key_ids = [name for name in names if name not in found and len(name) == KEY_ID_BYTES]
         batches = [key_ids[start : start + most] for start in range(0, len(key_ids), most)]
         searches = 0
-        while batches:
-            batch = batches.pop()
-            try:
-                found |= await client.dec_keys(batch)
-            except KmeRefused:
-                searches += 1
-                if len(batch) > 1 and searches < MAX_SEARCHES:
-                    half = len(batch) // 2
-                    batches += [batch[:half], batch[half:]]
+        async with self._asking() as client:
+            while batches:
+                batch = batches.pop()
+                try:
+                    found |= await client.dec_keys(batch)
+                except KmeRefused:
+                    searches += 1
+                    if len(batch) > 1 and searches < MAX_SEARCHES:
+                        half = len(batch) // 2
+                        batches += [batch[:half], batch[half:]]
 
     async def consume(self, names: Sequence[bytes]) -> None:
         """The KME forgot them when it gave them."""
@@ -96,10 +99,18 @@ class Etsi014Device:
         if client is not None:
             await client.close()
 
-    def _open_client(self) -> Etsi014Client:
-        if self._client is None:
-            raise DeviceFault("the KME is not connected")
-        return self._client
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[Etsi014Client]:
+        """The client to ask with. After it failed to, the next one reads the certificates again."""
+        if self._client is None or self._renew:
+            renewed = self._client_of(self._options)
+            await self.close()
+            self._client, self._renew = renewed, False
+        try:
+            yield self._client
+        except CannotAsk:
+            self._renew = True
+            raise
 
     async def _settle_sizes(self, client: Etsi014Client) -> None:
         status = await client.status()

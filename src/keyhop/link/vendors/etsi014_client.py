@@ -22,6 +22,10 @@ class KmeRefused(DeviceFault):
     """The KME says that the request cannot be met: 400."""
 
 
+class CannotAsk(DeviceFault):
+    """There was no sensible answer, or the KME does not accept us: other certificates may help."""
+
+
 class Etsi014Client:
     """One KME, as one SAE; over `transport` instead of the network if given.
 
@@ -86,9 +90,9 @@ class Etsi014Client:
             ):
                 body = await _bounded_body(response)
         except TimeoutError:
-            raise DeviceFault(f"the KME did not answer within {self._options.timeout_s:g} s") from None
+            raise CannotAsk(f"the KME did not answer within {self._options.timeout_s:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as failure:
-            raise DeviceFault(f"cannot ask the KME: {_reason(failure)}") from None
+            raise CannotAsk(f"cannot ask the KME: {_reason(failure)}") from None
         if response.status_code != _OK:
             raise _refusal(response, answers.complaint(body))
         return body
@@ -121,7 +125,7 @@ def _refusal(response: httpx.Response, complaint: str) -> DeviceFault | NoKeysNo
     if code == _BAD_REQUEST:
         return KmeRefused(f"the KME refuses the request (400{said})")
     if code == _UNAUTHORISED:
-        return DeviceFault(f"the KME does not accept this node's certificate or SAE (401{said})")
+        return CannotAsk(f"the KME does not accept this node's certificate or SAE (401{said})")
     return DeviceFault(f"the KME answers with HTTP {code}{said}")
 
 

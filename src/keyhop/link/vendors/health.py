@@ -20,15 +20,15 @@ class Health:
         self._blocks = 0
         self._lost = 0
         self._faults: dict[str, str] = {}
-        self._waiting: str | None = None
+        self._waiting: dict[str, str] = {}
         self._any_block = False
         self._since_s = 0.0
         self._meter = Meter(0.0)
 
     def begin(self) -> None:
         """The link is started."""
-        self._on, self._any_block, self._waiting = True, False, None
-        self._faults = {}
+        self._on, self._any_block = True, False
+        self._faults, self._waiting = {}, {}
         self._since_s = self._clock.monotonic()
         self._meter = Meter(self._since_s)
 
@@ -43,11 +43,12 @@ class Health:
     def works(self, activity: str) -> None:
         """That activity works again."""
         self._faults.pop(activity, None)
-        self._waiting = None
+        self._waiting.pop(activity, None)
 
-    def waiting(self, reason: str) -> None:
-        """There is nothing to do now, for that reason."""
-        self._waiting = reason
+    def waiting(self, activity: str, reason: str) -> None:
+        """That activity works, but has nothing to do now, for that reason."""
+        self._faults.pop(activity, None)
+        self._waiting[activity] = reason
 
     def lost(self, pieces: int) -> None:
         """Keys of the device that became no block."""
@@ -60,7 +61,7 @@ class Health:
         self._since_s = self._clock.monotonic()
         self._meter.add(self._since_s, size_bytes, 0.0)
 
-    def status(self, silence: str | None) -> LinkStatus:
+    def status(self, silence: str) -> LinkStatus:
         """`silence` says what is amiss while nothing comes, for want of a better reason. QBER is never known."""
         now_s = self._clock.monotonic()
         sbr_bps = self._meter.sbr_bps(now_s) if self._on else 0.0
@@ -70,7 +71,10 @@ class Health:
         if self._faults:
             return LinkStatus("stopped", next(iter(self._faults.values())), sbr_bps, None, self._blocks, details)
         if now_s - self._since_s >= QUIET_S:
-            reason = f"no block for {now_s - self._since_s:.0f} s: {self._waiting or silence or 'unknown'}"
+            why = next(iter(self._waiting.values()), silence)
+            reason = (
+                f"no block for more than {QUIET_S:.0f} s: {why}"  # the same each second: it is logged when it changes
+            )
             return LinkStatus("stopped", reason, sbr_bps, None, self._blocks, details)
         state: LinkState = "generating" if self._any_block else "starting"
         return LinkStatus(state, None, sbr_bps, None, self._blocks, details)

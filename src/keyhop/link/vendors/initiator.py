@@ -98,7 +98,7 @@ class Initiator:
     @property
     def waits_for(self) -> str:
         """What the far end owes us, for people."""
-        return "the far end gets its copies" if self.greeted else "the far end does not answer"
+        return "the far end has not got its copies yet" if self.greeted else "the far end does not answer"
 
     def begin(self, run: bytes, greeting: bytes, now_s: float) -> None:
         """A new run: whatever was under way is over."""
