@@ -306,7 +306,11 @@ def test_a_far_end_that_is_away_is_named_after_a_while(tmp_path: Path) -> None:
         assert one.status().state == "generating"
         await bench.time.advance(10.0)
         assert one.status().state == "stopped"
-        assert "the far end" in (one.status().reason or "")
+        reason = one.status().reason
+        assert reason is not None
+        assert "the far end" in reason
+        await bench.time.advance(10.0)
+        assert one.status().reason == reason
         await one.stop()
 
     asyncio.run(scenario())

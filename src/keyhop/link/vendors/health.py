@@ -72,9 +72,8 @@ class Health:
             return LinkStatus("stopped", next(iter(self._faults.values())), sbr_bps, None, self._blocks, details)
         if now_s - self._since_s >= QUIET_S:
             why = next(iter(self._waiting.values()), silence)
-            reason = (
-                f"no block for more than {QUIET_S:.0f} s: {why}"  # the same each second: it is logged when it changes
-            )
+            # Without the age, because whatever changes here is a line in the activity log.
+            reason = f"no block for more than {QUIET_S:.0f} s: {why}"
             return LinkStatus("stopped", reason, sbr_bps, None, self._blocks, details)
         state: LinkState = "generating" if self._any_block else "starting"
         return LinkStatus(state, None, sbr_bps, None, self._blocks, details)
