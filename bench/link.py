@@ -8,11 +8,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-import link_rounds
-
 import link_cascade
 import link_ldpc
 import link_photons
+import link_rounds
 import link_sifting
 import link_toeplitz
 from keyhop.lab import Topology
@@ -31,7 +30,7 @@ PARTS: dict[str, tuple[str, Callable[[], list[tuple[str, str]]]]] = {
 }
 WHOLE = "links"
 
-# The intensities, probabilities and basis choice that `keyhop.link.bb84.parameters.optimise` finds for rounds of 2e7
+# The intensities, probabilities and basis choice that `key_length.parameters.optimise` finds for rounds of 2e7
 # bits with detectors of 20 % efficiency, 1e-6 dark counts a gate and a visibility of 96 %.
 PREPARATIONS: dict[float, dict[str, object]] = {
     10.0: {"intensities": [0.413, 0.118], "probabilities": [0.7, 0.3], "z_probability": 0.882},
@@ -86,7 +85,7 @@ def line(loss_db: float) -> Topology:
         "detectors": {"z_probability": preparation["z_probability"]},
     }
     kmes = (Kme("alice"), Kme("bob"))
-    return Topology(kmes=kmes, links=(Link("alice-bob", ("alice", "bob"), "bb84", options),))
+    return Topology(kmes=kmes, links=(Link("alice-bob", ("alice", "bob"), "bb84", options=options),))
 
 
 def _options() -> argparse.Namespace:

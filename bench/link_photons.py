@@ -7,11 +7,11 @@ import numpy as np
 
 from keyhop.core.keys import KeyMaterial
 from keyhop.link.adapter import Disturbance, Eavesdropper
-from keyhop.link.bb84 import photons_kernels
-from keyhop.link.bb84.line import SimulatedLine
-from keyhop.link.bb84.options import ChannelOptions, DetectorOptions, SourceOptions
-from keyhop.link.bb84.photons_kernels import NEVER, Candidates, Detected, Optics
-from keyhop.link.bb84.pulses import PulseSource
+from keyhop.link.bb84.optics import photons_kernels
+from keyhop.link.bb84.optics.line import SimulatedLine
+from keyhop.link.bb84.optics.options import ChannelOptions, DetectorOptions, SourceOptions
+from keyhop.link.bb84.optics.photons_kernels import NEVER, Candidates, Detected, Optics
+from keyhop.link.bb84.optics.pulses import PulseSource
 
 SECRET = KeyMaterial(bytes(32))
 SOURCE = SourceOptions()

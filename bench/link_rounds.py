@@ -11,14 +11,15 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from keyhop.link.bb84 import compilation, receiver_round, session, transmitter_round
-from keyhop.link.bb84.authentication import Transcript
+from keyhop.link.bb84 import compilation
+from keyhop.link.bb84.authentication.transcripts import Transcript
 from keyhop.link.bb84.devices import SimulatedReceiver, SimulatedTransmitter
-from keyhop.link.bb84.options import ChannelOptions, DetectorOptions, SourceOptions
+from keyhop.link.bb84.optics.options import ChannelOptions, DetectorOptions, SourceOptions
+from keyhop.link.bb84.protocol import receiver_round, session, transmitter_round
 from keyhop.link.bb84.reconciliation.cascade import Cascade
 from keyhop.link.bb84.reconciliation.ldpc import Ldpc
 from keyhop.link.bb84.settings import Bb84Options
-from keyhop.link.bb84.sifting import ReceiverSifting, TransmitterSifting
+from keyhop.link.bb84.sifting.sides import ReceiverSifting, TransmitterSifting
 from keyhop.testing.bb84_link import EnginePair, options
 
 ROUNDS_OF = {2_400_000: 4, 24_000_000: 1}

@@ -13,10 +13,10 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from keyhop.link.bb84.line import Detections
-from keyhop.link.bb84.pulses import PulseStates
-from keyhop.link.bb84.sifting import ReceiverSifting, TransmitterSifting
-from keyhop.link.bb84.sifting_kernels import warm_up
+from keyhop.link.bb84.optics.line import Detections
+from keyhop.link.bb84.optics.pulses import PulseStates
+from keyhop.link.bb84.sifting.sides import ReceiverSifting, TransmitterSifting
+from keyhop.link.bb84.sifting.sifting_kernels import warm_up
 
 BATCH = 1 << 18
 BATCHES = 24

@@ -5,9 +5,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keyhop.link.bb84 import additive_fft_kernels, basis_change_kernels
-from keyhop.link.bb84.additive_fft import product_window, transform
-from keyhop.link.bb84.amplification import good_key_bits, seed_bytes, toeplitz_hash, transform_log_size
+from keyhop.link.bb84.amplification import additive_fft_kernels, basis_change_kernels
+from keyhop.link.bb84.amplification.additive_fft import product_window, transform
+from keyhop.link.bb84.amplification.toeplitz import (
+    good_key_bits,
+    seed_bytes,
+    toeplitz_hash,
+    transform_log_size,
+)
 
 CASES = (
     (1 << 20, 0.27),

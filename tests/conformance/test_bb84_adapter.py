@@ -12,9 +12,9 @@ from keyhop.core.clock import SystemClock
 from keyhop.core.errors import ConfigurationError
 from keyhop.link.adapter import DisturbableLink, Disturbance, Eavesdropper, LinkAdapter, LinkBlock, LinkEnd, LinkEvent
 from keyhop.link.bb84.adapter import Bb84Adapter
-from keyhop.link.bb84.enrolment import make_enrolment
+from keyhop.link.bb84.authentication.enrolment import make_enrolment
+from keyhop.link.bb84.authentication.tag_keys import Role
 from keyhop.link.bb84.settings import Bb84Options
-from keyhop.link.bb84.tag_keys import Role
 from keyhop.link.bb84.worker import InlineWorker, Worker
 from keyhop.testing.bb84_link import SeededEntropy, options
 from keyhop.testing.link_conformance import LinkConformance

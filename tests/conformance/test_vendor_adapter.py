@@ -3,7 +3,8 @@
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from keyhop.link.vendors.adapter import Role, VendorAdapter
 from keyhop.link.vendors.device import DeviceFault, NoKeysNow, StreamEnded
 from keyhop.link.vendors.health import QUIET_S
 from keyhop.testing.link_conformance import LinkConformance
-from keyhop.testing.link_end import LinkWire, WireEnd, link_end
+from keyhop.testing.link_end import FileMemory, LinkWire, WireEnd, link_end
 from keyhop.testing.vendor_device import DevicePair, FakeDevice
 from keyhop.testing.virtual_time import VirtualTime
 
@@ -29,6 +30,21 @@ class TestVendorAdapter(LinkConformance):
         return bench.initiator(), bench.follower()
 
 
+class MortalMemory(FileMemory):
+    """Of a process that may die: then nothing is durable any more, and nothing happens after it."""
+
+    def __init__(self, path: Path, alive: Callable[[], bool]) -> None:
+        super().__init__(path)
+        self._alive = alive
+
+    def save(self, value: bytes) -> None:
+        if self._alive():
+            super().save(value)
+
+    def then(self, effect: Callable[[], None]) -> None:
+        super().then(lambda: effect() if self._alive() else None)
+
+
 @dataclass
 class Bench:
     """Two ends on one wire, that a test starts, kills and starts again."""
@@ -40,6 +56,8 @@ class Bench:
     near: list[LinkBlock] = field(default_factory=list)
     far: list[LinkBlock] = field(default_factory=list)
     events: list[LinkEvent] = field(default_factory=list)
+    lives: dict[str, int] = field(default_factory=dict)
+    dead: set[tuple[str, int]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.pair = self.pair or DevicePair(self.time)
@@ -60,7 +78,18 @@ class Bench:
         kind: str = "fake",
     ) -> VendorAdapter:
         end = link_end(channel, self.directory / memory, self.time, report=self.events.append)
+        # A process that died stays dead; the next one at that end lives.
+        life = self.lives[memory] = self.lives.get(memory, 0) + 1
+        alive = partial(self._is_alive, memory, life)
+        end = replace(end, memory=MortalMemory(self.directory / memory, alive))
         return VendorAdapter(kind, role, device, end, block_bytes=BLOCK_BYTES, max_rate_bps=max_rate_bps)
+
+    def _is_alive(self, memory: str, life: int) -> bool:
+        return (memory, life) not in self.dead
+
+    def die(self, memory: str) -> None:
+        """The process at that end is gone from here on, in the middle of whatever it does."""
+        self.dead.add((memory, self.lives[memory]))
 
     async def run(self, seconds: float) -> tuple[VendorAdapter, VendorAdapter]:
         one, other = self.initiator(), self.follower()
@@ -144,6 +173,9 @@ def test_either_end_may_crash_between_any_two_messages(tmp_path: Path, victim: s
             sent += 1
             if sent == message:
                 bench.wire.connected = False
+                for end in ("near", "far"):
+                    if victim in (end, "both"):
+                        bench.die(end)
             return [each]
 
         bench.wire.fate = fate
@@ -164,6 +196,53 @@ def test_either_end_may_crash_between_any_two_messages(tmp_path: Path, victim: s
         await bench.time.advance(20.0)
         assert len(bench.check()) > before + 10
         await stop(one, other)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_everything_at_once_does_no_harm(tmp_path: Path, seed: int) -> None:
+    """Lost, late and repeated messages, devices that fail, lack keys or differ, processes that die: in any order."""
+
+    async def scenario() -> None:
+        rng = random.Random(seed)
+        bench = Bench(tmp_path)
+        late: list[bytes] = []
+
+        def fate(message: bytes) -> list[bytes]:
+            if rng.random() < 0.15:
+                late.append(message)
+                return []
+            again = [late.pop(0)] if late and rng.random() < 0.2 else []
+            return [message] * rng.choice((1, 1, 1, 2)) + again
+
+        bench.wire.fate = fate
+        bench.pair.missing = {f"key {n}".encode() for n in range(0, 100_000, rng.randrange(20, 200))}
+        bench.pair.differing = {f"key {n}".encode() for n in range(5, 100_000, rng.randrange(100, 400))}
+        ends = dict(zip(("near", "far"), await bench.run(3.0), strict=True))
+        for _ in range(25):
+            which = rng.choice(("near", "far"))
+            device = bench.pair.near if which == "near" else bench.pair.far
+            match rng.randrange(4):
+                case 0:
+                    device.faults = [rng.choice((DeviceFault, NoKeysNow))("broken") for _ in range(rng.randrange(4))]
+                case 1:
+                    bench.wire.connected = not bench.wire.connected
+                case _:
+                    bench.die(which)
+                    await bench.time.advance(rng.choice((0.0, 0.2, 3.0)))
+                    await ends[which].stop()
+                    ends[which] = bench.initiator() if which == "near" else bench.follower()
+                    await ends[which].start((bench.near if which == "near" else bench.far).append)
+            await bench.time.advance(rng.uniform(0.0, 5.0))
+            bench.check()
+        bench.wire.connected, bench.wire.fate = True, lambda message: [message]
+        bench.pair.near.faults, bench.pair.far.faults = [], []
+        before = len(bench.check())
+        await bench.time.advance(120.0)
+        assert len(bench.check()) > before + 20
+        assert not bench.wire.errors
+        await stop(*ends.values())
 
     asyncio.run(scenario())
 

@@ -32,7 +32,7 @@ def ten_db() -> Topology:
     return Topology(
         kmes=(Kme("alice"), Kme("bob")),
         saes=(Sae("alicesae", "alice"), Sae("bobsae", "bob")),
-        links=(Link(LINK, ("alice", "bob"), "bb84", options),),
+        links=(Link(LINK, ("alice", "bob"), "bb84", options=options),),
         policy={"wait_s": 0.2},
     )
 

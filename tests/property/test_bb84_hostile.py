@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyhop.core.errors import PeerError
-from keyhop.link.bb84 import messages
-from keyhop.link.bb84.condition import Condition
-from keyhop.link.bb84.messages import (
+from keyhop.link.bb84.protocol import messages
+from keyhop.link.bb84.protocol.condition import Condition
+from keyhop.link.bb84.protocol.messages import (
     Alive,
     Announcement,
     Answer,

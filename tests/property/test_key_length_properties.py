@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keyhop.link.bb84.finite_key import Counts, KeyLength, Security, key_length
+from keyhop.link.bb84.key_length.finite_key import Counts, KeyLength, Security, key_length
 
 ONE = ((0.393, 0.128), (0.58, 0.42))
 TWO = ((0.45, 0.17, 2e-4), (0.6, 0.25, 0.15))

@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from keyhop.core.errors import LinkError, PeerError
 from keyhop.core.ids import LinkId
 from keyhop.core.keys import KeyMaterial
-from keyhop.link.bb84.authentication import Authentication
-from keyhop.link.bb84.enrolment import ENTRY_BYTES, IDENTIFIER_BYTES, Enrolment
-from keyhop.link.bb84.tag_keys import Role, TagKey, TagKeys
+from keyhop.link.bb84.authentication.enrolment import ENTRY_BYTES, IDENTIFIER_BYTES, Enrolment
+from keyhop.link.bb84.authentication.tag_keys import Role, TagKey, TagKeys
+from keyhop.link.bb84.authentication.transcripts import Authentication
 
 SIDES = st.sampled_from([0, 1])
 ROLES: tuple[Role, Role] = ("transmitter", "receiver")

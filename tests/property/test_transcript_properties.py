@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from keyhop.core.errors import PeerError
 from keyhop.core.ids import LinkId
 from keyhop.core.keys import KeyMaterial
-from keyhop.link.bb84.authentication import Transcript, context
-from keyhop.link.bb84.enrolment import ENTRY_BYTES
-from keyhop.link.bb84.tag_keys import Role, TagKey
+from keyhop.link.bb84.authentication.enrolment import ENTRY_BYTES
+from keyhop.link.bb84.authentication.tag_keys import Role, TagKey
+from keyhop.link.bb84.authentication.transcripts import Transcript, context
 
 MESSAGES = st.lists(st.binary(max_size=40), min_size=1, max_size=6)
 ROLES: st.SearchStrategy[Role] = st.sampled_from(["transmitter", "receiver"])

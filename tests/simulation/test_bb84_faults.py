@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from keyhop.link.bb84 import session
-from keyhop.link.bb84.authentication import Authentication, Transcript
-from keyhop.link.bb84.engine import Engine
-from keyhop.link.bb84.messages import Body, Final, Tag
-from keyhop.link.bb84.receiver import ReceiverSession
-from keyhop.link.bb84.session import Session
-from keyhop.link.bb84.tag_keys import TagKey, TagKeys
+from keyhop.link.bb84.authentication.tag_keys import TagKey, TagKeys
+from keyhop.link.bb84.authentication.transcripts import Authentication, Transcript
+from keyhop.link.bb84.protocol import session
+from keyhop.link.bb84.protocol.engine import Engine
+from keyhop.link.bb84.protocol.messages import Body, Final, Tag
+from keyhop.link.bb84.protocol.receiver import ReceiverSession
+from keyhop.link.bb84.protocol.session import Session
 from keyhop.testing.bb84_faults import FAULTS, Broken, Fault, TagSpy, wander
 
 SCHEDULES = 128

@@ -1,4 +1,4 @@
-"""Makes toeplitz.json from the words of keyhop.link.bb84.amplification, row by row of the matrix, with bit strings."""
+"""Makes toeplitz.json from the words of `keyhop.link.bb84.amplification`, row by row of the matrix, with bits in text."""
 
 import hashlib
 import json

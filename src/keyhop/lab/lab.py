@@ -108,6 +108,9 @@ class Lab:
         While others are stopped it cannot become ready; then it is waited for until it answers.
         """
         node = self._node(kme)
+        for device in self._devices:
+            if device.process() is None:
+                device.spawn()
         process = node.process() or node.spawn()
         self._record()
         self._wait_until(self._is_as_ready_as_it_can_be, [node], timeout_s, _silent)

@@ -15,9 +15,9 @@ import msgspec
 
 from keyhop.core.errors import PeerError
 from keyhop.link.adapter import LinkBlock
-from keyhop.link.bb84.authentication import Authentication
-from keyhop.link.bb84.commands import Command, Deliver
-from keyhop.link.bb84.messages import Bye, Hello, Message, decode
+from keyhop.link.bb84.authentication.transcripts import Authentication
+from keyhop.link.bb84.protocol.commands import Command, Deliver
+from keyhop.link.bb84.protocol.messages import Bye, Hello, Message, decode
 from keyhop.testing.bb84_link import EngineEnd, EnginePair, options
 
 DECADES_S = 5e8

@@ -15,14 +15,14 @@ from pathlib import Path
 from keyhop.core.ids import LinkId
 from keyhop.core.keys import KeyMaterial
 from keyhop.link.adapter import LinkBlock, LinkEvent
-from keyhop.link.bb84.commands import Command, Deliver, Remember, Report, Send
+from keyhop.link.bb84.authentication.enrolment import ENTRY_BYTES, IDENTIFIER_BYTES, Enrolment
+from keyhop.link.bb84.authentication.tag_keys import Role, TagKeys
 from keyhop.link.bb84.devices import SimulatedReceiver, SimulatedTransmitter
-from keyhop.link.bb84.engine import Engine
-from keyhop.link.bb84.enrolment import ENTRY_BYTES, IDENTIFIER_BYTES, Enrolment
-from keyhop.link.bb84.options import ChannelOptions, DetectorOptions, SourceOptions
-from keyhop.link.bb84.session import Parts
+from keyhop.link.bb84.optics.options import ChannelOptions, DetectorOptions, SourceOptions
+from keyhop.link.bb84.protocol.commands import Command, Deliver, Remember, Report, Send
+from keyhop.link.bb84.protocol.engine import Engine
+from keyhop.link.bb84.protocol.session import Parts
 from keyhop.link.bb84.settings import Bb84Options
-from keyhop.link.bb84.tag_keys import Role, TagKeys
 from keyhop.testing.virtual_time import VirtualTime
 
 LINK = LinkId("alice-bob")

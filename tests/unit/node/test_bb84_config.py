@@ -6,7 +6,7 @@ import pytest
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import LinkId
-from keyhop.link.bb84.options import ChannelOptions, DetectorOptions, FibreOptions, SourceOptions
+from keyhop.link.bb84.optics.options import ChannelOptions, DetectorOptions, FibreOptions, SourceOptions
 from keyhop.link.bb84.settings import Bb84Options, agreed_text, check_options, differences
 from keyhop.node.config import parse_config
 

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from keyhop.core.errors import LinkError
 from keyhop.link.adapter import Disturbance, LinkBlock, LinkEnd, LinkStatus
 from keyhop.link.bb84 import compilation
-from keyhop.link.bb84.blocks import KIND
+from keyhop.link.bb84.authentication.enrolment import load_enrolment
+from keyhop.link.bb84.authentication.tag_keys import TagKeys
 from keyhop.link.bb84.detecting import Detecting
 from keyhop.link.bb84.devices import SimulatedReceiver, SimulatedTransmitter
-from keyhop.link.bb84.engine import Engine
-from keyhop.link.bb84.enrolment import load_enrolment
 from keyhop.link.bb84.life import Life
-from keyhop.link.bb84.session import Parts, reason_of
+from keyhop.link.bb84.protocol.blocks import KIND
+from keyhop.link.bb84.protocol.engine import Engine
+from keyhop.link.bb84.protocol.session import Parts, reason_of
 from keyhop.link.bb84.settings import Bb84Options, check_options
-from keyhop.link.bb84.tag_keys import TagKeys
 from keyhop.link.bb84.worker import ThreadWorker, Worker
 from keyhop.link.meter import Meter
 from keyhop.link.rate import read_secret

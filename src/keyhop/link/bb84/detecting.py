@@ -9,7 +9,7 @@ from concurrent.futures import Future
 
 from keyhop.core.clock import Clock
 from keyhop.link.bb84.devices import ReceiverDevice
-from keyhop.link.bb84.line import Detections
+from keyhop.link.bb84.optics.line import Detections
 from keyhop.link.bb84.worker import Worker
 
 PERIOD_S = 0.05

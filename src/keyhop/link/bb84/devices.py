@@ -13,9 +13,9 @@ from keyhop.core.entropy import Entropy
 from keyhop.core.errors import LinkError
 from keyhop.core.keys import KeyMaterial
 from keyhop.link.adapter import Disturbance
-from keyhop.link.bb84.line import Detections, SimulatedLine
-from keyhop.link.bb84.options import ChannelOptions, DetectorOptions, SourceOptions
-from keyhop.link.bb84.pulses import PulseSource, PulseStates
+from keyhop.link.bb84.optics.line import Detections, SimulatedLine
+from keyhop.link.bb84.optics.options import ChannelOptions, DetectorOptions, SourceOptions
+from keyhop.link.bb84.optics.pulses import PulseSource, PulseStates
 
 _SEED_BYTES = 32
 

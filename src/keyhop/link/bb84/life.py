@@ -12,10 +12,10 @@ from concurrent.futures import Future
 from functools import partial
 
 from keyhop.link.adapter import LinkBlock, LinkEnd
-from keyhop.link.bb84.commands import Command, Deliver, Remember, Report, Send
 from keyhop.link.bb84.detecting import PERIOD_S, Detecting
-from keyhop.link.bb84.engine import Engine, View
-from keyhop.link.bb84.line import Detections
+from keyhop.link.bb84.optics.line import Detections
+from keyhop.link.bb84.protocol.commands import Command, Deliver, Remember, Report, Send
+from keyhop.link.bb84.protocol.engine import Engine, View
 from keyhop.link.bb84.worker import Worker
 
 TICK_S = 0.1

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import LinkId
-from keyhop.link.bb84.options import (
+from keyhop.link.bb84.optics.options import (
     ChannelOptions,
     DetectorOptions,
     SourceOptions,

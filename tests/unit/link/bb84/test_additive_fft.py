@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from keyhop.link.bb84 import additive_fft_kernels, basis_change_kernels
-from keyhop.link.bb84.additive_fft import inverse, product_window, transform, wrap_reach
-from keyhop.link.bb84.binary_field import cantor_basis, multiply
+from keyhop.link.bb84.amplification import additive_fft_kernels, basis_change_kernels
+from keyhop.link.bb84.amplification.additive_fft import inverse, product_window, transform, wrap_reach
+from keyhop.link.bb84.amplification.binary_field import cantor_basis, multiply
 
 
 def random_bytes(count: int) -> NDArray[np.uint8]:

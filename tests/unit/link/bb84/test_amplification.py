@@ -10,8 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from keyhop.link.bb84.additive_fft import DIGIT_BITS
-from keyhop.link.bb84.amplification import MAX_KEY_BITS, good_key_bits, seed_bytes, toeplitz_hash, transform_log_size
+from keyhop.link.bb84.amplification.additive_fft import DIGIT_BITS
+from keyhop.link.bb84.amplification.toeplitz import (
+    MAX_KEY_BITS,
+    good_key_bits,
+    seed_bytes,
+    toeplitz_hash,
+    transform_log_size,
+)
 
 VECTORS = json.loads((Path(__file__).parents[3] / "vectors" / "toeplitz.json").read_text())["vectors"]
 

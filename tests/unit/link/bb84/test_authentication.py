@@ -4,7 +4,9 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 from keyhop.core.errors import LinkError, PeerError
 from keyhop.core.ids import LinkId
 from keyhop.core.keys import KeyMaterial
-from keyhop.link.bb84.authentication import (
+from keyhop.link.bb84.authentication.enrolment import ENTRY_BYTES
+from keyhop.link.bb84.authentication.tag_keys import Role, TagKey
+from keyhop.link.bb84.authentication.transcripts import (
     MAX_HELD_BYTES,
     MAX_STRETCH_BYTES,
     Authentication,
@@ -12,8 +14,6 @@ from keyhop.link.bb84.authentication import (
     context,
     forgery_probability,
 )
-from keyhop.link.bb84.enrolment import ENTRY_BYTES
-from keyhop.link.bb84.tag_keys import Role, TagKey
 
 KEY = KeyMaterial(bytes(range(32)))
 LINK = LinkId("ab")
@@ -142,7 +142,7 @@ def test_what_is_said_before_the_key_is_there_is_bounded() -> None:
 
 
 def test_what_is_said_in_one_stretch_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keyhop.link.bb84.authentication.MAX_STRETCH_BYTES", 100)
+    monkeypatch.setattr("keyhop.link.bb84.authentication.transcripts.MAX_STRETCH_BYTES", 100)
     transcript = Transcript(b"")
     transcript.open(KEY)
     transcript.add(bytes(76))

@@ -7,9 +7,9 @@ import pytest
 
 from keyhop.core.errors import LinkError
 from keyhop.link.bb84.detecting import FIRST_BATCH_S, MAX_BATCH_DETECTIONS, MAX_BEHIND_S, PERIOD_S, Detecting
-from keyhop.link.bb84.line import Detections
-from keyhop.link.bb84.line_health import MIN_EVENTS, LightLevel, SiftingRate, excess, is_fine
-from keyhop.link.bb84.sifted_rounds import XSample
+from keyhop.link.bb84.optics.line import Detections
+from keyhop.link.bb84.protocol.line_health import MIN_EVENTS, LightLevel, SiftingRate, excess, is_fine
+from keyhop.link.bb84.sifting.rounds import XSample
 from keyhop.link.bb84.worker import InlineWorker
 from keyhop.testing.virtual_time import VirtualTime
 

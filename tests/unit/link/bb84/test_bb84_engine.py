@@ -7,14 +7,14 @@ import pytest
 from numpy.typing import NDArray
 
 from keyhop.link.adapter import Disturbance, Eavesdropper
-from keyhop.link.bb84 import blocks, receiver_round, session
-from keyhop.link.bb84.options import SourceOptions
+from keyhop.link.bb84.authentication.verification import agrees
+from keyhop.link.bb84.optics.options import SourceOptions
+from keyhop.link.bb84.protocol import blocks, receiver_round, session
+from keyhop.link.bb84.protocol.round_rules import MAX_ATTEMPTS
 from keyhop.link.bb84.reconciliation import Bits, Side
 from keyhop.link.bb84.reconciliation.cascade import Cascade
 from keyhop.link.bb84.reconciliation.ldpc import Ldpc
-from keyhop.link.bb84.round_rules import MAX_ATTEMPTS
 from keyhop.link.bb84.settings import Bb84Options
-from keyhop.link.bb84.verification import agrees
 from keyhop.testing.bb84_link import EngineEnd, EnginePair, options
 
 

@@ -14,10 +14,16 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from keyhop.core.errors import LinkError
-from keyhop.link.bb84 import additive_fft_kernels, binary_field
-from keyhop.link.bb84.binary_field import cantor_basis, multiply
-from keyhop.link.bb84.carryless_products import LANES, VECTOR, aarch64_product, portable_product, x86_product
-from keyhop.link.bb84.eight_words import eight_words, load, store
+from keyhop.link.bb84.amplification import additive_fft_kernels, binary_field
+from keyhop.link.bb84.amplification.binary_field import cantor_basis, multiply
+from keyhop.link.bb84.amplification.carryless_products import (
+    LANES,
+    VECTOR,
+    aarch64_product,
+    portable_product,
+    x86_product,
+)
+from keyhop.link.bb84.amplification.eight_words import eight_words, load, store
 
 elements = st.integers(0, 2**64 - 1)
 FEATURES = {

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from keyhop.core.errors import ConfigurationError
-from keyhop.link.bb84.channel import (
+from keyhop.link.bb84.optics.channel import (
     background_counts_per_gate,
     fibre_attenuation_db_per_km,
     free_space_loss_db,
@@ -15,8 +15,8 @@ from keyhop.link.bb84.channel import (
     raman_power_w,
     receiver_transmittance,
 )
-from keyhop.link.bb84.detectors import error_probability, live_step_slots, noise_probability
-from keyhop.link.bb84.options import (
+from keyhop.link.bb84.optics.detectors import error_probability, live_step_slots, noise_probability
+from keyhop.link.bb84.optics.options import (
     ChannelOptions,
     ClassicalChannelOptions,
     DetectorOptions,

@@ -9,13 +9,13 @@ from scipy.stats import binom, poisson  # type: ignore[import-untyped]
 
 from keyhop.core.keys import KeyMaterial
 from keyhop.link.adapter import Disturbance, Eavesdropper
-from keyhop.link.bb84.count_statistics import FAILURE, Configured, Observed, _surprise, _too_few, findings
-from keyhop.link.bb84.decoy_statistics import Light
-from keyhop.link.bb84.detectors import live_step_slots
-from keyhop.link.bb84.line import SimulatedLine
-from keyhop.link.bb84.options import ChannelOptions, DetectorOptions, SourceOptions
-from keyhop.link.bb84.pulses import PulseSource
-from keyhop.link.bb84.sifted_rounds import ByBasis
+from keyhop.link.bb84.key_length.count_statistics import FAILURE, Configured, Observed, _surprise, _too_few, findings
+from keyhop.link.bb84.key_length.decoy_statistics import Light
+from keyhop.link.bb84.optics.detectors import live_step_slots
+from keyhop.link.bb84.optics.line import SimulatedLine
+from keyhop.link.bb84.optics.options import ChannelOptions, DetectorOptions, SourceOptions
+from keyhop.link.bb84.optics.pulses import PulseSource
+from keyhop.link.bb84.sifting.rounds import ByBasis
 
 SOURCE = SourceOptions(intensities=(0.395, 0.13), probabilities=(0.59, 0.41), z_probability=0.837)
 TWO_DECOYS = SourceOptions(intensities=(0.45, 0.17, 0.0), probabilities=(0.6, 0.25, 0.15), z_probability=0.9)

@@ -7,9 +7,9 @@ from keyhop.core.errors import ConfigurationError, LinkError
 from keyhop.core.keys import KeyMaterial
 from keyhop.link.adapter import Disturbance, Eavesdropper
 from keyhop.link.bb84.devices import ReceiverDevice, SimulatedReceiver, SimulatedTransmitter, TransmitterDevice
-from keyhop.link.bb84.line import Detections
-from keyhop.link.bb84.options import ChannelOptions, DetectorOptions, SourceOptions
-from keyhop.link.bb84.sifting import ReceiverSifting, TransmitterSifting
+from keyhop.link.bb84.optics.line import Detections
+from keyhop.link.bb84.optics.options import ChannelOptions, DetectorOptions, SourceOptions
+from keyhop.link.bb84.sifting.sides import ReceiverSifting, TransmitterSifting
 from keyhop.testing.virtual import SeededEntropy
 
 SOURCE = SourceOptions(clock_hz=1e8)

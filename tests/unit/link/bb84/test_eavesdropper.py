@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from keyhop.core.keys import KeyMaterial
 from keyhop.link.adapter import Disturbance, Eavesdropper
-from keyhop.link.bb84.expected import Expectation, expected
-from keyhop.link.bb84.line import SimulatedLine
-from keyhop.link.bb84.options import ChannelOptions, DetectorOptions, SourceOptions
-from keyhop.link.bb84.pulses import PulseSource
+from keyhop.link.bb84.optics.expected import Expectation, expected
+from keyhop.link.bb84.optics.line import SimulatedLine
+from keyhop.link.bb84.optics.options import ChannelOptions, DetectorOptions, SourceOptions
+from keyhop.link.bb84.optics.pulses import PulseSource
 
 SIGMAS = 4.5
 SOURCE = SourceOptions(intensities=(0.42, 0.112), probabilities=(0.71, 0.29), z_probability=0.6)

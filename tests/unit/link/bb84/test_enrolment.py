@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from keyhop.core.errors import ConfigurationError
-from keyhop.link.bb84.enrolment import (
+from keyhop.link.bb84.authentication.enrolment import (
     DEFAULT_ENTRIES,
     ENTRY_BYTES,
     IDENTIFIER_BYTES,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyhop.link.bb84.expected import expected, transmittance_for_rate
-from keyhop.link.bb84.options import ChannelOptions, DetectorOptions, SourceOptions
+from keyhop.link.bb84.optics.expected import expected, transmittance_for_rate
+from keyhop.link.bb84.optics.options import ChannelOptions, DetectorOptions, SourceOptions
 
 SOURCE = SourceOptions(intensities=(0.5, 0.1, 0.0), probabilities=(0.5, 0.3, 0.2))
 losses_db = st.floats(0, 60)

@@ -7,10 +7,10 @@ import numpy
 import pytest
 from scipy.stats import hypergeom  # type: ignore[import-untyped]
 
-from keyhop.link.bb84 import one_decoy, two_decoy
-from keyhop.link.bb84.decoy_statistics import Light, binary_entropy, sampling_deviation
-from keyhop.link.bb84.finite_key import Counts, Security, key_length
-from keyhop.link.bb84.parameters import Plan, Preparation, Response, Yield, expected_yield
+from keyhop.link.bb84.key_length import one_decoy, two_decoy
+from keyhop.link.bb84.key_length.decoy_statistics import Light, binary_entropy, sampling_deviation
+from keyhop.link.bb84.key_length.finite_key import Counts, Security, key_length
+from keyhop.link.bb84.key_length.parameters import Plan, Preparation, Response, Yield, expected_yield
 
 ONE_DECOY = ((0.393, 0.128), (0.58, 0.42))
 GOOD = Counts(n_z=(3_253_911, 746_089), m_z=(65_476, 15_197), n_x=(123_021, 28_207), m_x=(2_475, 575))

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.keys import KeyMaterial
 from keyhop.link.adapter import Disturbance, Eavesdropper
-from keyhop.link.bb84.expected import Expectation, expected
-from keyhop.link.bb84.line import Detections, SimulatedLine
-from keyhop.link.bb84.options import (
+from keyhop.link.bb84.optics.expected import Expectation, expected
+from keyhop.link.bb84.optics.line import Detections, SimulatedLine
+from keyhop.link.bb84.optics.options import (
     ChannelOptions,
     ClassicalChannelOptions,
     DetectorOptions,
     FibreOptions,
     SourceOptions,
 )
-from keyhop.link.bb84.pulses import PulseSource
+from keyhop.link.bb84.optics.pulses import PulseSource
 
 SIGMAS = 4.5
 BALANCED = SourceOptions(z_probability=0.6)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from keyhop.link.bb84.parameters import Plan, Preparation, expected_counts, expected_yield, optimise
+from keyhop.link.bb84.key_length.parameters import Plan, Preparation, expected_counts, expected_yield, optimise
 
 
 def ten_db(k: float) -> tuple[float, float]:

@@ -8,9 +8,9 @@ import pytest
 
 from keyhop.core.keys import KeyMaterial
 from keyhop.link.adapter import Disturbance, Eavesdropper
-from keyhop.link.bb84.line import SimulatedLine
-from keyhop.link.bb84.options import ChannelOptions, DetectorOptions, SourceOptions
-from keyhop.link.bb84.photons_kernels import (
+from keyhop.link.bb84.optics.line import SimulatedLine
+from keyhop.link.bb84.optics.options import ChannelOptions, DetectorOptions, SourceOptions
+from keyhop.link.bb84.optics.photons_kernels import (
     NEVER,
     NEXT_CANDIDATE,
     arriving_state,
@@ -21,7 +21,7 @@ from keyhop.link.bb84.photons_kernels import (
     random_word,
     warm_up,
 )
-from keyhop.link.bb84.pulses import PulseSource
+from keyhop.link.bb84.optics.pulses import PulseSource
 
 SIGMAS = 4.5
 

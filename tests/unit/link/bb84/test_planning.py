@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from keyhop.link.bb84.options import (
+from keyhop.link.bb84.key_length.parameters import Plan, Preparation, optimise
+from keyhop.link.bb84.key_length.planning import configured_yield, line_response
+from keyhop.link.bb84.optics.options import (
     ChannelOptions,
     DetectorOptions,
     FibreOptions,
@@ -13,8 +15,6 @@ from keyhop.link.bb84.options import (
     check_detectors,
     check_source,
 )
-from keyhop.link.bb84.parameters import Plan, Preparation, optimise
-from keyhop.link.bb84.planning import configured_yield, line_response
 
 
 def fibre(length_km: float) -> ChannelOptions:

@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from keyhop.core.keys import KeyMaterial
-from keyhop.link.bb84.options import SourceOptions
-from keyhop.link.bb84.pulses import PulseSource, PulseStates, share_of_2_32
+from keyhop.link.bb84.optics.options import SourceOptions
+from keyhop.link.bb84.optics.pulses import PulseSource, PulseStates, share_of_2_32
 
 SECRET = KeyMaterial(bytes(range(32)))
 TWO_DECOYS = SourceOptions(intensities=(0.5, 0.1, 0.0), probabilities=(0.6, 0.3, 0.1), z_probability=0.7)

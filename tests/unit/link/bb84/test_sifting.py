@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from keyhop.core.errors import LinkError, PeerError
-from keyhop.link.bb84 import sifting_kernels
-from keyhop.link.bb84.line import Detections
-from keyhop.link.bb84.pulses import PulseStates
-from keyhop.link.bb84.sifted_rounds import RECENT_X_EVENTS, ByBasis, SiftedRound, XSample
-from keyhop.link.bb84.sifting import ReceiverSifting, TransmitterSifting
-from keyhop.link.bb84.sifting_payloads import MAX_ANNOUNCEMENT_BYTES, MAX_DETECTIONS
+from keyhop.link.bb84.optics.line import Detections
+from keyhop.link.bb84.optics.pulses import PulseStates
+from keyhop.link.bb84.sifting import sifting_kernels
+from keyhop.link.bb84.sifting.payloads import MAX_ANNOUNCEMENT_BYTES, MAX_DETECTIONS
+from keyhop.link.bb84.sifting.rounds import RECENT_X_EVENTS, ByBasis, SiftedRound, XSample
+from keyhop.link.bb84.sifting.sides import ReceiverSifting, TransmitterSifting
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from keyhop.core.errors import PeerError
-from keyhop.link.bb84.sifting_kernels import MALFORMED, decode_gaps
-from keyhop.link.bb84.sifting_payloads import (
+from keyhop.link.bb84.sifting.payloads import (
     MAX_ANNOUNCEMENT_BYTES,
     MAX_DETECTIONS,
     Answer,
@@ -20,6 +19,7 @@ from keyhop.link.bb84.sifting_payloads import (
     encode_announcement,
     encode_answer,
 )
+from keyhop.link.bb84.sifting.sifting_kernels import MALFORMED, decode_gaps
 
 SLOTS = [5, 6, 254, 503, 759, 760 + 248 + 0x1234]
 GAPS = "00 f7 f800 f807 f93412"  # gaps of 1; 248; 249, the first that is long; 256; 249 + 0x1234

@@ -6,8 +6,8 @@ import pytest
 
 from keyhop.core.errors import LinkError, PeerError
 from keyhop.core.keys import KeyMaterial
-from keyhop.link.bb84.enrolment import ENTRY_BYTES, IDENTIFIER_BYTES, MAX_ENTRIES, Enrolment
-from keyhop.link.bb84.tag_keys import (
+from keyhop.link.bb84.authentication.enrolment import ENTRY_BYTES, IDENTIFIER_BYTES, MAX_ENTRIES, Enrolment
+from keyhop.link.bb84.authentication.tag_keys import (
     MAX_NAMES,
     MAX_NAMES_PER_ROUND,
     MAX_SEQUENCE,

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyhop.core.errors import PeerError
-from keyhop.link.bb84.verification import (
+from keyhop.link.bb84.authentication.verification import (
     DIGEST_BITS,
     DIGEST_BYTES,
     KEY_BYTES,

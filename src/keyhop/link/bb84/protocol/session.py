@@ -1,0 +1,138 @@
+"""What both ends of a run have in common: they talk, watch the line, and turn finished rounds into blocks."""
+
+from typing import Protocol
+
+from keyhop.core.clock import Clock
+from keyhop.core.entropy import Entropy
+from keyhop.core.errors import KeyhopError, LinkError
+from keyhop.core.keys import KeyMaterial
+from keyhop.link.bb84.authentication.tag_keys import TagKey, TagKeys
+from keyhop.link.bb84.protocol import line_health
+from keyhop.link.bb84.protocol.blocks import cut, last_sequence
+from keyhop.link.bb84.protocol.commands import Command, Deliver, Remember, Send
+from keyhop.link.bb84.protocol.condition import Condition
+from keyhop.link.bb84.protocol.messages import Body
+from keyhop.link.bb84.protocol.round_rules import Outcome, starting_qber
+from keyhop.link.bb84.protocol.run import Run
+from keyhop.link.bb84.protocol.statistics import Statistics
+from keyhop.link.bb84.reconciliation import Bits, Reconciliation, Side
+from keyhop.link.bb84.reconciliation.cascade import Cascade
+from keyhop.link.bb84.reconciliation.ldpc import Ldpc
+from keyhop.link.bb84.settings import Bb84Options
+from keyhop.link.bb84.sifting.rounds import SiftedRound, XSample
+
+
+class LineUnfit(LinkError):
+    """The test basis shows too many errors: the run is over, and an operator must know."""
+
+
+class Reconciliations(Protocol):
+    """Makes one side of a round's reconciliation."""
+
+    def __call__(self, side: Side, bits: Bits, qber_estimate: float, seed: bytes) -> Reconciliation: ...
+
+
+METHODS: dict[str, Reconciliations] = {"cascade": Cascade, "ldpc": Ldpc}
+
+
+class Parts:
+    """What outlives the runs of one end; `clock` and `entropy` come from outside."""
+
+    def __init__(self, options: Bb84Options, pool: TagKeys, clock: Clock, entropy: Entropy) -> None:
+        self.options, self.pool = options, pool
+        self.clock, self.entropy = clock, entropy
+        self.condition = Condition()
+        self.statistics = Statistics()
+
+
+class Session:
+    """One end of one run; see TransmitterSession and ReceiverSession."""
+
+    def __init__(self, run: Run, parts: Parts) -> None:
+        self.run = run
+        self.finished_rounds = 0
+        self.commands: list[Command] = []
+        self._parts = parts
+        self._pool = parts.pool
+        self._known_qber: float | None = None
+        self._last_sequence = max(run.near.last_sequence, run.far.last_sequence)
+        self._rate = line_health.SiftingRate()
+        self._was_fine = False
+        self._pool.agree_on(run.far.names)
+
+    def say(self, *bodies: Body) -> None:
+        """To the far end, in order."""
+        for body in bodies:
+            self.commands += [Send(message) for message in self.run.say(body)]
+
+    def watch(self, sample: XSample, sifted_bits: int) -> None:
+        """Looks at the line after each batch. Raises LineUnfit."""
+        options, condition = self._parts.options, self._parts.condition
+        self._parts.statistics.sifted_bps = self._rate.add(self._parts.clock.monotonic(), sifted_bits)
+        excess = line_health.excess(sample, options.max_qber)
+        if excess is not None:
+            raise LineUnfit(excess)
+        if not self._was_fine and line_health.is_fine(sample, options.max_qber):
+            self._was_fine = True
+            condition.sample_is_fine()
+
+    def light(self, *, dark: bool) -> None:
+        """Tells the operator when it is gone, and when it is back."""
+        condition = self._parts.condition
+        if dark:
+            condition.stopped("light", "the light is gone: hardly anything is detected any more", alarm=True)
+        elif condition.kind == "light":
+            condition.sample_is_fine()
+
+    def reconciliation(self, side: Side, sifted: SiftedRound, seed: bytes) -> Reconciliation:
+        """Of a round, with a public seed that was drawn when its bits stood."""
+        make: Reconciliations = METHODS[self._parts.options.method]
+        return make(side, sifted.bits, starting_qber(sifted, self._known_qber), seed)
+
+    def set_aside(self, name: bytes) -> TagKey:
+        """Takes a key out of the pool for good. Raises LinkError."""
+        key = self._pool.take(name)
+        self.commands.append(Remember(self._pool.to_bytes()))
+        return key
+
+    def next_sequence(self) -> int:
+        """Of the next round's first block; the same at both ends."""
+        return self._last_sequence + 1
+
+    def close_stretch(self) -> None:
+        """Both tags are verified or on their way: the far end's names are believed, and the next stretch begins."""
+        self._pool.forget_the_rest()
+        self.commands.append(Remember(self._pool.to_bytes()))
+        self.run.close()
+
+    def finish(self, outcome: Outcome) -> None:
+        """Delivers what a round yielded, once the pool remembers it."""
+        condition = self._parts.condition
+        self._known_qber = outcome.qber
+        self.finished_rounds += 1
+        self._parts.statistics.round_is_over(outcome)
+        if not outcome.key:
+            condition.stopped(
+                "suspicion" if outcome.alarm else "yield",
+                outcome.reason or "",
+                alarm=outcome.alarm,
+                needs_key=True,
+            )
+            return
+        pool, rest = outcome.key[: outcome.pool_bytes], outcome.key[outcome.pool_bytes :]
+        self._last_sequence = last_sequence(outcome.first_sequence, len(rest))
+        self._pool.add(self._last_sequence, KeyMaterial(pool))
+        self.commands.append(Remember(self._pool.to_bytes()))
+        condition.recovered()
+        qber = outcome.qber or 0.0
+        blocks = cut(rest, outcome.first_sequence, qber, self._parts.clock.wall())
+        self.commands += [Deliver(block) for block in blocks]
+
+    def discard(self) -> None:
+        """A round's errors could not be corrected; both ends know."""
+        self._parts.statistics.discarded_rounds += 1
+
+
+def reason_of(failure: KeyhopError) -> str:
+    """What went wrong and what to do, for an operator."""
+    return f"{failure.message} ({failure.hint})" if failure.hint else failure.message

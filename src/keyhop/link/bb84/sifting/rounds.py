@@ -1,0 +1,179 @@
+"""Sifted events become rounds: whoever sees the same detections in the same order cuts the same rounds.
+
+A round ends with the event that gives it its last Z bit; whatever follows, events in X as well, belongs to the next
+one. Nothing is thrown away and the end depends on the number of Z bits alone, so, but for the last event, every choice
+of which events were X is as likely as any other with these counts: the random sample that finite-key bounds assume
+(C. Pfister, N. Lütkenhaus, S. Wehner and P. Coles, New J. Phys. 18 (2016) 053001, show what goes wrong otherwise).
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyhop.link.bb84.sifting.sifting_kernels import EVENTS, TALLY_COLUMNS, TALLY_ROWS, collect
+
+RECENT_X_EVENTS = 2000
+"""How far back the running error rate looks: known to half a percent, at any error rate that leaves a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByBasis:
+    """Detections by the receiver's basis, and whether it was the transmitter's as well."""
+
+    z_matching: int
+    z_other: int
+    x_matching: int
+    x_other: int
+
+
+@dataclass(frozen=True, slots=True)
+class SiftedRound:
+    """The events of one round; the same at both ends but for `bits` and `doubles`.
+
+    `bits` are this end's Z bits and `intensities` those pulses' intensities, uint8, one element per bit. The tuples
+    have one element per intensity: `n_z` Z events, `n_x` X events, `m_x` wrong X events. `detections` are all that
+    the receiver had until then, `doubles` those in which both its detectors clicked: None at the transmitter, which
+    cannot know. The round covers slots from `first_slot` to `end_slot`, exclusive. `number` counts from 0.
+    """
+
+    number: int
+    bits: NDArray[np.uint8] = field(repr=False)
+    intensities: NDArray[np.uint8] = field(repr=False)
+    n_z: tuple[int, ...]
+    n_x: tuple[int, ...]
+    m_x: tuple[int, ...]
+    detections: ByBasis
+    doubles: ByBasis | None
+    first_slot: int
+    end_slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class XSample:
+    """The last events in X, at most RECENT_X_EVENTS of them, and how many were wrong."""
+
+    events: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedDetections:
+    """A batch as both ends know it after the transmitter's answer; arrays of one element per detection.
+
+    `slots` int64, the others uint8. `bits` are this end's; `intensities` and `x_errors` mean something only where
+    `matching` is 1, `x_errors` only where `bases` is 1 as well. `doubles` is None at the transmitter.
+    """
+
+    slots: NDArray[np.int64]
+    bases: NDArray[np.uint8]
+    matching: NDArray[np.uint8]
+    intensities: NDArray[np.uint8]
+    bits: NDArray[np.uint8] = field(repr=False)
+    x_errors: NDArray[np.uint8]
+    doubles: NDArray[np.uint8] | None
+
+
+class RoundCollector:
+    """Cuts batches into rounds of `block_bits` Z bits for `intensities` intensities.
+
+    Needs 2 bytes per Z bit; a round that is full waits until it is taken, so whoever adds must not run ahead.
+    """
+
+    def __init__(self, block_bits: int, intensities: int) -> None:
+        if block_bits < 1 or intensities not in (2, 3):
+            raise ValueError("a round has at least one bit, and pulses of two or three intensities")
+        self._block_bits = block_bits
+        self._intensities = intensities
+        self._full: deque[SiftedRound] = deque()
+        self._finished = 0
+        self._first_slot = 0
+        self._recent_x = np.empty(0, np.uint8)
+        self._x_events = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._bits = np.empty(self._block_bits, np.uint8)
+        self._round_intensities = np.empty(self._block_bits, np.uint8)
+        self._filled = 0
+        self._tally = np.zeros((TALLY_ROWS, TALLY_COLUMNS), np.int64)
+
+    @property
+    def waiting(self) -> int:
+        """Rounds that are full and not taken."""
+        return len(self._full)
+
+    @property
+    def sifted_bits(self) -> int:
+        """Z bits so far, of all rounds and the one under way."""
+        return self._finished * self._block_bits + self._filled
+
+    @property
+    def x_events(self) -> int:
+        """X events so far."""
+        return self._x_events
+
+    @property
+    def recent_x(self) -> XSample:
+        """The last X events, across rounds. Both ends agree after the same batch."""
+        return XSample(len(self._recent_x), int(self._recent_x.sum()))
+
+    def take(self) -> SiftedRound | None:
+        """The oldest full round; None while none is full."""
+        return self._full.popleft() if self._full else None
+
+    def add(self, batch: MatchedDetections) -> None:
+        """Appends a batch. All its arrays have the same length."""
+        count = len(batch.slots)
+        doubles = np.zeros(count, np.uint8) if batch.doubles is None else batch.doubles
+        parallel = (batch.bases, batch.matching, batch.intensities, batch.bits, batch.x_errors, doubles)
+        if any(len(array) != count for array in parallel):
+            raise ValueError("the arrays of a batch have different lengths")
+        self._remember_x(batch)
+        start = 0
+        while start < count:
+            start, self._filled = collect(
+                start,
+                batch.bases,
+                batch.matching,
+                batch.intensities,
+                batch.bits,
+                batch.x_errors,
+                doubles,
+                self._bits,
+                self._round_intensities,
+                self._filled,
+                self._tally,
+            )
+            if self._filled == self._block_bits:
+                self._finish(int(batch.slots[start - 1]) + 1, batch.doubles is not None)
+
+    def _remember_x(self, batch: MatchedDetections) -> None:
+        errors = batch.x_errors[(batch.bases & batch.matching) == 1]
+        self._x_events += len(errors)
+        self._recent_x = np.concatenate((self._recent_x, errors))[-RECENT_X_EVENTS:]
+
+    def _finish(self, end_slot: int, doubles_known: bool) -> None:
+        counts = self._tally[EVENTS:, : self._intensities].tolist()
+        self._full.append(
+            SiftedRound(
+                number=self._finished,
+                bits=self._bits,
+                intensities=self._round_intensities,
+                n_z=tuple(counts[0]),
+                n_x=tuple(counts[1]),
+                m_x=tuple(counts[2]),
+                detections=self._by_basis(0),
+                doubles=self._by_basis(1) if doubles_known else None,
+                first_slot=self._first_slot,
+                end_slot=end_slot,
+            )
+        )
+        self._finished += 1
+        self._first_slot = end_slot
+        self._begin()
+
+    def _by_basis(self, column: int) -> ByBasis:
+        z_other, z_matching, x_other, x_matching = self._tally[:EVENTS, column].tolist()
+        return ByBasis(z_matching=z_matching, z_other=z_other, x_matching=x_matching, x_other=x_other)
