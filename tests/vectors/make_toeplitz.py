@@ -1,4 +1,4 @@
-"""Makes toeplitz.json from the words of `keyhop.link.bb84.amplification`, row by row of the matrix, with bits in text."""
+"""Makes toeplitz.json from the words of `keyhop.link.bb84.amplification`, row by row of the matrix."""
 
 import hashlib
 import json
