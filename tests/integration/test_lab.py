@@ -197,8 +197,12 @@ def test_a_node_that_does_not_come_back_shows_this_start_only(lab: Lab) -> None:
         lab.start("bob")
 
 
-def test_the_demo_does_not_stop_a_lab_that_ran_before(lab: Lab) -> None:
-    told = keyhop("demo", "--dir", str(lab.directory))
-    assert told.returncode == 0, told.stderr
-    assert "goes on" in told.stderr
-    assert lab.stopped() == []
+def test_the_demo_does_not_stop_a_lab_that_ran_before(tmp_path: Path) -> None:
+    lab = Lab.up("two-sites", tmp_path, timeout_s=180.0)
+    try:
+        told = keyhop("demo", "--dir", str(lab.directory))
+        assert told.returncode == 0, told.stderr
+        assert "goes on" in told.stderr
+        assert lab.stopped() == []
+    finally:
+        lab.down()
