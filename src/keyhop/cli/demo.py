@@ -122,7 +122,4 @@ def _show_summary(out: Console, keys: int, waited: Latency, links: list[LinkInfo
         sbr = f"{link.sbr_bps / 1000:.0f} kbps"
         qber = "unknown" if link.qber is None else f"{100 * link.qber:.2f} %"
         out.print(f"  link     {link.id}: {link.state}, SBR {sbr}, QBER {qber}")
-        if link.kind == "bb84":
-            out.print("           BB84 over 140 m of simulated fibre; put Eve on it: `keyhop lab eve`, `keyhop link watch`")
-        if not link.physics:
-            out.print(f"           a `{link.kind}` link has no physics: it paces bits and reports a QBER as configured")
+        out.print("           BB84 over a simulated line; put Eve on it: `keyhop lab eve`, and watch: `keyhop link watch`")
