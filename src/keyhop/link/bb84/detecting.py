@@ -1,5 +1,6 @@
 """The pace of the receiver's device: as many slots as its clock has had, in batches, on a worker of its own.
 
+A device that keeps up looks once a period at what is due. One that is behind goes from batch to batch without a pause.
 Slots that cannot be looked at in time are skipped and counted: when this machine simulates too slowly, and when the
 far end or the reconciliation do not keep up.
 """
@@ -13,6 +14,9 @@ from keyhop.link.bb84.optics.line import Detections
 from keyhop.link.bb84.worker import Worker
 
 PERIOD_S = 0.05
+LEAST_DUE_S = PERIOD_S / 2
+"""Less than this can wait: every batch costs both ends messages."""
+
 FIRST_BATCH_S = 0.005
 """Before it is known how much a batch brings."""
 
@@ -23,7 +27,7 @@ type Detected = Callable[[bytes, Future[Detections]], None]
 
 
 class Detecting:
-    """`turn` is called every PERIOD_S or so, on the event loop."""
+    """`turn` is called every PERIOD_S or so, and whenever a batch was taken; on the event loop."""
 
     def __init__(self, device: ReceiverDevice, worker: Worker, clock: Clock) -> None:
         self.skipped_slots = 0
@@ -41,12 +45,12 @@ class Detecting:
             self._run, self._looked_until_s, self._detections_per_s = run, now_s, None
             return
         self._skip_until(now_s - MAX_BEHIND_S)
-        if self._busy:
+        if self._busy or not wanted:
             return
-        if not wanted:
-            self._skip_until(now_s)
+        due_s = now_s - self._looked_until_s
+        if due_s < LEAST_DUE_S:
             return
-        batch_s = min(now_s - self._looked_until_s, self._longest_batch_s())
+        batch_s = min(due_s, self._longest_batch_s())
         slots = int(batch_s * self._device.clock_hz)
         if slots < 1:
             return

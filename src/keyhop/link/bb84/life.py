@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
 
 from keyhop.link.adapter import LinkBlock, LinkEnd
@@ -22,7 +23,17 @@ TICK_S = 0.1
 MAX_INBOX_BYTES = 64 << 20
 """More than these wait for nobody: the engine finds that messages are missing, and ends the run."""
 
-type _Call = Callable[[], list[Command]]
+MAX_BATCHES = 2
+"""Detections that wait for the engine: more are not taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What the engine is to do; how much of what waits for it that is."""
+
+    do: Callable[[], list[Command]]
+    inbox_bytes: int = 0
+    batches: int = 0
 
 
 class Life:
@@ -44,6 +55,7 @@ class Life:
         self._task: asyncio.Task[None] | None = None
         self._calls: deque[_Call] = deque()
         self._inbox_bytes = 0
+        self._batches = 0
         self._busy = False
         self._deferred = 0
         self._over = False
@@ -88,29 +100,34 @@ class Life:
         self._end.channel.listen(self._received)
         while not self._over:
             if not self._busy and not self._calls:
-                self._call(engine.tick)
+                self._call(_Call(engine.tick))
             if self._detecting is None:
                 await self._end.sleep(TICK_S)
                 continue
-            self._detecting.turn(self.view.run, wanted=self.view.wants, detected=self._detected)
+            self._look()
             await self._end.sleep(PERIOD_S)
 
+    def _look(self) -> None:
+        """The next batch of detections, if the one before is on its way to the far end: none pile up here."""
+        if self._detecting is not None and not self._over:
+            wanted = self.view.wants and self._batches < MAX_BATCHES
+            self._detecting.turn(self.view.run, wanted=wanted, detected=self._detected)
+
     def _received(self, message: bytes) -> None:
-        if self._inbox_bytes + len(message) > MAX_INBOX_BYTES:
+        engine = self._engine
+        if engine is None or self._inbox_bytes + len(message) > MAX_INBOX_BYTES:
             return
         self._inbox_bytes += len(message)
-        self._call(partial(self._receive, message))
-
-    def _receive(self, message: bytes) -> list[Command]:
-        assert self._engine is not None
-        return self._engine.received(message)
+        self._call(_Call(partial(engine.received, message), inbox_bytes=len(message)))
 
     def _detected(self, run: bytes, found: Future[Detections]) -> None:
-        failure = found.exception()
+        failure, engine = found.exception(), self._engine
         if failure is not None:
             self._failed(failure)
-        elif self._engine is not None:
-            self._call(partial(self._engine.detected, run, found.result()))
+        elif engine is not None:
+            self._batches += 1
+            self._call(_Call(partial(engine.detected, run, found.result()), batches=1))
+            self._look()
 
     def _call(self, call: _Call) -> None:
         self._calls.append(call)
@@ -121,11 +138,11 @@ class Life:
         engine = self._engine
         if self._busy or self._over or engine is None or not (self._calls or engine.has_work):
             return
-        call = engine.work if engine.has_work else self._calls.popleft()
-        if isinstance(call, partial) and call.func == self._receive:
-            self._inbox_bytes -= len(call.args[0])
+        call = _Call(engine.work) if engine.has_work else self._calls.popleft()
+        self._inbox_bytes -= call.inbox_bytes
+        self._batches -= call.batches
         self._busy = True
-        self._worker.submit(lambda: (call(), engine.view), self._done)
+        self._worker.submit(lambda: (call.do(), engine.view), self._done)
 
     def _done(self, future: Future[tuple[list[Command], View]]) -> None:
         self._busy = False
@@ -139,6 +156,7 @@ class Life:
         for command in commands:
             self._in_order(command)
         self._next()
+        self._look()
 
     def _in_order(self, command: Command) -> None:
         """Does it now; or, when something was saved before that is not durable yet, after that."""

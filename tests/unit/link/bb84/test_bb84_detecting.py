@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from keyhop.core.errors import LinkError
-from keyhop.link.bb84.detecting import FIRST_BATCH_S, MAX_BATCH_DETECTIONS, MAX_BEHIND_S, PERIOD_S, Detecting
+from keyhop.link.bb84.detecting import (
+    FIRST_BATCH_S,
+    LEAST_DUE_S,
+    MAX_BATCH_DETECTIONS,
+    MAX_BEHIND_S,
+    PERIOD_S,
+    Detecting,
+)
 from keyhop.link.bb84.optics.line import Detections
 from keyhop.link.bb84.protocol.line_health import MIN_EVENTS, LightLevel, SiftingRate, excess, is_fine
 from keyhop.link.bb84.sifting.rounds import XSample
@@ -69,16 +76,45 @@ def test_a_new_run_begins_at_its_own_time() -> None:
     assert bench.detecting.skipped_slots == 0
 
 
-def test_what_is_not_wanted_is_skipped_and_counted() -> None:
+def test_what_is_not_wanted_for_long_is_skipped_and_counted() -> None:
+    bench = Bench()
+    bench.turn()
+    bench.turn()
+    looked = sum(bench.device.looked)
+    for _ in range(40):
+        bench.turn(wanted=False)
+    assert sum(bench.device.looked) == looked
+    bench.turn()
+    assert sum(bench.device.looked) - looked == pytest.approx(MAX_BEHIND_S * CLOCK_HZ, rel=1e-3)
+    assert sum(bench.device.looked) + bench.detecting.skipped_slots == pytest.approx(42 * PERIOD_S * CLOCK_HZ, rel=1e-3)
+
+
+def test_what_is_not_wanted_for_a_moment_is_looked_at_later() -> None:
     bench = Bench()
     bench.turn()
     bench.turn()
     for _ in range(10):
         bench.turn(wanted=False)
-    looked = sum(bench.device.looked)
-    assert looked + bench.detecting.skipped_slots == pytest.approx(11 * PERIOD_S * CLOCK_HZ, abs=20)
     bench.turn()
-    assert sum(bench.device.looked) - looked == pytest.approx(PERIOD_S * CLOCK_HZ, abs=20)
+    assert sum(bench.device.looked) == pytest.approx(12 * PERIOD_S * CLOCK_HZ, rel=1e-2)
+    assert bench.detecting.skipped_slots == 0
+
+
+def test_a_device_that_is_behind_looks_again_at_once_and_one_that_is_not_waits() -> None:
+    bench = Bench()
+    bench.device.clock_hz = 1e8
+    bench.turn()
+    bench.turn()
+    bench.turn(after_s=0.44)
+    for _ in range(10):
+        bench.turn(after_s=0.0)
+    assert sum(bench.device.looked) == pytest.approx((PERIOD_S + 0.44) * 1e8, rel=1e-3)
+    batches = len(bench.found)
+    assert batches == 1 + 5
+    bench.turn(after_s=LEAST_DUE_S / 2)
+    assert len(bench.found) == batches
+    bench.turn(after_s=LEAST_DUE_S)
+    assert len(bench.found) == batches + 1
 
 
 def test_a_stall_is_made_up_for_a_second_only() -> None:
