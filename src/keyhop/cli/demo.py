@@ -122,4 +122,4 @@ def _show_summary(out: Console, keys: int, waited: Latency, links: list[LinkInfo
         sbr = f"{link.sbr_bps / 1000:.0f} kbps"
         qber = "unknown" if link.qber is None else f"{100 * link.qber:.2f} %"
         out.print(f"  link     {link.id}: {link.state}, SBR {sbr}, QBER {qber}")
-        out.print("           BB84 over a simulated line; put Eve on it with `keyhop lab eve`, see it with `keyhop link`")
+        out.print("           BB84 over a simulated line: `keyhop lab eve` puts Eve on it, `keyhop link` shows it")
