@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -10,6 +10,9 @@ import typer
 from keyhop.cli.output import print_json, print_note, print_table
 from keyhop.core.clock import SystemClock
 from keyhop.node.state import ACCOUNTS, LinkInfo, NodeInfo, PeerInfo, Readiness, StreamInfo
+
+if TYPE_CHECKING:
+    from keyhop.node.planned import PlannedLink
 
 app = typer.Typer(help="Run a node, check its configuration, ask how it is.", no_args_is_help=True)
 
@@ -41,6 +44,7 @@ def run(config: Config) -> None:
 def check(config: Config, as_json: AsJson = False) -> None:
     """Say whether a node could start with a configuration, and what it makes of the node."""
     from keyhop.node.config import load_config
+    from keyhop.node.planned import planned_links
     from keyhop.node.preflight import preflight
 
     found = load_config(config)
@@ -60,11 +64,18 @@ def check(config: Config, as_json: AsJson = False) -> None:
         "default_size_bits": found.policy.default_size_bits,
         "max_size_bits": found.policy.max_size_bits,
     }
+    plans = planned_links(found)
     if as_json:
-        print_json(summary)
+        print_json(summary | {"planned": msgspec.to_builtins(plans)})
     else:
         print_table(("setting", "value"), [(name, _shown(value)) for name, value in summary.items()])
+        if plans:
+            columns = ("bb84 link", "expected SBR kbit/s", "QBER %", "seconds per round")
+            print_table(columns, [_plan_row(plan) for plan in plans])
         print_note(f"{config} can be used")
+    for plan in plans:
+        if plan.trouble:
+            print_note(f"link {plan.link}: no key with these settings, {plan.trouble}; {plan.remedy}")
 
 
 @app.command()
@@ -108,6 +119,12 @@ def link_row(link: LinkInfo) -> tuple[object, ...]:
     condition = f"{link.state}: {link.reason}" if link.reason else link.state
     qber = "-" if link.qber is None else f"{100 * link.qber:.2f}"
     return (link.id, link.peer, kind, condition, f"{link.sbr_bps / 1000:.1f}", qber, link.blocks)
+
+
+def _plan_row(plan: "PlannedLink") -> tuple[str, ...]:
+    qber = "-" if plan.qber is None else f"{100 * plan.qber:.2f}"
+    round_s = "-" if plan.round_s is None else f"{plan.round_s:.3g}"
+    return (plan.link, f"{plan.secret_bps / 1000:.1f}", qber, round_s)
 
 
 def _stream_row(end: StreamInfo) -> tuple[object, ...]:
