@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -51,7 +52,7 @@ class Ends:
         self.sent: list[LinkBlock] = []
 
     def make(self) -> tuple[Bb84Adapter, Bb84Adapter]:
-        make = partial(Bb84Adapter, new_worker=inline, compile_all=lambda: None)
+        make = partial(Bb84Adapter, new_worker=inline, compile_all=lambda progress: None)
         seeds = SeededEntropy("transmitter"), SeededEntropy("receiver")
         near = link_end(self.wire.near, self.directory / "near", self.time, entropy=seeds[0], report=self.events.append)
         far = link_end(self.wire.far, self.directory / "far", self.time, me="bob", peer="alice", entropy=seeds[1])
@@ -88,6 +89,52 @@ del Bb84Conformance, LinkConformance  # pytest would collect them here
 @pytest.fixture
 def ends(tmp_path: Path) -> Ends:
     return Ends(tmp_path, VirtualTime())
+
+
+def test_neither_compiling_nor_aligning_counts_in_the_rate(ends: Ends) -> None:
+    """The first round's rate is what it is later, however late the link began."""
+    ends.options = replace(ends.options, alignment_s=30.0)
+
+    async def scenario() -> None:
+        transmitter, receiver = ends.make()
+        await transmitter.start(ends.sent.append)
+        await receiver.start(ends.received.append)
+        while not ends.received:
+            await ends.time.advance(0.05)
+        first_bps = [end.status().sbr_bps for end in (transmitter, receiver)]
+        await ends.time.advance(20)
+        for end, early_bps in zip((transmitter, receiver), first_bps, strict=True):
+            assert early_bps == pytest.approx(end.status().sbr_bps, rel=0.5)
+            await end.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_link_that_compiles_says_so_and_can_be_stopped(ends: Ends) -> None:
+    seen, going, told = threading.Event(), threading.Event(), list[str | None]()
+
+    def compile_all(progress: Callable[[str], None]) -> None:
+        progress("compiling, once on this machine: 3 of 8")
+        told.append(adapter.status().reason)
+        seen.set()
+        going.wait()
+        progress("compiling, once on this machine: 4 of 8")
+        told.append("went on")
+
+    async def scenario() -> None:
+        await adapter.start(ends.sent.append)
+        await asyncio.to_thread(seen.wait)
+        assert adapter.status().state == "starting"
+        await adapter.stop()
+        going.set()
+
+    end = link_end(LinkWire().near, ends.directory / "near", VirtualTime())
+    adapter = Bb84Adapter(ends.options, end, compile_all=compile_all)
+    asyncio.run(scenario())
+    for thread in threading.enumerate():
+        if thread.name.startswith("alice-bob engine"):
+            thread.join()
+    assert told == ["compiling, once on this machine: 3 of 8"]
 
 
 def test_has_physics_and_can_be_disturbed(ends: Ends) -> None:
@@ -216,7 +263,7 @@ def test_nobody_waits_on_the_event_loop_for_what_is_computed(tmp_path: Path) -> 
             really = replace(end, clock=SystemClock(), sleep=asyncio.sleep)
             return Bb84Adapter(replace(made, role=role), really, compile_all=note)
 
-        def note() -> None:
+        def note(progress: Callable[[str], None]) -> None:
             compiled_in.add(threading.current_thread().name)
 
         transmitter, receiver = make("transmitter", near), make("receiver", far)

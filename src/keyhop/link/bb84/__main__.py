@@ -3,13 +3,13 @@
 import sys
 import time
 
-from keyhop.link.bb84.compilation import warm_up
+from keyhop.link.bb84.compilation import compile_once
 
 
 def main() -> None:
     """Says what it does on stderr."""
     started_s = time.monotonic()
-    warm_up(lambda module: _say(f"compiling {module.rpartition('.')[2]}"))
+    compile_once(_say)
     _say(f"ready after {time.monotonic() - started_s:.1f} s")
 
 

@@ -1,12 +1,14 @@
 """A BB84 link as the node sees it: from options and files to an end that lives between `start` and `stop`."""
 
 from collections.abc import Callable
+from functools import partial
 
 from keyhop.core.errors import LinkError
 from keyhop.link.adapter import Disturbance, LinkBlock, LinkEnd, LinkStatus
 from keyhop.link.bb84 import compilation
 from keyhop.link.bb84.authentication.enrolment import load_enrolment
 from keyhop.link.bb84.authentication.tag_keys import TagKeys
+from keyhop.link.bb84.compilation import Progress
 from keyhop.link.bb84.detecting import Detecting
 from keyhop.link.bb84.devices import SimulatedReceiver, SimulatedTransmitter
 from keyhop.link.bb84.life import Life
@@ -35,7 +37,7 @@ class Bb84Adapter:
         end: LinkEnd,
         *,
         new_worker: Callable[[str], Worker] = ThreadWorker,
-        compile_all: Callable[[], None] = compilation.warm_up,
+        compile_all: Callable[[Progress], None] = compilation.compile_once,
     ) -> None:
         check_options(end.link, options, lab=end.lab)
         self._options, self._end = options, end
@@ -47,7 +49,7 @@ class Bb84Adapter:
         self._life: Life | None = None
         self._refusal: str | None = None
         self._blocks = 0
-        self._meter = Meter(end.clock.monotonic())
+        self._meter: Meter | None = None
 
     async def start(self, deliver: Callable[[LinkBlock], None]) -> None:
         """Begins to compile, then to talk to the far end. Raises LinkError when already started.
@@ -63,21 +65,16 @@ class Bb84Adapter:
             self._refusal = reason_of(failure)
             return
         parts = Parts(self._options, pool, end.clock, end.entropy)
-        self._meter = Meter(end.clock.monotonic())
+        self._meter = None
         # Devices of its own for each life: threads of the one before may still be at work.
         transmitter, self._receiver = self._new_transmitter(), self._new_receiver()
         if self._receiver is not None:
             detecting = Detecting(self._receiver, self._new_worker(f"{end.link} line"), end.clock)
 
-        def count(block: LinkBlock) -> None:
-            self._blocks += 1
-            self._meter.add(end.clock.monotonic(), len(block.material), block.qber)
-            deliver(block)
-
         def engine() -> Engine:
             return Engine(end.link, parts, transmitter, end.after)
 
-        self._life = Life(end, engine, self._new_worker(f"{end.link} engine"), detecting, count)
+        self._life = Life(end, engine, self._new_worker(f"{end.link} engine"), detecting, partial(self._count, deliver))
         self._life.begin(self._compile_all, self._options.alignment_s)
 
     async def stop(self) -> None:
@@ -91,9 +88,18 @@ class Bb84Adapter:
         now_s, life = self._end.clock.monotonic(), self._life
         if life is None:
             return LinkStatus("stopped" if self._refusal else "off", self._refusal, 0.0, None, self._blocks)
-        view, meter = life.view, self._meter
+        view, meter = life.view, self._meter or Meter(now_s)
         details = view.details | {"slots_skipped": life.skipped_slots}
         return LinkStatus(view.state, view.reason, meter.sbr_bps(now_s), meter.qber(now_s), self._blocks, details)
+
+    def _count(self, deliver: Callable[[LinkBlock], None], block: LinkBlock) -> None:
+        """Rates count from the run that made the first block: neither compiling nor aligning brings key."""
+        assert self._life is not None
+        if self._meter is None:
+            self._meter = Meter(self._life.began_s)
+        self._blocks += 1
+        self._meter.add(self._end.clock.monotonic(), len(block.material), block.qber)
+        deliver(block)
 
     @property
     def disturbance(self) -> Disturbance:

@@ -8,11 +8,12 @@ Everything else happens on the event loop.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from functools import partial
 
 from keyhop.link.adapter import LinkBlock, LinkEnd
+from keyhop.link.bb84.compilation import Progress
 from keyhop.link.bb84.detecting import PERIOD_S, Detecting
 from keyhop.link.bb84.optics.line import Detections
 from keyhop.link.bb84.protocol.commands import Command, Deliver, Remember, Report, Send
@@ -47,7 +48,9 @@ class Life:
         detecting: Detecting | None,
         deliver: Callable[[LinkBlock], None],
     ) -> None:
-        self.view = View("starting", "compiling, once on this machine")
+        self.view = View("starting", "preparing to compile")
+        self.began_s = 0.0
+        """When the run under way began, or the last one."""
         self._end, self._make_engine = end, make_engine
         self._worker, self._detecting = worker, detecting
         self._deliver = deliver
@@ -60,9 +63,11 @@ class Life:
         self._deferred = 0
         self._over = False
 
-    def begin(self, compile_all: Callable[[], None], alignment_s: float) -> None:
+    def begin(self, compile_all: Callable[[Progress], None], alignment_s: float) -> None:
         """Compiles, waits for the optics, then talks."""
-        self._worker.submit(compile_all, lambda compiled: self._compiled(compiled, alignment_s))
+        self._worker.submit(
+            lambda: compile_all(self._compiling), lambda compiled: self._compiled(compiled, alignment_s)
+        )
 
     async def end(self) -> None:
         """Says good-bye and drops everything; nothing is delivered afterwards."""
@@ -82,6 +87,12 @@ class Life:
     def skipped_slots(self) -> int:
         """What the receiver's device did not look at."""
         return self._detecting.skipped_slots if self._detecting is not None else 0
+
+    def _compiling(self, text: str) -> None:
+        """In the worker."""
+        if self._over:
+            raise CancelledError
+        self.view = View("starting", text)
 
     def _compiled(self, compiled: Future[None], alignment_s: float) -> None:
         if self._over:
@@ -152,7 +163,10 @@ class Life:
         if failure is not None:
             self._failed(failure)
             return
-        commands, self.view = future.result()
+        commands, view = future.result()
+        if view.run is not None and view.run != self.view.run:
+            self.began_s = self._end.clock.monotonic()
+        self.view = view
         for command in commands:
             self._in_order(command)
         self._next()
