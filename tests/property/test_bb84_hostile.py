@@ -39,7 +39,7 @@ data = st.binary(max_size=300)
 sixteen = st.binary(min_size=16, max_size=16)
 bodies: st.SearchStrategy[Body] = st.one_of(
     st.builds(Alive, st.booleans()),
-    st.builds(Announcement, data),
+    st.builds(Announcement, data, st.sampled_from(["sample", "middle", "end"])),
     st.builds(Answer, data),
     st.builds(Open, st.binary(min_size=12, max_size=12), sixteen),
     st.builds(Begin, numbers, sixteen),

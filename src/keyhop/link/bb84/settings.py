@@ -18,7 +18,7 @@ from keyhop.link.bb84.optics.options import (
     check_source,
 )
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Ends of different protocols do not talk to each other."""
 
 
@@ -97,6 +97,7 @@ def agreed_text(options: Bb84Options) -> str:
         "epsilon_correctness": options.epsilon_correctness,
         "max_qber": options.max_qber,
         "detectors.z_probability": options.detectors.z_probability,
+        "detectors.dead_time_ns": options.detectors.dead_time_ns,
     }
     agreed |= {f"source.{name}": value for name, value in asdict(options.source).items()}
     return json.dumps(agreed, sort_keys=True)

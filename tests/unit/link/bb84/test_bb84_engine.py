@@ -8,13 +8,16 @@ from numpy.typing import NDArray
 
 from keyhop.link.adapter import Disturbance, Eavesdropper
 from keyhop.link.bb84.authentication.verification import agrees
+from keyhop.link.bb84.optics.line import Detections
 from keyhop.link.bb84.optics.options import SourceOptions
 from keyhop.link.bb84.protocol import blocks, receiver_round, session
+from keyhop.link.bb84.protocol.messages import Announcement, Piece, decode, decode_body
 from keyhop.link.bb84.protocol.round_rules import MAX_ATTEMPTS
 from keyhop.link.bb84.reconciliation import Bits, Side
 from keyhop.link.bb84.reconciliation.cascade import Cascade
 from keyhop.link.bb84.reconciliation.ldpc import Ldpc
 from keyhop.link.bb84.settings import Bb84Options
+from keyhop.link.bb84.sifting.payloads import decode_announcement
 from keyhop.testing.bb84_link import EngineEnd, EnginePair, options
 
 
@@ -118,6 +121,131 @@ def test_whoever_disturbs_stops_the_link_until_he_is_gone(disturbance: Disturban
     pair.generate(12.0)
     for end in pair.ends:
         assert end.state == "generating"
+    assert min(counts(pair)) > max(before)
+    pair.shared()
+
+
+@pytest.mark.parametrize("block_bits", [10_000, 300_000])
+def test_nothing_of_a_round_is_public_before_its_last_pulse_was_detected(block_bits: int) -> None:
+    """Seen from the wire: when a collection's first announcement leaves, its last detection was there."""
+    pair = EnginePair(faster(options(block_bits=block_bits), 1e7))
+    looked_until: dict[bytes, int] = {}
+    begun_at: int | None = None
+    lead: list[int] = []
+    samples: list[int] = []
+
+    def overhear(message: bytes) -> list[bytes]:
+        nonlocal begun_at
+        piece = decode(message)
+        body = decode_body(piece.data) if isinstance(piece, Piece) and not piece.more else None
+        if isinstance(body, Announcement):
+            assert isinstance(piece, Piece)
+            slots = decode_announcement(body.data, 0).slots
+            until = looked_until.setdefault(piece.run, 0)
+            if body.part == "sample":
+                assert begun_at is None
+                samples.append(len(slots))
+            else:
+                begun_at = until if begun_at is None else begun_at
+            if body.part == "end":
+                assert begun_at is not None
+                lead.append(begun_at - int(slots[-1]))
+                begun_at = None
+        return [message]
+
+    pair.transmitter.fate = overhear
+    receiver = pair.receiver.receiver
+    assert receiver is not None
+    detect = receiver.detect
+
+    def detect_and_note(slots: int) -> Detections:
+        found = detect(slots)
+        looked_until[pair.receiver.engine.view.run or b""] = found.end_slot
+        return found
+
+    receiver.detect = detect_and_note  # type: ignore[method-assign]
+    pair.generate(6.0)
+    assert pair.shared() > 0
+    assert len(lead) >= 2
+    assert min(lead) > 0
+    assert 4000 < sum(samples) < 8000  # a thousand events in X, of a quarter of the detections
+
+
+def test_the_link_is_at_work_long_before_its_first_round_is_there() -> None:
+    pair = EnginePair(faster(options(block_bits=1_600_000), 1e7))
+    pair.generate(1.0)
+    assert all(end.state == "generating" for end in pair.ends)
+    assert counts(pair) == [0, 0]
+
+
+def test_a_transmitter_with_another_choice_of_bases_is_told_and_does_not_end_the_run() -> None:
+    """Z comes a tenth more rarely than configured: what gathers before that is known falls short, no more does."""
+    made = faster(options(block_bits=100_000), 1e7)
+    pair = EnginePair(made)
+    transmitter, receiver = pair.transmitter.transmitter, pair.receiver.receiver
+    assert transmitter is not None
+    assert receiver is not None
+    really = replace(made.source, z_probability=0.46)
+    transmitter._options = receiver._source = really
+    pair.generate(8.0)
+    assert pair.shared() > 0
+    for end in pair.ends:
+        assert end.state == "generating"
+        details = end.engine.view.details
+        assert details["runs"] == 1
+        assert 1 <= int(details["rounds_discarded"]) <= 2
+
+
+def test_an_eavesdropper_near_the_limit_never_lets_the_link_look_at_work() -> None:
+    """8.8 % where 8 % are allowed: the first sample of a run is often fine, a round never is."""
+    made = faster(options(block_bits=200_000), 1e7)
+    pair = EnginePair(made)
+    pair.generate(4.0)
+    receiver = pair.receiver.receiver
+    assert receiver is not None
+    receiver.disturb(Disturbance(eavesdropper=Eavesdropper("intercept-resend", fraction=0.36)))
+    while not all(end.state == "stopped" for end in pair.ends):
+        assert pair.receiver.time.monotonic() < 30
+        pair.step()
+    before = counts(pair)
+    fine = 0
+    for _ in range(400):
+        pair.step()
+        assert "generating" not in {end.state for end in pair.ends}
+        session_ = pair.receiver.engine._session
+        fine += session_ is not None and session_._was_fine
+    assert fine
+    assert counts(pair) == before
+    receiver.disturb(Disturbance())
+    pair.generate(10.0)
+    assert all(end.state == "generating" for end in pair.ends)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_dark_line_is_called_dark_however_long_it_lasts(restarts: bool) -> None:
+    """Dark counts and afterpulses are wrong half of the time, and nobody's fault."""
+    made = options(block_bits=20_000)
+    noisy = replace(made.detectors, dark_count_probability=1e-5, afterpulse_probability=0.02)
+    pair = EnginePair(faster(replace(made, detectors=noisy), 1e7))
+    pair.generate(4.0)
+    receiver = pair.receiver.receiver
+    assert receiver is not None
+    receiver.disturb(Disturbance(cut=True))
+    pair.generate(4.0)
+    reasons = set()
+    if restarts:
+        for end in pair.ends:
+            end.revive()
+        pair.generate(4.0)
+    for _ in range(600):
+        pair.step()
+        reasons |= {end.reason for end in pair.ends}
+    assert reasons == {"the light is gone: hardly anything is detected any more"}
+    receiver.disturb(Disturbance())
+    pair.generate(0.5)
+    assert all(end.state == "generating" for end in pair.ends)
+    before = counts(pair)
+    pair.generate(3.0)
     assert min(counts(pair)) > max(before)
     pair.shared()
 

@@ -69,7 +69,7 @@ def findings(observed: Observed, configured: Configured) -> list[str]:
     return [
         *_error_rate(observed, configured),
         *_double_clicks(observed, configured),
-        *_bases(observed.detections, configured),
+        *finding_of_bases(observed.detections, configured),
         *_gains(observed, configured),
         *_vacuum(observed, configured),
     ]
@@ -104,7 +104,8 @@ def _double_clicks(observed: Observed, configured: Configured) -> Iterator[str]:
         yield f"both detectors clicked at once {seen} times, where light gives {expected:.0f}: they may be blinded"
 
 
-def _bases(detections: ByBasis, configured: Configured) -> Iterator[str]:
+def finding_of_bases(detections: ByBasis, configured: Configured) -> Iterator[str]:
+    """What is wrong with the bases in which there are detections, if anything."""
     in_z = detections.z_matching + detections.z_other
     in_x = detections.x_matching + detections.x_other
     transmitter, receiver = configured.z_probability_transmitter, configured.z_probability_receiver

@@ -7,7 +7,7 @@ class Condition:
     """Starting, generating, or stopped with a reason, and until when.
 
     A link that stopped generates again when the test basis of a new run is fine; but one whose rounds yielded nothing,
-    or were spoilt, only when one yields a key.
+    or were spoilt, or whose test basis was not fine, only when one yields a key, whatever else stops it meanwhile.
     """
 
     def __init__(self) -> None:
@@ -19,16 +19,21 @@ class Condition:
 
     def starting(self, reason: str | None) -> None:
         """Not yet generating, for a reason that is no failure."""
-        self.state, self.reason = "starting", reason
+        self.state, self.reason, self.kind = "starting", reason, ""
 
     def stopped(self, kind: str, reason: str, *, alarm: bool = False, needs_key: bool = False) -> None:
         """Generates nothing. Of failures of one kind in a row the first reason stays: each change is logged."""
-        self._needs_key = needs_key
+        self._needs_key = self._needs_key or needs_key
         if self.state == "stopped" and kind == self.kind:
             return
         if alarm and kind != self.kind:
             self._events.append(LinkEvent(alarm=True, text=reason))
         self.state, self.reason, self.kind = "stopped", reason, kind
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether only a key shows that this link works again."""
+        return self._needs_key
 
     def sample_is_fine(self) -> None:
         """The error rate of the test basis is low."""

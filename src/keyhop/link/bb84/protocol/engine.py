@@ -207,7 +207,7 @@ class Engine:
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (self._failures - 1))
         reason, condition = reason_of(failure), self._parts.condition
         if isinstance(failure, LineUnfit):
-            condition.stopped("light quality", reason, alarm=True)
+            condition.stopped("light quality", reason, alarm=True, needs_key=True)
             pause_s = UNFIT_S
         elif isinstance(failure, PeerError):
             condition.stopped("tampering", reason, alarm=True, needs_key=True)

@@ -5,7 +5,7 @@ the link's channel. Whatever is not exactly of this page is a PeerError. Fields 
 whose meaning another module checks before anything is used.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -72,9 +72,10 @@ class Alive(_Message, frozen=True):
 
 
 class Announcement(_Message, frozen=True):
-    """Detections, from the receiver (see `sifting_payloads`)."""
+    """Detections, from the receiver (see `sifting.payloads`), and what they belong to (see `sifting.collecting`)."""
 
     data: _Data
+    part: Literal["sample", "middle", "end"]
 
 
 class Answer(_Message, frozen=True):

@@ -1,5 +1,8 @@
 """The receiver's end of a run: it announces its detections, corrects its bits, and asks for authentication keys.
 
+Detections in the dark belong to no round. When the light is gone what gathered is thrown away, and when it is back
+this end looks at a sample first, as at the beginning of a run: on the number of clicks alone, which tell no basis.
+
 A key is asked for only when the line looks fit, so that an eavesdropper who stays cannot use them up; or when so much
 was said without one that no more can wait.
 """
@@ -12,11 +15,16 @@ from keyhop.link.bb84.protocol.messages import Alive, Announcement, Answer, Begi
 from keyhop.link.bb84.protocol.receiver_round import ReceiverRound
 from keyhop.link.bb84.protocol.run import Interrupted, Run
 from keyhop.link.bb84.protocol.session import Parts, Session
+from keyhop.link.bb84.sifting.collecting import Collecting
+from keyhop.link.bb84.sifting.rounds import ByBasis
 from keyhop.link.bb84.sifting.sides import ReceiverSifting
 
 MAX_UNANSWERED = 8
-MAX_WAITING_ROUNDS = 2
-"""Full rounds beyond the one that is corrected: then detections are not taken any more."""
+MAX_WAITING_ROUNDS = 1
+"""Full rounds beyond the one that is corrected: then no more is announced."""
+
+MAX_COMPLETE = 2
+"""Collections beyond these: then detections are not taken any more."""
 
 LONGEST_STRETCH_BYTES = MAX_STRETCH_BYTES // 2
 """Rounds that yield nothing are not sealed, as a seal costs a key; but not for ever."""
@@ -29,31 +37,44 @@ class ReceiverSession(Session):
     """`received` takes bodies and `detected` detections; what is to be done gathers in `commands`."""
 
     def __init__(self, run: Run, parts: Parts) -> None:
-        super().__init__(run, parts)
-        self._sifting = ReceiverSifting(parts.options.block_bits, len(parts.options.source.intensities))
+        options = parts.options
+        self._collecting = Collecting(
+            options.block_bits, options.source.z_probability, options.detectors.z_probability, line_health.ENOUGH_EVENTS
+        )
+        self._sifting = ReceiverSifting(options.block_bits, len(options.source.intensities), self._collecting)
+        super().__init__(run, parts, self._sifting)
         self._round: ReceiverRound | None = None
         self._said_s = parts.clock.monotonic()
-        self._level = line_health.LightLevel(line_health.WINDOW_S * parts.options.source.clock_hz)
         self._was_dark = False
+        parts.light.new_run()
 
     @property
     def wants_detections(self) -> bool:
         """Whether this end, the far end and the channel keep up."""
-        return (
+        return self._collecting.complete < MAX_COMPLETE
+
+    def detected(self, detections: Detections) -> None:
+        """Holds them until they may be announced. Raises LinkError."""
+        light = self._parts.light
+        light.add(detections.end_slot - detections.first_slot, len(detections.slots))
+        if light.dark != self._was_dark:
+            self._was_dark = light.dark
+            self.light(dark=self._was_dark)
+            self._collecting.sample_again()
+            self.say(Alive(dark=self._was_dark))
+        if not light.only_noise:
+            self._sifting.detected(detections)
+        self._announce()
+
+    def _announce(self) -> None:
+        """As much as may go unanswered."""
+        while (
             self._sifting.unanswered < MAX_UNANSWERED
             and self._sifting.rounds_waiting < MAX_WAITING_ROUNDS
             and self.run.room_bytes >= MIN_ROOM_BYTES
-        )
-
-    def detected(self, detections: Detections) -> None:
-        """Announces them. Raises LinkError."""
-        self._level.add(detections.end_slot - detections.first_slot, len(detections.slots))
-        if self._level.dark != self._was_dark:
-            self._was_dark = self._level.dark
-            self.light(dark=self._was_dark)
-            self.say(Alive(dark=self._was_dark))
-        for data in self._sifting.announce(detections):
-            self.say(Announcement(data))
+            and (next_ := self._sifting.announce()) is not None
+        ):
+            self.say(Announcement(*next_))
             self._said_s = self._parts.clock.monotonic()
 
     def tick(self) -> None:
@@ -67,10 +88,10 @@ class ReceiverSession(Session):
         """Raises PeerError and LinkError: then the run is over."""
         match body:
             case Alive():
-                self.watch(self._sifting.recent_x, self._sifting.sifted_bits)
+                self.watch()
             case Answer(data=data):
                 self._sifting.sifted(data)
-                self.watch(self._sifting.recent_x, self._sifting.sifted_bits)
+                self.watch()
             case Open():
                 self._confirm(body)
             case Begin():
@@ -80,10 +101,13 @@ class ReceiverSession(Session):
             case _:
                 self._in_round(body)
         self._open()
+        self._announce()
 
     def _open(self) -> None:
         """Asks for the key of the next stretch."""
-        fit = line_health.is_fine(self._sifting.recent_x, self._parts.options.max_qber)
+        fit = not self._parts.condition.needs_key and line_health.is_fine(
+            self._sifting.recent_x, self._parts.options.max_qber
+        )
         if self.run.key is not None or not (
             fit or self._sifting.rounds_waiting or self.run.room_bytes < MIN_ROOM_BYTES
         ):
@@ -91,6 +115,17 @@ class ReceiverSession(Session):
         key = self.set_aside(self._pool.next_name())
         self._parts.statistics.tag_keys_used += 1
         self.say(Open(key.name, self.run.open(key)))
+
+    def fell_short(self, detections: ByBasis) -> None:
+        super().fell_short(detections)
+        in_z = detections.z_matching + detections.z_other
+        if in_z:
+            self._collecting.expect(detections.z_matching / in_z)
+        self._end_long_stretch()
+
+    def _end_long_stretch(self) -> None:
+        if self.run.stretch_bytes > LONGEST_STRETCH_BYTES:
+            raise Interrupted("after many rounds without a key the conversation begins anew")
 
     def _confirm(self, answer: Open) -> None:
         if self.run.key is None or self.run.confirmed or answer.name != self.run.key.name:
@@ -116,8 +151,7 @@ class ReceiverSession(Session):
         elif round_.final is not None and round_.barren:
             self._round = None
             self.finish(round_.conclude(self.next_sequence()))
-            if self.run.stretch_bytes > LONGEST_STRETCH_BYTES:
-                raise Interrupted("after many rounds without a key the conversation begins anew")
+            self._end_long_stretch()
         elif round_.counted and not round_.barren:
             self.say(self.run.seal())
 

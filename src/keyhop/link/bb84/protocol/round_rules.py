@@ -11,6 +11,7 @@ from keyhop.link.bb84.authentication.tag_keys import MAX_NAMES_PER_ROUND
 from keyhop.link.bb84.key_length.count_statistics import Configured, Observed, findings
 from keyhop.link.bb84.key_length.decoy_statistics import Light, binary_entropy
 from keyhop.link.bb84.key_length.finite_key import Counts, KeyLength, Security, key_length
+from keyhop.link.bb84.optics.detectors import live_step_slots
 from keyhop.link.bb84.reconciliation import Bits, Reconciliation
 from keyhop.link.bb84.settings import Bb84Options
 from keyhop.link.bb84.sifting.rounds import ByBasis, SiftedRound
@@ -99,16 +100,29 @@ def _suspicions(
         n_z=counted.n_z,
         n_x=counted.n_x,
         m_x=counted.m_x,
-        gates=float(sifted.end_slot - sifted.first_slot),
+        gates=float(live_gates(sifted, options)),
     )
+    return "; ".join(findings(observed, configured(options))) or None
+
+
+def configured(options: Bb84Options) -> Configured:
+    """What both ends know beforehand of an honest line."""
     source = options.source
-    configured = Configured(
+    return Configured(
         light=Light(source.intensities, source.probabilities),
         z_probability_transmitter=source.z_probability,
         z_probability_receiver=options.detectors.z_probability,
         max_qber=options.max_qber,
     )
-    return "; ".join(findings(observed, configured)) or None
+
+
+def live_gates(sifted: SiftedRound, options: Bb84Options) -> int:
+    """Slots of the round less those in which the detectors were dead. With a dead time that is set too long there may
+    seem to be less than none; that finds nothing."""
+    seen = sifted.detections
+    detections = seen.z_matching + seen.z_other + seen.x_matching + seen.x_other
+    dead_slots = live_step_slots(options.detectors, options.source) - 1
+    return sifted.end_slot - sifted.first_slot - (detections - 1) * dead_slots
 
 
 def usable_pool_bytes(wanted: int, key_bits: int) -> int:

@@ -7,19 +7,24 @@ from keyhop.core.entropy import Entropy
 from keyhop.core.errors import KeyhopError, LinkError
 from keyhop.core.keys import KeyMaterial
 from keyhop.link.bb84.authentication.tag_keys import TagKey, TagKeys
+from keyhop.link.bb84.key_length.count_statistics import finding_of_bases
 from keyhop.link.bb84.protocol import line_health
 from keyhop.link.bb84.protocol.blocks import cut, last_sequence
 from keyhop.link.bb84.protocol.commands import Command, Deliver, Remember, Send
 from keyhop.link.bb84.protocol.condition import Condition
 from keyhop.link.bb84.protocol.messages import Body
-from keyhop.link.bb84.protocol.round_rules import Outcome, starting_qber
+from keyhop.link.bb84.protocol.round_rules import Outcome, configured, starting_qber
 from keyhop.link.bb84.protocol.run import Run
 from keyhop.link.bb84.protocol.statistics import Statistics
 from keyhop.link.bb84.reconciliation import Bits, Reconciliation, Side
 from keyhop.link.bb84.reconciliation.cascade import Cascade
 from keyhop.link.bb84.reconciliation.ldpc import Ldpc
 from keyhop.link.bb84.settings import Bb84Options
-from keyhop.link.bb84.sifting.rounds import SiftedRound, XSample
+from keyhop.link.bb84.sifting.rounds import ByBasis, SiftedRound
+from keyhop.link.bb84.sifting.sides import Sifting
+
+MAX_SHORT_IN_A_ROW = 2
+"""Collections that make no round before an operator is told."""
 
 
 class LineUnfit(LinkError):
@@ -43,13 +48,17 @@ class Parts:
         self.clock, self.entropy = clock, entropy
         self.condition = Condition()
         self.statistics = Statistics()
+        detectors = options.detectors
+        noise_per_slot = 2 * detectors.dark_count_probability / (1 - detectors.afterpulse_probability)
+        self.light = line_health.LightLevel(line_health.WINDOW_S * options.source.clock_hz, noise_per_slot)
 
 
 class Session:
     """One end of one run; see TransmitterSession and ReceiverSession."""
 
-    def __init__(self, run: Run, parts: Parts) -> None:
+    def __init__(self, run: Run, parts: Parts, sifting: Sifting) -> None:
         self.run = run
+        self._matched = sifting
         self.finished_rounds = 0
         self.commands: list[Command] = []
         self._parts = parts
@@ -58,6 +67,7 @@ class Session:
         self._last_sequence = max(run.near.last_sequence, run.far.last_sequence)
         self._rate = line_health.SiftingRate()
         self._was_fine = False
+        self._short_in_a_row = 0
         self._pool.agree_on(run.far.names)
 
     def say(self, *bodies: Body) -> None:
@@ -65,16 +75,29 @@ class Session:
         for body in bodies:
             self.commands += [Send(message) for message in self.run.say(body)]
 
-    def watch(self, sample: XSample, sifted_bits: int) -> None:
+    def watch(self) -> None:
         """Looks at the line after each batch. Raises LineUnfit."""
-        options, condition = self._parts.options, self._parts.condition
-        self._parts.statistics.sifted_bps = self._rate.add(self._parts.clock.monotonic(), sifted_bits)
+        options, condition, sample = self._parts.options, self._parts.condition, self._matched.recent_x
+        self._parts.statistics.sifted_bps = self._rate.add(self._parts.clock.monotonic(), self._matched.sifted_bits)
         excess = line_health.excess(sample, options.max_qber)
         if excess is not None:
             raise LineUnfit(excess)
         if not self._was_fine and line_health.is_fine(sample, options.max_qber):
             self._was_fine = True
             condition.sample_is_fine()
+        while (detections := self._matched.take_short()) is not None:
+            self.fell_short(detections)
+
+    def fell_short(self, detections: ByBasis) -> None:
+        """A collection, of these detections, made no round; both ends know."""
+        condition = self._parts.condition
+        self.discard()
+        self._short_in_a_row += 1
+        odd = list(finding_of_bases(detections, configured(self._parts.options)))
+        if odd:
+            condition.stopped("suspicion", "; ".join(odd), alarm=True, needs_key=True)
+        elif self._short_in_a_row > MAX_SHORT_IN_A_ROW:
+            condition.stopped("yield", "collections of detections fall short of a round", needs_key=True)
 
     def light(self, *, dark: bool) -> None:
         """Tells the operator when it is gone, and when it is back."""
@@ -82,7 +105,9 @@ class Session:
         if dark:
             condition.stopped("light", "the light is gone: hardly anything is detected any more", alarm=True)
         elif condition.kind == "light":
-            condition.sample_is_fine()
+            condition.starting("looking at the light")
+            self._matched.forget_x()
+            self._was_fine = False
 
     def reconciliation(self, side: Side, sifted: SiftedRound, seed: bytes) -> Reconciliation:
         """Of a round, with a public seed that was drawn when its bits stood."""
@@ -108,6 +133,7 @@ class Session:
     def finish(self, outcome: Outcome) -> None:
         """Delivers what a round yielded, once the pool remembers it."""
         condition = self._parts.condition
+        self._short_in_a_row = 0
         self._known_qber = outcome.qber
         self.finished_rounds += 1
         self._parts.statistics.round_is_over(outcome)
@@ -124,6 +150,7 @@ class Session:
         self._pool.add(self._last_sequence, KeyMaterial(pool))
         self.commands.append(Remember(self._pool.to_bytes()))
         condition.recovered()
+        self._parts.light.is_enough()
         qber = outcome.qber or 0.0
         blocks = cut(rest, outcome.first_sequence, qber, self._parts.clock.wall())
         self.commands += [Deliver(block) for block in blocks]

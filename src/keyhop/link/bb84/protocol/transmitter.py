@@ -25,10 +25,10 @@ class TransmitterSession(Session):
     """`received` takes bodies; what is to be done gathers in `commands`, what takes long in `work`."""
 
     def __init__(self, run: Run, parts: Parts, device: TransmitterDevice) -> None:
-        super().__init__(run, parts)
+        self._sifting = TransmitterSifting(parts.options.block_bits, len(parts.options.source.intensities))
+        super().__init__(run, parts, self._sifting)
         self.work: list[Callable[[], None]] = []
         self._device = device
-        self._sifting = TransmitterSifting(parts.options.block_bits, len(parts.options.source.intensities))
         self._round: TransmitterRound | None = None
         device.begin(run.id)
 
@@ -38,9 +38,9 @@ class TransmitterSession(Session):
             case Alive(dark=dark):
                 self.say(Alive())
                 self.light(dark=dark)
-                self.watch(self._sifting.recent_x, self._sifting.sifted_bits)
-            case Announcement(data=data):
-                self._sift(data)
+                self.watch()
+            case Announcement():
+                self._sift(body)
             case Open():
                 self._open(body)
             case Tag():
@@ -49,12 +49,12 @@ class TransmitterSession(Session):
                 self._in_round(body)
         self._begin_round()
 
-    def _sift(self, data: bytes) -> None:
+    def _sift(self, announced: Announcement) -> None:
         waiting = self._sifting.rounds_waiting
         if waiting > MAX_WAITING_ROUNDS and waiting * self._parts.options.block_bits > MAX_WAITING_BITS:
             raise PeerError("the far end announces detections without end")
-        self.say(Answer(self._sifting.detections(data, self._device.states)))
-        self.watch(self._sifting.recent_x, self._sifting.sifted_bits)
+        self.say(Answer(self._sifting.detections(announced.data, announced.part, self._device.states)))
+        self.watch()
 
     def _open(self, asked: Open) -> None:
         if self.run.key is not None:
