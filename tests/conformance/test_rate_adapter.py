@@ -132,8 +132,11 @@ def test_what_the_node_remembers_is_not_emitted_again(tmp_path: Path) -> None:
         await adapter.start(blocks.append)
         await time.advance(1)
         assert adapter.status().state == "stopped"
-        assert "stepped back" in (adapter.status().reason or "")
-        await time.advance(9)
+        reason = adapter.status().reason
+        assert "stepped back" in (reason or "")
+        await time.advance(2.5)
+        assert adapter.status().reason == reason
+        await time.advance(6.5)
         assert adapter.status().state == "generating"
         await adapter.stop()
 
@@ -176,5 +179,13 @@ def test_a_secret_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_secret_is_a_configuration_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="cannot read"):
+    with pytest.raises(ConfigurationError, match="cannot read the secret_file"):
         read_secret(tmp_path / "none")
+
+
+def test_the_option_that_names_the_secret_is_told(tmp_path: Path) -> None:
+    (tmp_path / "open").write_text("00" * 32)
+    (tmp_path / "open").chmod(0o644)
+    for path in (tmp_path / "none", tmp_path / "open", secret_file(tmp_path, "")):
+        with pytest.raises(ConfigurationError, match="the pulses_file "):
+            read_secret(path, "pulses_file")

@@ -9,10 +9,12 @@ Whoever has the secret has every key that the link ever made or will make: that 
 
 import asyncio
 import hashlib
+import math
 import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -124,7 +126,9 @@ class RateAdapter:
         state, reason, now = self._state, self._reason, self._clock.monotonic()
         waiting_s = self._pacer.wait_s(self._clock.wall())
         if state == "generating" and waiting_s > self._pacer.interval_s + _STEPPED_BACK_S:
-            state, reason = "stopped", f"the wall clock stepped back; next block in {waiting_s:.0f} s"
+            # When, rather than in how long: whatever changes here is a line in the activity log.
+            due = datetime.fromtimestamp(math.ceil(round(self._clock.wall() + waiting_s, 3)), UTC)
+            state, reason = "stopped", f"the wall clock stepped back; next block at {due:%Y-%m-%d %H:%M:%S} UTC"
         return LinkStatus(state, reason, self._meter.sbr_bps(now), self._meter.qber(now), self._blocks)
 
     async def _run(self, deliver: Callable[[LinkBlock], None]) -> None:
@@ -153,25 +157,30 @@ class RateAdapter:
         task.get_loop().call_exception_handler({"message": "a rate link failed", "exception": failure})
 
 
-def read_secret(path: Path) -> KeyMaterial:
-    """The secret of a link. ConfigurationError when the file is missing, malformed or open to others."""
+def read_secret(path: Path, option: str = "secret_file") -> KeyMaterial:
+    """The secret of a link, from the file that `option` names.
+
+    ConfigurationError when the file is missing, malformed or open to others.
+    """
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             text = file.read(_MAX_FILE_BYTES)
     except OSError as failure:
         raise ConfigurationError(
-            f"cannot read the secret_file {path}: {failure.strerror}",
+            f"cannot read the {option} {path}: {failure.strerror}",
             hint="put the same 32 random bytes in hex there at both ends, for instance from: openssl rand -hex 32",
         ) from None
     if mode & 0o077:
-        raise ConfigurationError(f"{path} can be read by others (mode {mode:04o})", hint=f"chmod 600 {path}")
+        raise ConfigurationError(
+            f"the {option} {path} can be read by others (mode {mode:04o})", hint=f"chmod 600 {path}"
+        )
     try:
         secret = bytes.fromhex(text.decode("ascii").strip())
     except ValueError:
         secret = b""
     if len(secret) != SECRET_BYTES:  # the content must not be shown
         raise ConfigurationError(
-            f"{path} does not hold {SECRET_BYTES} bytes in hex", hint="openssl rand -hex 32 makes them"
+            f"the {option} {path} does not hold {SECRET_BYTES} bytes in hex", hint="openssl rand -hex 32 makes them"
         )
     return KeyMaterial(secret)
