@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from keyhop.core.errors import ConfigurationError
-from keyhop.lab import Inventory, Lab, LabError
+from keyhop.lab import Inventory, Lab, LabError, NotReady
 from keyhop.lab.demo import Applications
 
 DEAD_AT_ONCE_S = 20.0
@@ -151,6 +151,33 @@ def test_a_lab_that_is_not_ready_in_time_says_what_it_waits_for(tmp_path: Path) 
     assert "alice: " in caught.value.message
     assert not (tmp_path / "lab.json").exists()
     assert Lab.load(tmp_path).running() == []
+
+
+def test_a_detached_lab_that_is_late_goes_on_running(tmp_path: Path) -> None:
+    try:
+        told = keyhop("lab", "up", "two-sites-paced", "--dir", str(tmp_path), "--detach", "--timeout", "0.001")
+        assert told.returncode == 1
+        assert "what runs was left running" in told.stderr
+        assert "hint: a slow link or machine needs a longer --timeout" in told.stderr
+        assert Lab.load(tmp_path).running() == ["alice", "bob"]
+        assert written(Lab.load(tmp_path))["kmes"][0]["pid"]
+    finally:
+        Lab.load(tmp_path).down()
+
+
+def test_a_link_that_somebody_stopped_is_told_at_once(lab: Lab) -> None:
+    ends = lab.management("alice-bob")
+    ends["bob"].stop_link("alice-bob")
+    try:
+        begin = time.monotonic()
+        with pytest.raises(NotReady, match="link alice-bob is off at bob: somebody stopped it") as caught:
+            Lab.up("two-sites-paced", lab.directory)
+        assert time.monotonic() - begin < DEAD_AT_ONCE_S
+        assert caught.value.hint == f"keyhop link start alice-bob --lab {lab.directory}"
+        assert lab.running() == ["alice", "bob"]
+    finally:
+        ends["bob"].start_link("alice-bob")
+        lab.start("bob")
 
 
 def test_a_directory_without_a_lab_is_told(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ import msgspec
 import typer
 
 from keyhop.cli.output import print_json, print_note, print_table
-from keyhop.lab import Lab, NodeState
-from keyhop.lab.lab import READY_TIMEOUT_S
-from keyhop.node.state import Disturbance, Eavesdropper
+from keyhop.lab import Lab, NodeState, NotReady
+from keyhop.lab.topology import shipped_topologies
+from keyhop.lab.waiting import READY_TIMEOUT_S
+from keyhop.node.state import Disturbance, Eavesdropper, LinkInfo
 
 app = typer.Typer(help="Whole networks of real nodes on this machine.", no_args_is_help=True)
 
@@ -30,14 +31,25 @@ _WATCH_S = 1.0
 
 @app.command()
 def up(
-    topology: Annotated[str, typer.Argument(help="A topology file, or the name of a shipped one: two-sites.")],
+    topology: Annotated[
+        str, typer.Argument(help=f"A topology file, or a shipped one: {', '.join(shipped_topologies())}.")
+    ],
     directory: Directory,
     detach: Annotated[bool, typer.Option("--detach", help="Leave the nodes running and return.")] = False,
-    timeout: Timeout = READY_TIMEOUT_S,
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds to wait until all is ready. Default: 60, and more with bb84 links.", min=0.001),
+    ] = None,
 ) -> None:
     """Start a network, or bring back the one that DIR holds."""
     stop_on_signals()
-    lab = Lab.up(topology, directory, timeout_s=timeout, progress=print_note)
+    try:
+        lab = Lab.up(topology, directory, timeout_s=timeout, keep_late=detach, progress=print_note)
+    except NotReady:
+        if detach:
+            print_note(f"what runs was left running; see: keyhop lab status --dir {directory}")
+            print_note(f"stop it with: keyhop lab down --dir {directory}")
+        raise
     print_state(lab.state())
     if detach:
         print_note(f"stop it with: keyhop lab down --dir {directory}")
@@ -111,7 +123,7 @@ def cut(
 @app.command()
 def attenuate(
     link: Link,
-    loss: Annotated[str, typer.Argument(help="Loss beyond that of the line, as 3dB; 0dB takes it away.")],
+    loss: Annotated[str, typer.Argument(help="Loss beyond that of the line, in dB: 3dB or 3; 0 takes it away.")],
     directory: Directory,
 ) -> None:
     """Weaken the light on the simulated line of a link."""
@@ -129,7 +141,7 @@ def _disturb(directory: Path, link: str, change: Callable[[Disturbance], Disturb
     if now.extra_loss_db:
         suffers.append(f"{now.extra_loss_db:g} dB of extra loss")
     if eve := now.eavesdropper:
-        suffers.append(f"{eve.attack} on {eve.fraction:.4g} of the pulses, basis {eve.basis}")
+        suffers.append(f"{eve.attack} on {100 * eve.fraction:.4g} % of the pulses, basis {eve.basis}")
     print_note(f"{link}: {', '.join(suffers) or 'undisturbed'}")
     print_note(f"see what becomes of it: keyhop link watch {link} --lab {directory}")
 
@@ -168,5 +180,11 @@ def print_state(state: list[NodeState]) -> None:
 
 def _row(node: NodeState) -> tuple[str, ...]:
     condition = "ready" if node.ready else f"not ready: {'; '.join(node.not_ready)}"
-    links = ", ".join(f"{link.id} {link.state}" for link in node.links)
+    links = ", ".join(map(_link, node.links))
     return (node.id, str(node.pid or "-"), condition, node.etsi014_url, node.management_url, links)
+
+
+def _link(link: LinkInfo) -> str:
+    if link.state == "generating":
+        return f"{link.id} generating {link.sbr_bps / 1000:.1f} kbit/s"
+    return f"{link.id} {link.state}: {link.reason}" if link.reason else f"{link.id} {link.state}"

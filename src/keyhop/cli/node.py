@@ -74,8 +74,8 @@ def check(config: Config, as_json: AsJson = False) -> None:
             print_table(columns, [_plan_row(plan) for plan in plans])
         print_note(f"{config} can be used")
     for plan in plans:
-        if plan.trouble:
-            print_note(f"link {plan.link}: no key with these settings, {plan.trouble}; {plan.remedy}")
+        if plan.warning:
+            print_note(plan.warning)
 
 
 @app.command()

@@ -9,6 +9,7 @@
     file_device  a process that drops key files for links of kind `files`
     inventory  lab.json, for those who use the lab
     node       one node: its files, its process, its state
+    waiting    until nodes are ready, and what is said when they are not
     lab        `Lab`: up, load, start, kill, down, state
     demo       the paper's key exchange, step by step
 
@@ -17,8 +18,9 @@ by their configuration file and their management API. It needs Linux (pidfd).
 """
 
 from keyhop.lab.inventory import Inventory, KmeEntry, SaeEntry
-from keyhop.lab.lab import Lab, LabError
+from keyhop.lab.lab import Lab
 from keyhop.lab.node import NodeState
 from keyhop.lab.topology import Topology, load_topology
+from keyhop.lab.waiting import LabError, NotReady
 
-__all__ = ["Inventory", "KmeEntry", "Lab", "LabError", "NodeState", "SaeEntry", "Topology", "load_topology"]
+__all__ = ["Inventory", "KmeEntry", "Lab", "LabError", "NodeState", "NotReady", "SaeEntry", "Topology", "load_topology"]

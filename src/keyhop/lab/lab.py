@@ -12,7 +12,7 @@ from typing import Self
 
 import msgspec
 
-from keyhop.core.errors import ConfigurationError, KeyhopError
+from keyhop.core.errors import ConfigurationError
 from keyhop.lab.file_device import file_device
 from keyhop.lab.inventory import Inventory, SaeEntry
 from keyhop.lab.layout import Layout
@@ -20,23 +20,22 @@ from keyhop.lab.managed import Managed
 from keyhop.lab.node import LabNode, NodeState
 from keyhop.lab.setup import set_up
 from keyhop.lab.topology import Topology, load_topology
+from keyhop.lab.waiting import (
+    READY_TIMEOUT_S,
+    LabError,
+    NotReady,
+    Progress,
+    is_ready,
+    planned,
+    raise_if_off,
+    usual_timeout_s,
+    wait_until,
+)
 from keyhop.management import Management
 from keyhop.node.state import Disturbance
 from keyhop.pki.files import PUBLIC, write_file
 
-READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
-_POLL_S = 0.05
-
-type Progress = Callable[[str], None]
-
-
-class LabError(KeyhopError):
-    """A node or device of the lab did not do what was asked of it; the message ends with the end of its log."""
-
-    def __init__(self, complaint: str, *nodes: Managed) -> None:
-        tails = [f"the end of {node.log}:\n{node.log_tail()}" for node in nodes]
-        super().__init__("\n".join([complaint, *tails]))
 
 
 def _silent(message: str) -> None:
@@ -63,13 +62,15 @@ class Lab:
         topology: str | Path | Topology,
         directory: Path,
         *,
-        timeout_s: float = READY_TIMEOUT_S,
+        timeout_s: float | None = None,
+        keep_late: bool = False,
         progress: Progress = _silent,
     ) -> Self:
         """Start every node and device that does not run, wait until all are ready, write lab.json.
 
-        Raises ConfigurationError, or LabError when a node ends or is not ready within `timeout_s` seconds;
-        what it started is stopped again then.
+        Raises ConfigurationError, or LabError when a node ends or is not ready within `timeout_s` seconds, or a link
+        was stopped by an operator; what it started is stopped again then. `keep_late` leaves running what runs, ready
+        or not. Without `timeout_s` it is a minute, and more for bb84 links, by how long their rounds take.
         """
         if not isinstance(topology, Topology):
             topology = load_topology(topology)
@@ -77,14 +78,19 @@ class Lab:
         if not lab._layout.topology.exists():
             progress("making certificates, link secrets and configuration")
         set_up(lab._layout, topology)
+        plans = planned([lab._layout.config(kme) for kme in lab._nodes])
+        for plan in plans:
+            if plan.warning:
+                progress(plan.warning)
         started: list[Managed] = []
         try:
-            for each in (*lab._devices, *lab._nodes.values()):
-                if each.process() is None:
-                    progress(f"starting {each.id}")
-                    started.append(each)
-                    each.spawn()
-            lab._wait_until(_is_ready, list(lab._nodes.values()), timeout_s, progress)
+            lab._bring_up(started, usual_timeout_s(plans) if timeout_s is None else timeout_s, progress)
+        except NotReady:
+            if keep_late:
+                lab._record()
+            else:
+                _stop(started)
+            raise
         except BaseException:
             _stop(started)
             raise
@@ -113,7 +119,7 @@ class Lab:
                 device.spawn()
         process = node.process() or node.spawn()
         self._record()
-        self._wait_until(self._is_as_ready_as_it_can_be, [node], timeout_s, _silent)
+        wait_until(self._is_as_ready_as_it_can_be, [node], self._devices, timeout_s, _silent)
         return process.pid
 
     def kill(self, kme: str) -> None:
@@ -189,42 +195,18 @@ class Lab:
         return self._nodes[kme]
 
     def _is_as_ready_as_it_can_be(self, node: LabNode) -> bool:
-        return _is_ready(node) or (node.answers() and bool(self.stopped()))
+        return is_ready(node) or (node.answers() and bool(self.stopped()))
 
-    def _wait_until(
-        self, enough: Callable[[LabNode], bool], nodes: Sequence[LabNode], timeout_s: float, progress: Progress
-    ) -> None:
-        deadline = time.monotonic() + timeout_s
-        for node in nodes:
-            progress(f"waiting for {node.id} to be ready")
-            told = ""
-            while not enough(node):
-                _raise_if_ended([*nodes, *self._devices])
-                if time.monotonic() > deadline:
-                    raise _late(nodes, timeout_s)
-                missing = "; ".join(node.readiness().not_ready)
-                if missing and missing != told:
-                    told = missing
-                    progress(f"{node.id}: {missing}")
-                time.sleep(_POLL_S)
-
-
-def _is_ready(node: LabNode) -> bool:
-    return node.readiness().ready
-
-
-def _raise_if_ended(started: Sequence[Managed]) -> None:
-    for each in started:
-        if each.process() is None:
-            what = "node" if isinstance(each, LabNode) else "process"
-            raise LabError(f"the {what} {each.id} ended before it was ready", each)
-
-
-def _late(nodes: Sequence[LabNode], timeout_s: float) -> LabError:
-    answers = {node: node.readiness() for node in nodes}
-    late = {node: answer for node, answer in answers.items() if not answer.ready}
-    reasons = [f"{node.id}: {'; '.join(answer.not_ready)}" for node, answer in late.items()]
-    return LabError("\n".join([f"not ready after {timeout_s:g} s", *reasons]), *late)
+    def _bring_up(self, started: list[Managed], timeout_s: float, progress: Progress) -> None:
+        """Puts what it starts into `started`."""
+        for each in (*self._devices, *self._nodes.values()):
+            if each.process() is None:
+                progress(f"starting {each.id}")
+                started.append(each)
+                each.spawn()
+        nodes = list(self._nodes.values())
+        raise_if_off([node for node in nodes if node not in started], self.directory)
+        wait_until(is_ready, nodes, self._devices, timeout_s, progress)
 
 
 def _stop(running: Sequence[Managed]) -> None:

@@ -1,5 +1,6 @@
 """A process that a lab keeps: started by one program, found again by another, through the number in a file."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,4 +41,17 @@ class Managed:
             lines = self.log.read_bytes()[self._log_start :].decode(errors="replace").splitlines()
         except FileNotFoundError:
             lines = []
-        return "\n".join(lines[-LOG_TAIL_LINES:]) or "(empty)"
+        return "\n".join(map(_readable, lines[-LOG_TAIL_LINES:])) or "(empty)"
+
+
+def _readable(line: str) -> str:
+    """A line of JSON as text, for people: time, level, event, and the rest as `name=value`. Any other line as it is."""
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+    if not isinstance(fields, dict) or "event" not in fields:
+        return line
+    fields.pop("logger", None)
+    first = [str(fields.pop(name)) for name in ("timestamp", "level", "event") if name in fields]
+    return "  ".join([*first, *(f"{name}={value}" for name, value in fields.items())])

@@ -85,14 +85,15 @@ class LabNode(Managed):
             not_ready=readiness.not_ready,
             etsi014_url=entry.etsi014_url,
             management_url=entry.management_url,
-            links=[] if entry.pid is None else self._links(),
+            links=[] if entry.pid is None else self.links(),
         )
 
     def management(self) -> Management:
         """What it tells its operators."""
         return Management(f"http://{self._listen('management')}", timeout_s=MANAGEMENT_TIMEOUT_S)
 
-    def _links(self) -> list[LinkInfo]:
+    def links(self) -> list[LinkInfo]:
+        """Its links; none while it does not answer."""
         try:
             return self.management().links()
         except NotAnswering:

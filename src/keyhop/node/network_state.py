@@ -46,7 +46,10 @@ def _missing(peer: KmeId, pair: Pair) -> str | None:
     if not pair.synchronised:
         return f"peer {peer}: not synchronised"
     if pair.filling.mismatch:
-        return f"link to {peer}: the two ends do not have the same blocks (secret, rate and block size must agree)"
+        return (
+            f"link to {peer}: the two ends do not have the same blocks (secret, rate and block size must agree), "
+            "or the link is off there"
+        )
     if not pair.owned.available_units and not pair.owned.leased_units:
         return f"stream to {peer}: no key"
     return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from keyhop.core.ids import LinkId
 from keyhop.link.bb84.settings import Bb84Options
@@ -21,11 +22,19 @@ class PlannedLink:
     """
 
     link: LinkId
+    role: Literal["transmitter", "receiver"]
     secret_bps: float
     qber: float | None
     round_s: float | None
     trouble: str | None = None
     remedy: str | None = None
+
+    @property
+    def warning(self) -> str | None:
+        """For an operator, where there will be no key."""
+        if self.trouble is None:
+            return None
+        return f"link {self.link}: no key with these settings: {self.trouble}; {self.remedy}"
 
 
 def planned_links(config: NodeConfig) -> list[PlannedLink]:
@@ -40,20 +49,20 @@ def _planned(link: LinkId, options: Bb84Options) -> PlannedLink:
     try:
         secret_bps, qber, round_s = _figures(options, options.block_bits)
     except ValueError as failure:
-        return PlannedLink(link, 0.0, None, None, str(failure), "lower the loss in [links.channel]")
+        return PlannedLink(link, options.role, 0.0, None, None, str(failure), "lower the loss in [links.channel]")
     if qber > options.max_qber:
         trouble = f"a QBER of {100 * qber:.2f} % is over max_qber, {100 * options.max_qber:g} %"
         remedy = "raise visibility or lower dark_count_probability in [links.detectors], or lower the loss"
-        return PlannedLink(link, 0.0, qber, round_s, trouble, remedy)
+        return PlannedLink(link, options.role, 0.0, qber, round_s, trouble, remedy)
     if secret_bps > 0:
-        return PlannedLink(link, secret_bps, qber, round_s)
+        return PlannedLink(link, options.role, secret_bps, qber, round_s)
     enough = next((size for size in _larger(options.block_bits) if _figures(options, size)[0] > 0), None)
     remedy = (
         f"raise block_bits: {enough} would do"
         if enough is not None
         else "no block_bits helps: lower the loss or the errors, or choose other intensities in [links.source]"
     )
-    return PlannedLink(link, 0.0, qber, round_s, "an average round leaves 0 secret bits", remedy)
+    return PlannedLink(link, options.role, 0.0, qber, round_s, "an average round leaves 0 secret bits", remedy)
 
 
 def _larger(block_bits: int) -> Iterator[int]:
