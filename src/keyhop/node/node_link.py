@@ -6,19 +6,23 @@ that reports something as such, raises an alarm.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import structlog
 
 from keyhop.core.clock import Clock
 from keyhop.core.errors import LinkError
 from keyhop.core.ids import KmeId, LinkId
-from keyhop.link.adapter import DisturbableLink, Disturbance, LinkAdapter, LinkBlock, LinkEvent, LinkState
+from keyhop.link.adapter import DisturbableLink, Disturbance, LinkAdapter, LinkBlock, LinkEvent, LinkState, LinkStatus
 from keyhop.node.state import LinkActivity, LinkInfo, LinkSample
 
 SAMPLE_S = 1.0
 MAX_SAMPLES = 900
 MAX_ACTIVITY = 500
+SAME_ALARM_S = 3.0
+"""An adapter's event and the change of state that belongs to it come within this time, in either order."""
+_REMEMBERED_ALARMS = 16
 
 _log = structlog.get_logger(__name__)
 
@@ -36,6 +40,8 @@ class NodeLink:
         self._deliver = deliver
         self._started = False
         self._seen: tuple[LinkState, str | None] = ("off", None)
+        self._reported: deque[tuple[str, float]] = deque(maxlen=_REMEMBERED_ALARMS)
+        self._raised: tuple[str, float] | None = None
         self._series: deque[LinkSample] = deque(maxlen=MAX_SAMPLES)
         self._activity: deque[LinkActivity] = deque(maxlen=MAX_ACTIVITY)
 
@@ -60,8 +66,12 @@ class NodeLink:
         await self.adapter.stop()
 
     def report(self, event: LinkEvent) -> None:
-        """From the adapter, for the activity log."""
+        """From the adapter, for the activity log; not again what `observe` has just raised an alarm for."""
+        if event.alarm and self._raised is not None and self._is_of_now(event.text, [self._raised]):
+            return
         self._note(event.text, alarm=event.alarm)
+        if event.alarm:
+            self._reported.append((event.text, self._clock.monotonic()))
 
     def disturb(self, disturbance: Disturbance) -> None:
         """What a lab does to the line. LinkError when the line is not simulated."""
@@ -82,12 +92,14 @@ class NodeLink:
             return
         stopped_before, self._seen = self._seen[0] == "stopped", now
         text = status.state if status.reason is None else f"{status.state}: {status.reason}"
-        self._note(text, alarm=status.state == "stopped" and not stopped_before)
+        alarm = status.state == "stopped" and not stopped_before and not self._is_of_now(status.reason, self._reported)
+        self._raised = (status.reason or "", self._clock.monotonic()) if alarm else None
+        self._note(text, alarm=alarm)
 
     def sample(self) -> None:
         """A second has passed."""
         self.observe()
-        status = self.adapter.status()
+        status = self._status()
         self._series.append(LinkSample(self._clock.wall(), status.state, status.sbr_bps, status.qber))
 
     def series(self) -> list[LinkSample]:
@@ -100,7 +112,7 @@ class NodeLink:
 
     def info(self) -> LinkInfo:
         """The link as this end sees it now."""
-        status = self.adapter.status()
+        status = self._status()
         return LinkInfo(
             id=self.id,
             peer=self.peer,
@@ -114,6 +126,16 @@ class NodeLink:
             alarms=self.alarms,
             details=status.details,
         )
+
+    def _is_of_now(self, text: str | None, alarms: Iterable[tuple[str, float]]) -> bool:
+        """Whether there was an alarm of that text within the last seconds: it is the same one."""
+        since_s = self._clock.monotonic() - SAME_ALARM_S
+        return any(known == text and at_s >= since_s for known, at_s in alarms)
+
+    def _status(self) -> LinkStatus:
+        """The adapter's, but that a link which does not generate has no rate, whatever it had seconds ago."""
+        status = self.adapter.status()
+        return status if status.state == "generating" else replace(status, sbr_bps=0.0)
 
     def _line(self) -> DisturbableLink:
         if not isinstance(self.adapter, DisturbableLink):
@@ -133,5 +155,5 @@ def _told(disturbance: Disturbance) -> str:
     if disturbance.extra_loss_db:
         suffers.append(f"{disturbance.extra_loss_db:g} dB of extra loss")
     if eve := disturbance.eavesdropper:
-        suffers.append(f"an eavesdropper: {eve.attack} on {eve.fraction:.1%} of the pulses, basis {eve.basis}")
+        suffers.append(f"an eavesdropper: {eve.attack} on {100 * eve.fraction:.4g} % of the pulses, basis {eve.basis}")
     return f"lab: {', '.join(suffers) or 'the line is undisturbed'}"

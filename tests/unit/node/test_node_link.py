@@ -82,6 +82,41 @@ def test_its_life_is_in_the_activity_log() -> None:
     assert link.info().alarms == 2
 
 
+@pytest.mark.parametrize("event_first", [True, False])
+def test_an_alarm_that_the_adapter_raises_is_raised_once(event_first: bool) -> None:
+    adapter = Adapter()
+    link, clock = make(adapter)
+    reason = "QBER 26 % is over the limit"
+
+    def stop(*, with_event: bool) -> None:
+        adapter.now = LinkStatus("stopped", reason, 0.0, 0.26, 1)
+        steps = [link.observe] if not with_event else [lambda: link.report(LinkEvent(True, reason)), link.observe]
+        for step in steps if event_first else reversed(steps):
+            step()
+
+    asyncio.run(link.start())
+    stop(with_event=True)
+    assert link.info().alarms == 1
+    adapter.now = LinkStatus("generating", None, 1e6, 0.03, 2)
+    link.observe()
+    clock.advance(60.0)
+    stop(with_event=False)
+    assert link.info().alarms == 2
+    assert len([alarm for alarm, _ in texts(link) if alarm]) == 2
+
+
+def test_a_link_that_does_not_generate_has_no_rate_and_the_last_qber() -> None:
+    adapter = Adapter()
+    link, _ = make(adapter)
+    for state in ("stopped", "starting", "off"):
+        adapter.now = LinkStatus(state, None, 5e5, 0.26, 1)  # of the blocks of the last seconds
+        link.sample()
+        assert (link.info().sbr_bps, link.info().qber) == (0.0, 0.26)
+        assert (link.series()[-1].sbr_bps, link.series()[-1].qber) == (0.0, 0.26)
+    adapter.now = LinkStatus("generating", None, 5e5, 0.03, 1)
+    assert link.info().sbr_bps == 5e5
+
+
 def test_the_series_has_a_sample_each_second_and_an_end() -> None:
     link, clock = make(Adapter())
     asyncio.run(link.start())
@@ -110,7 +145,7 @@ def test_a_simulated_line_is_disturbed() -> None:
     assert link.disturbance() == adapter.disturbance == Disturbance(cut=True, extra_loss_db=3.0)
     link.disturb(Disturbance())
     assert [text for _, text in texts(link)] == [
-        "lab: an eavesdropper: intercept-resend on 30.0% of the pulses, basis random",
+        "lab: an eavesdropper: intercept-resend on 30 % of the pulses, basis random",
         "lab: the line is cut, 3 dB of extra loss",
         "lab: the line is undisturbed",
     ]
