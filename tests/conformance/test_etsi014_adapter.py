@@ -207,7 +207,7 @@ FAULTS: dict[str, tuple[Callable[[httpx.Request], httpx.Response], str]] = {
     "server error": (lambda request: httpx.Response(500, content=b"\xff\xfe"), "HTTP 500"),
     "bad request": (lambda request: httpx.Response(400, json={"message": "no"}), "refuses the request (400: no)"),
     "unauthorised": (refuse_certificate, "(401: SAE unknown  [31mxxx"),
-    "time-out": (time_out, "cannot ask the KME: timed out"),
+    "time-out": (time_out, "did not answer within"),
     "broken off": (break_off, "peer closed connection"),
 }
 

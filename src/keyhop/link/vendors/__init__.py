@@ -10,4 +10,5 @@ becomes blocks.
     initiator, follower, messages, sealing       the agreement between both ends, without I/O
     initiator_end, follower_end                  the tasks that join agreement and device
     etsi014, files, etsi004                      the devices
+    failures                                     what went wrong on the way to a device, in words
 """

@@ -8,6 +8,7 @@ from typing import Protocol
 from keyhop.core.errors import ConfigurationError
 from keyhop.link.vendors import etsi004_wire as wire
 from keyhop.link.vendors.device import DeviceFault
+from keyhop.link.vendors.failures import plain_reason
 from keyhop.link.vendors.settings import Etsi004Options
 from keyhop.link.vendors.tls import device_context
 
@@ -38,6 +39,7 @@ class TlsTransport:
     def __init__(self, options: Etsi004Options, host: str, port: int) -> None:
         self._options = options
         self._host, self._port = host, port
+        self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
@@ -72,13 +74,15 @@ class TlsTransport:
                     return await self._exchange(service, request)
         except TimeoutError:
             self._drop()
-            raise NoAnswer(f"the device did not answer within {self._options.timeout_s:g} s") from None
+            raise NoAnswer(
+                f"the device at {self._address} did not answer within {self._options.timeout_s:g} s"
+            ) from None
         except asyncio.IncompleteReadError:
             self._drop()
-            raise NoAnswer("the device closed the connection without an answer") from None
+            raise NoAnswer(f"the device at {self._address} closed the connection without an answer") from None
         except OSError as failure:  # ssl.SSLError is one
             self._drop()
-            raise DeviceFault(f"cannot reach the device: {' '.join(str(failure).split())[:200]}") from None
+            raise DeviceFault(f"cannot reach the device at {self._address}: {plain_reason(failure)}") from None
         except (DeviceFault, asyncio.CancelledError):
             self._drop()  # what is left of the answer must not be taken for the next one
             raise

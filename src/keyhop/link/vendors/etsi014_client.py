@@ -1,8 +1,9 @@
 """Requests to a vendor's KME. Each is bounded in time and in size, whatever the other side does."""
 
 import asyncio
+import re
 from typing import Any, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 import msgspec
@@ -12,10 +13,12 @@ from keyhop.core.ids import key_id_text
 from keyhop.core.keys import KeyMaterial
 from keyhop.link.vendors import etsi014_answers as answers
 from keyhop.link.vendors.device import DeviceFault, NoKeysNow
+from keyhop.link.vendors.failures import plain_reason
 from keyhop.link.vendors.settings import Etsi014Options
 from keyhop.link.vendors.tls import device_context
 
 _OK, _BAD_REQUEST, _UNAUTHORISED, _BUSY = 200, 400, 401, (429, 503)
+_ENDS_WITH_PORT = re.compile(r":\d+$")
 
 
 class KmeRefused(DeviceFault):
@@ -44,6 +47,7 @@ class Etsi014Client:
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
             limits=httpx.Limits(max_connections=2),
         )
+        self._address = _host_and_port(options.base_url)
         self._prefix = f"{options.base_url.rstrip('/')}/api/v1/keys/{quote(options.peer_sae_id, safe='')}"
 
     async def status(self) -> answers.KmeStatus:
@@ -89,10 +93,10 @@ class Etsi014Client:
                 ) as response,
             ):
                 body = await _bounded_body(response)
-        except TimeoutError:
-            raise CannotAsk(f"the KME did not answer within {self._options.timeout_s:g} s") from None
+        except (TimeoutError, httpx.TimeoutException):
+            raise CannotAsk(f"the KME at {self._address} did not answer within {self._options.timeout_s:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as failure:
-            raise CannotAsk(f"cannot ask the KME: {_reason(failure)}") from None
+            raise CannotAsk(f"cannot ask the KME at {self._address}: {plain_reason(failure)}") from None
         if response.status_code != _OK:
             raise _refusal(response, answers.complaint(body))
         return body
@@ -104,6 +108,11 @@ def make_client(options: Etsi014Options) -> Etsi014Client:
         return Etsi014Client(options)
     except ConfigurationError as failure:
         raise DeviceFault(failure.message) from None
+
+
+def _host_and_port(base_url: str) -> str:
+    host = urlsplit(base_url).netloc
+    return host if _ENDS_WITH_PORT.search(host) else f"{host}:443"
 
 
 async def _bounded_body(response: httpx.Response) -> bytes:
@@ -132,9 +141,3 @@ def _refusal(response: httpx.Response, complaint: str) -> DeviceFault | NoKeysNo
 def _retry_after_s(response: httpx.Response) -> float | None:
     text = cast(str, response.headers.get("retry-after", ""))
     return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
-
-
-def _reason(failure: Exception) -> str:
-    """Libraries' words, in one line; they never hold what the KME sent as a body."""
-    text = " ".join(str(failure).split()) or type(failure).__name__
-    return text[:200]

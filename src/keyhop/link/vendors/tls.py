@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 from keyhop.core.errors import ConfigurationError
+from keyhop.link.vendors.failures import plain_reason
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -22,13 +23,15 @@ def device_context(ca: Path, certificate: Path, key: Path, minimum: str) -> ssl.
     try:
         context.load_verify_locations(cafile=ca)
     except OSError as failure:  # ssl.SSLError is one
-        raise ConfigurationError(f"cannot use the device's authority {ca}: {failure}", hint="give a PEM file") from None
+        raise ConfigurationError(
+            f"cannot use the device's authority {ca}: {plain_reason(failure)}", hint="give a PEM file"
+        ) from None
     try:
         mode = stat.S_IMODE(key.stat().st_mode)
         context.load_cert_chain(certificate, key, password=_no_password)
     except (OSError, ValueError) as failure:
         raise ConfigurationError(
-            f"cannot use the certificate {certificate} with the key {key}: {failure}",
+            f"cannot use the certificate {certificate} with the key {key}: {plain_reason(failure)}",
             hint="each is a PEM file, the key is not encrypted, and the certificate belongs to it",
         ) from None
     if mode & 0o007:
