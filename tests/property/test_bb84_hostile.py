@@ -183,3 +183,17 @@ def test_of_failures_in_a_row_the_first_one_is_told_and_raises_one_alarm() -> No
     assert condition.reason == "blinded"
     condition.recovered()
     assert condition.reason is None
+
+
+def test_after_an_alarm_only_a_key_counts_whatever_else_happens_meanwhile() -> None:
+    condition = Condition()
+    condition.stopped("light quality", "QBER 25 %", alarm=True, needs_key=True)
+    condition.stopped("away", "the far end does not answer")
+    condition.starting("looking at the light")
+    condition.sample_is_fine()
+    assert (condition.state, condition.needs_key) == ("starting", True)
+    condition.recovered()
+    assert (condition.state, condition.needs_key) == ("generating", False)
+    condition.stopped("away", "the far end does not answer")
+    condition.sample_is_fine()
+    assert condition.state == "generating"

@@ -1,6 +1,8 @@
 """The pace of the receiver's device, and what its clicks say of the line."""
 
+import math
 from concurrent.futures import Future
+from random import Random
 
 import numpy as np
 import pytest
@@ -162,9 +164,10 @@ def test_an_error_rate_over_the_limit_is_told_from_chance(events: int, errors: i
 
 
 def test_the_light_is_gone_when_hardly_any_clicks_are_left_and_back_with_them() -> None:
-    level = LightLevel(window_slots=1_000_000)
-    for clicks, dark in [(1000, False)] * 12 + [(500, False)] * 12 + [(2, None)] * 10 + [(2, True)] * 5:
+    level = LightLevel(window_slots=1_000_000, noise_per_slot=1e-6)
+    for clicks, dark in [(1000, False)] * 12 + [(500, False)] * 12 + [(8, None)] * 10 + [(8, True)] * 5:
         level.add(100_000, clicks)
+        assert not level.only_noise
         if dark is not None:
             assert level.dark is dark
     for _ in range(3):
@@ -172,19 +175,48 @@ def test_the_light_is_gone_when_hardly_any_clicks_are_left_and_back_with_them() 
     assert level.dark is False
 
 
-def test_few_clicks_say_nothing() -> None:
-    level = LightLevel(window_slots=1_000_000)
-    for clicks in [40] * 12 + [0] * 30:
-        level.add(100_000, clicks)
-    assert level.dark is False
+def test_how_bright_it_was_outlives_a_run_and_a_key_shows_that_less_is_enough() -> None:
+    level = LightLevel(window_slots=1_000_000, noise_per_slot=1e-6)
+    for _ in range(12):
+        level.add(100_000, 1000)
+    level.new_run()
+    for _ in range(12):
+        level.add(100_000, 15)
+    assert level.dark
+    level.is_enough()
+    for _ in range(30):
+        level.add(100_000, 15)
+        assert not level.dark
 
 
-def test_the_sifting_rate_is_that_of_the_last_seconds() -> None:
+@pytest.mark.parametrize("noise_per_slot", [0.0, 1e-8, 1e-6, 1e-3])
+def test_dark_counts_are_not_taken_for_light_nor_light_for_dark_counts(noise_per_slot: float) -> None:
+    level, random = LightLevel(window_slots=1_000_000, noise_per_slot=noise_per_slot), Random(1)
+
+    def batch(per_slot: float) -> int:
+        mean = per_slot * 100_000
+        return max(0, round(random.gauss(mean, math.sqrt(mean))))
+
+    for _ in range(300):
+        level.add(100_000, batch(noise_per_slot))
+        assert level.only_noise
+    assert level.dark
+    for _ in range(300):
+        level.add(100_000, batch(2 * noise_per_slot + 1e-3))
+        assert not level.only_noise
+    assert not level.dark
+    level.add(100_000, 0)
+    assert level.only_noise or noise_per_slot < 1e-4  # then a single batch without clicks may be chance
+
+
+def test_the_sifting_rate_is_that_of_the_last_rounds() -> None:
     rate = SiftingRate()
     assert rate.add(0.0, 0) == 0.0
     for tick in range(1, 101):
-        measured = rate.add(tick / 10, 1000 * tick)
+        measured = rate.add(tick / 10, 7_000 * (tick // 7))
     assert measured == pytest.approx(10_000)
-    for tick in range(101, 201):
-        measured = rate.add(tick / 10, 100_000)
-    assert measured == 0.0
+    for tick in range(99, 105):
+        assert rate.add(tick / 10, 98_000) == pytest.approx(10_000)  # between two rounds nothing changes
+    for tick in range(105, 399):
+        measured = rate.add(tick / 10, 98_000)
+    assert 0 < measured < 1_500
