@@ -5,6 +5,7 @@
 Every call may raise NotAnswering, and those about one link Refused.
 """
 
+import re
 import ssl
 from urllib.parse import quote
 
@@ -100,6 +101,8 @@ class Management:
     def _ask[T](self, method: str, path: str, body: bytes | None, answer: type[T]) -> T:
         headers = {} if body is None else {"content-type": "application/json"}
         try:
+            if not httpx.URL(self.url).host:
+                raise httpx.InvalidURL(self.url)
             # No proxy: the management address is local, whatever the environment says.
             with (
                 httpx.Client(base_url=self.url, timeout=self._timeout_s, trust_env=False, verify=_NO_TLS) as client,
@@ -110,11 +113,29 @@ class Management:
                 return msgspec.json.decode(content, type=answer)
             refusal = msgspec.json.decode(content, type=_Refusal)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as failure:  # msgspec's errors are ValueErrors
-            raise NotAnswering(
-                f"no node answers at {self.url} ({type(failure).__name__})",
-                hint="is it running? its management address is [management] listen in its node.toml",
-            ) from None
+            raise self._not_answering(failure) from None
         raise Refused(refusal.message, reply.status_code)
+
+    def _not_answering(self, failure: Exception) -> NotAnswering:
+        hint = "is it running? its management address is [management] listen in its node.toml"
+        match failure:
+            case httpx.InvalidURL() | httpx.UnsupportedProtocol():
+                reason, hint = "that is no address", "write http://host:port"
+            case httpx.TimeoutException():
+                reason = f"nothing came within {self._timeout_s:g} s"
+            case httpx.ConnectError():
+                reason = _connect_reason(failure)
+            case httpx.HTTPError():
+                reason = "the connection broke, or what is there does not speak HTTP"
+            case _:
+                reason = "what answers there is not a node"
+        return NotAnswering(f"no node answers at {self.url}: {reason}", hint=hint)
+
+
+def _connect_reason(failure: httpx.ConnectError) -> str:
+    """As the system says it, without its number: `connection refused`."""
+    text = re.sub(r"^\[.*?\]\s*", "", str(failure)) or "no connection"
+    return text[0].lower() + text[1:]
 
 
 def _page(link: str, page: str | None = None) -> str:

@@ -233,3 +233,24 @@ def test_the_demo_does_not_stop_a_lab_that_ran_before(tmp_path: Path) -> None:
         assert lab.stopped() == []
     finally:
         lab.down()
+
+
+def test_a_link_whose_one_end_is_down(lab: Lab) -> None:
+    where = ("--lab", str(lab.directory))
+    shown = keyhop("link", "show", "alice-bob", *where).stdout
+    assert [record.splitlines()[1] for record in shown.split("\n\n")] == ["at node\talice", "at node\tbob"]
+    lab.kill("bob")
+    try:
+        rows = [line.split("\t") for line in keyhop("link", "list", *where).stdout.splitlines()]
+        assert ["bob", "alice-bob", "alice", "-", "does not run", "-", "-", "-"] in rows
+        listed = json.loads(keyhop("link", "list", *where, "--json").stdout)
+        assert {"node": "bob", "id": "alice-bob", "state": None, "reason": "does not run"} in listed
+        told = keyhop("link", "stop", "alice-bob", *where)
+        assert told.returncode == 1
+        assert "alice\talice-bob\toff" in told.stdout
+        assert "bob does not run: this end of alice-bob was not told" in told.stderr
+        assert keyhop("link", "start", "alice-bob", *where).returncode == 1
+        assert keyhop("link", "start", "nosuch", *where).returncode == 1
+    finally:
+        lab.start("bob")
+    assert keyhop("link", "start", "alice-bob", *where).returncode == 0

@@ -5,18 +5,16 @@ link are shown, started and stopped.
 """
 
 import time
-from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
+from keyhop.cli.ends import Absent, Ends, LabOption, Url, find_ends
 from keyhop.cli.node import AsJson, link_row
-from keyhop.cli.output import print_json, print_line, print_table
-from keyhop.core.errors import ConfigurationError
-from keyhop.management import Management, NotAnswering, Refused
+from keyhop.cli.output import print_gap, print_json, print_line, print_note, print_table
+from keyhop.management import Management, NotAnswering
 from keyhop.node.state import LinkActivity, LinkInfo
 
 app = typer.Typer(
@@ -24,52 +22,63 @@ app = typer.Typer(
 )
 
 Link = Annotated[str, typer.Argument(help="The ID of the link.")]
-Url = Annotated[
-    str | None, typer.Option("--url", envvar="KEYHOP_MANAGEMENT", help="A node's management address, http://host:port.")
-]
-LabOption = Annotated[Path | None, typer.Option("--lab", envvar="KEYHOP_LAB", help="The directory of a lab, instead.")]
 
 _EVENTS = 20
 _WATCH_S = 1.0
 
 
 @app.command("list")
-def list_links(url: Url = None, lab: LabOption = None, as_json: AsJson = False) -> None:
+def list_links(context: typer.Context, url: Url = None, lab: LabOption = None, as_json: AsJson = False) -> None:
     """Show every link: its state, secret bit rate and QBER."""
-    found = [(name, link) for name, node in _nodes(url, lab).items() for link in node.links()]
+    ends = find_ends(context, url, lab)
+    found, absent = ends.each(Management.links)
     if as_json:
-        print_json([{"node": name, **_plain(link)} for name, link in found])
-    else:
-        columns = ("node", "link", "peer", "kind", "state", "SBR kbit/s", "QBER %", "blocks")
-        print_table(columns, [(name, *link_row(link)) for name, link in found])
+        links = [{"node": name, **_plain(link)} for name, of_node in found for link in of_node]
+        print_json([*links, *(_absent_plain(each, link) for each in absent for link, _ in _links_of(each, ends))])
+        return
+    rows = [(name, *link_row(link)) for name, of_node in found for link in of_node]
+    rows += [(each.node, *link, "-", each.reason, "-", "-", "-") for each in absent for link in _links_of(each, ends)]
+    print_table(("node", "link", "peer", "kind", "state", "SBR kbit/s", "QBER %", "blocks"), rows)
 
 
 @app.command()
-def show(link: Link, url: Url = None, lab: LabOption = None, as_json: AsJson = False) -> None:
+def show(context: typer.Context, link: Link, url: Url = None, lab: LabOption = None, as_json: AsJson = False) -> None:
     """Show all about a link, and what happened on it last."""
-    found = _each(link, url, lab, lambda node: (node.link(link), node.link_activity(link)))
+    ends = find_ends(context, url, lab, link)
+    found, absent = ends.each_about(link, lambda node: (node.link(link), node.link_activity(link)))
     if as_json:
-        print_json([{"node": name, **_plain(info), "activity": _plain(events)} for name, (info, events) in found])
+        shown = [{"node": name, **_plain(info), "activity": _plain(events)} for name, (info, events) in found]
+        print_json([*shown, *(_absent_plain(each, link) for each in absent)])
         return
-    for name, (info, events) in found:
+    for number, (name, (info, events)) in enumerate(found):
+        if number:
+            print_gap()
         print_table(("link", info.id), [("at node", name), *_facts(info)])
         print_table(("time", "event"), [(_time(event.at), _event(event)) for event in events[-_EVENTS:]])
+    for each in absent:
+        print_note(f"{each.node} {each.reason}")
 
 
 @app.command()
-def start(link: Link, url: Url = None, lab: LabOption = None, as_json: AsJson = False) -> None:
-    """Let a link produce key."""
-    _told(_each(link, url, lab, lambda node: node.start_link(link)), as_json)
+def start(context: typer.Context, link: Link, url: Url = None, lab: LabOption = None, as_json: AsJson = False) -> None:
+    """Let a link produce key. Exit 1 when an end of it cannot be told."""
+    ends = find_ends(context, url, lab, link)
+    _told(link, *ends.each_about(link, lambda node: node.start_link(link)), as_json=as_json)
 
 
 @app.command()
-def stop(link: Link, url: Url = None, lab: LabOption = None, as_json: AsJson = False) -> None:
-    """Let a link rest, until it is started or its node is. Keys in stock are still given out."""
-    _told(_each(link, url, lab, lambda node: node.stop_link(link)), as_json)
+def stop(context: typer.Context, link: Link, url: Url = None, lab: LabOption = None, as_json: AsJson = False) -> None:
+    """Let a link rest, until it is started or its node is. Keys in stock are still given out.
+
+    Exit 1 when an end of it cannot be told.
+    """
+    ends = find_ends(context, url, lab, link)
+    _told(link, *ends.each_about(link, lambda node: node.stop_link(link)), as_json=as_json)
 
 
 @app.command()
 def watch(
+    context: typer.Context,
     link: Link,
     url: Url = None,
     lab: LabOption = None,
@@ -77,11 +86,12 @@ def watch(
     as_json: AsJson = False,
 ) -> None:
     """Follow a link, a line a second and one for each event, until Ctrl-C."""
-    nodes = _nodes(url, lab, link)
-    told = dict.fromkeys(nodes, time.time())
+    ends = find_ends(context, url, lab, link)
+    ends.each_about(link, lambda node: node.link(link))
+    told = dict.fromkeys(ends.nodes, time.time())
     seconds = 0
     while count is None or seconds < count:
-        for name, node in nodes.items():
+        for name, node in ends.nodes.items():
             try:
                 told[name] = _follow(name, node, link, told[name], as_json=as_json)
             except NotAnswering:
@@ -101,35 +111,27 @@ def _follow(name: str, node: Management, link: str, since: float, *, as_json: bo
     return max((since, *(event.at for event in events)))
 
 
-def _nodes(url: str | None, lab: Path | None, link: str | None = None) -> dict[str, Management]:
-    if url is not None:
-        return {url: Management(url)}
-    if lab is None:
-        raise typer.BadParameter("give --url, the management address of a node, or --lab")
-    from keyhop.lab import Lab  # it brings the whole PKI with it
-
-    nodes = Lab.load(lab).management(link)
-    if not nodes:
-        raise ConfigurationError(f"no node of the lab in {lab} runs", hint="bring it up: keyhop lab up")
-    return nodes
+def _links_of(absent: Absent, ends: Ends) -> list[tuple[str, str]]:
+    """The links that end at a node, as the lab knows them, and their peers."""
+    return [
+        (link, other) for link, kmes in ends.links.items() for here, other in (kmes, kmes[::-1]) if here == absent.node
+    ]
 
 
-def _each[T](link: str, url: str | None, lab: Path | None, ask: Callable[[Management], T]) -> list[tuple[str, T]]:
-    nodes = _nodes(url, lab, link)
-    try:
-        return [(node.node().id, ask(node)) for node in nodes.values()]
-    except Refused as refusal:
-        if refusal.status != 404:
-            raise
-        links = ", ".join(each.id for node in nodes.values() for each in node.links())
-        raise ConfigurationError(f"there is no link `{link}`", hint=f"the links are: {links or 'none'}") from None
+def _absent_plain(absent: Absent, link: str) -> dict[str, Any]:
+    return {"node": absent.node, "id": link, "state": None, "reason": absent.reason}
 
 
-def _told(found: list[tuple[str, LinkInfo]], as_json: bool) -> None:
+def _told(link: str, found: list[tuple[str, LinkInfo]], absent: list[Absent], *, as_json: bool) -> None:
     if as_json:
-        print_json([{"node": name, **_plain(link)} for name, link in found])
+        shown = [{"node": name, **_plain(info)} for name, info in found]
+        print_json([*shown, *(_absent_plain(each, link) for each in absent)])
     else:
-        print_table(("node", "link", "state"), [(name, link.id, link.state) for name, link in found])
+        print_table(("node", "link", "state"), [(name, info.id, info.state) for name, info in found])
+    for each in absent:
+        print_note(f"{each.node} {each.reason}: this end of {link} was not told")
+    if absent:
+        raise typer.Exit(1)
 
 
 def _facts(link: LinkInfo) -> list[tuple[str, object]]:

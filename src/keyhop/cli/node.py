@@ -115,7 +115,7 @@ def _print_state(state: NodeState) -> None:
 
 def link_row(link: LinkInfo) -> tuple[object, ...]:
     """Link, peer, kind, state, SBR in kbit/s, QBER in per cent, blocks."""
-    kind = link.kind if link.physics else f"{link.kind} (no physics)"
+    kind = f"{link.kind} (no physics)" if link.physics is False else link.kind
     condition = f"{link.state}: {link.reason}" if link.reason else link.state
     qber = "-" if link.qber is None else f"{100 * link.qber:.2f}"
     return (link.id, link.peer, kind, condition, f"{link.sbr_bps / 1000:.1f}", qber, link.blocks)

@@ -39,6 +39,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         _print_records(columns, cells)
 
 
+def print_gap() -> None:
+    """An empty line on stdout, between records of one command."""
+    sys.stdout.write("\n")
+
+
 def print_line(text: str, value: Any, *, as_json: bool) -> None:
     """A line of something that goes on, on stdout at once: as text, or as JSON of its own."""
     sys.stdout.write(f"{json.dumps(value, ensure_ascii=False) if as_json else _printable(text)}\n")

@@ -157,10 +157,15 @@ class Lab:
         running = self.running()
         return [kme for kme in self._nodes if kme not in running]
 
-    def management(self, link: str | None = None) -> dict[str, Management]:
-        """The management API of every node that runs, or of those at the ends of a link. Raises ConfigurationError."""
-        ends = self._ends(link) if link is not None else list(self._nodes)
-        return {kme: self._nodes[kme].management() for kme in ends if self._nodes[kme].process()}
+    def management(self, link: str | None = None, *, down: bool = False) -> dict[str, Management]:
+        """The management API of every node that runs, or of those at the ends of a link; with `down` also of those
+        that do not run. Raises ConfigurationError."""
+        names = self._ends(link) if link is not None else list(self._nodes)
+        return {kme: self._nodes[kme].management() for kme in names if down or self._nodes[kme].process()}
+
+    def links(self) -> dict[str, tuple[str, str]]:
+        """The links by ID, with the KMEs at their ends."""
+        return {link.id: link.ends for link in self._topology.links}
 
     def disturb(self, link: str, change: Callable[[Disturbance], Disturbance]) -> Disturbance:
         """The line of a simulated link suffers what `change` makes of what it suffers now; returns that.
@@ -176,7 +181,7 @@ class Lab:
         return disturbance
 
     def _ends(self, link: str) -> tuple[str, str]:
-        links = {each.id: each.ends for each in self._topology.links}
+        links = self.links()
         if link not in links:
             raise ConfigurationError(
                 f"there is no link `{link}` in this lab", hint=f"its links are: {', '.join(links) or 'none'}"

@@ -8,7 +8,7 @@ from keyhop.lab.layout import Layout
 from keyhop.lab.topology import Link, Topology
 
 LINK_SECRET_BYTES = 32
-ENROLMENT_BYTES = 24_592
+ENROLMENT_BYTES = 28_688
 
 type Listen = dict[str, dict[str, str]]
 """Every KME's `host:port` per listener."""

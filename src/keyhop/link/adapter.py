@@ -127,8 +127,8 @@ class LinkAdapter(Protocol):
         ...
 
     @property
-    def physics(self) -> bool:
-        """Whether photons, real or simulated, are behind the blocks."""
+    def physics(self) -> bool | None:
+        """Whether photons, real or simulated, are behind the blocks; None where only a vendor can know."""
         ...
 
     async def start(self, deliver: Callable[[LinkBlock], None]) -> None:

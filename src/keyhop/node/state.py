@@ -23,13 +23,14 @@ class NodeInfo:
 class LinkInfo:
     """One link as its end at this node sees it; `sbr_bps` in bits per second, `qber` a fraction.
 
+    `physics` says whether photons, real or simulated, are behind the keys; None where only a vendor can know.
     `alarms` counts since the start of the node; `details` are figures of this kind of link, their units in their names.
     """
 
     id: LinkId
     peer: KmeId
     kind: str
-    physics: bool
+    physics: bool | None
     state: LinkState
     reason: str | None
     sbr_bps: float

@@ -197,10 +197,22 @@ def test_status_as_json_and_the_exit_code_of_a_node_that_is_not_ready(capsys: py
     assert state["streams"][0]["balanced"] is True
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://[", "ftp://127.0.0.1", "no url"])
-def test_status_where_no_node_answers(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("url", "reason", "hint"),
+    [
+        ("http://127.0.0.1:1", "connection refused", "hint: is it running?"),
+        ("http://[", "", "hint: "),
+        ("ftp://127.0.0.1", "that is no address", "hint: write http://host:port"),
+        ("127.0.0.1:8444", "that is no address", "hint: write http://host:port"),
+        ("no url", "that is no address", "hint: write http://host:port"),
+        ("http://", "that is no address", "hint: write http://host:port"),
+    ],
+)
+def test_status_where_no_node_answers(url: str, reason: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert keyhop("node", "status", "--url", url) == 1
-    assert capsys.readouterr().err.startswith(f"error: no node answers at {url}")
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith(f"error: no node answers at {url}: {reason}")
+    assert told[1].startswith(hint)
 
 
 @pytest.mark.parametrize("answer", [b"[]", b"{}", b"<html>", b'{"id": 1}', b"[" * 100_000])
@@ -210,7 +222,7 @@ def test_status_of_something_else_than_a_node(answer: bytes, capsys: pytest.Capt
 
     with serving(other) as url:
         assert keyhop("node", "status", "--url", url) == 1
-    assert capsys.readouterr().err.startswith(f"error: no node answers at {url}")
+    assert f"error: no node answers at {url}: what answers there is not a node" in capsys.readouterr().err
 
 
 def test_links_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -218,11 +230,11 @@ def test_links_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
         assert keyhop("link", "list", "--url", url) == 0
         listed = capsys.readouterr().out.splitlines()
         assert listed[0].split("\t") == ["node", "link", "peer", "kind", "state", "SBR kbit/s", "QBER %", "blocks"]
-        row = [url, "a-b", "bob", "rate (no physics)", "stopped: QBER", "726.0", "3.22", "7"]
+        row = ["alice", "a-b", "bob", "rate (no physics)", "stopped: QBER", "726.0", "3.22", "7"]
         assert listed[1].split("\t") == row
         assert keyhop("link", "list", "--url", url, "--json") == 0
         (link,) = json.loads(capsys.readouterr().out)
-        assert (link["node"], link["id"], link["qber"]) == (url, "a-b", 0.0322)
+        assert (link["node"], link["id"], link["qber"]) == ("alice", "a-b", 0.0322)
         assert keyhop("link", "show", "a-b", "--url", url) == 0
         assert "at node\talice" in capsys.readouterr().out
 
@@ -253,3 +265,19 @@ def test_a_link_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert keyhop("link", "list", "--url", url) == 1
     assert f"no node answers at {url}" in capsys.readouterr().err
     assert keyhop("link", "list") == 2
+
+
+def test_one_place_to_ask_and_a_flag_wins_over_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with node([]) as url:
+        assert keyhop("link", "list", "--url", url, "--lab", str(tmp_path)) == 2
+        assert "give either --url or --lab, not both" in capsys.readouterr().err
+        monkeypatch.setenv("KEYHOP_LAB", str(tmp_path))
+        assert keyhop("link", "list", "--url", url) == 0
+        monkeypatch.setenv("KEYHOP_MANAGEMENT", url)
+        assert keyhop("link", "list", "--lab", str(tmp_path)) == 1
+        assert "there is no lab in" in capsys.readouterr().err
+        assert keyhop("link", "list") == 2
+        monkeypatch.delenv("KEYHOP_LAB")
+        assert keyhop("link", "list") == 0

@@ -16,7 +16,8 @@ from keyhop.link.vendors.follower_end import FollowerEnd
 from keyhop.link.vendors.health import Health
 from keyhop.link.vendors.initiator import Initiator
 from keyhop.link.vendors.initiator_end import InitiatorEnd
-from keyhop.link.vendors.messages import RUN_BYTES
+from keyhop.link.vendors.messages import RUN_BYTES, Told, decode
+from keyhop.link.vendors.telling import keep_telling
 
 type Role = Literal["initiator", "follower"]
 
@@ -24,7 +25,7 @@ type Role = Literal["initiator", "follower"]
 class VendorAdapter:
     """One end of a link that a vendor's device feeds. `block_bytes` counts at the initiator, as `max_rate_bps`."""
 
-    physics = True
+    physics = None
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class VendorAdapter:
         self._last = max(self._last, self._end.after, int.from_bytes(remembered) if remembered else -1)
         self._health.begin()
         life = self._life = _Life(self, deliver)
-        self._end.channel.listen(life.side.received)
+        self._end.channel.listen(life.received)
         life.begin()
 
     async def stop(self) -> None:
@@ -105,9 +106,18 @@ class _Life:
 
     def begin(self) -> None:
         """Its tasks run from here on."""
-        self._tasks = [asyncio.create_task(each) for each in self.side.tasks()]
+        telling = keep_telling(self._adapter._health, self._adapter._end)
+        self._tasks = [asyncio.create_task(each) for each in (*self.side.tasks(), telling)]
         for task in self._tasks:
             task.add_done_callback(self._ended)
+
+    def received(self, data: bytes) -> None:
+        """A message of the far end. Raises PeerError."""
+        message = decode(data)
+        if isinstance(message, Told):
+            self._adapter._health.far_end_says(message)
+        else:
+            self.side.received(message)
 
     async def end(self) -> None:
         """None of its tasks runs any more, and what waits for the store has no effect."""
