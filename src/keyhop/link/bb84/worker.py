@@ -1,9 +1,15 @@
 """Where heavy work is done: in a thread of its own, or (on virtual time) at once."""
 
 import asyncio
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Protocol
+
+NICENESS = 5
+"""Of threads that compute: on a busy machine whoever asks the node for a key goes first."""
 
 
 class Worker(Protocol):
@@ -22,7 +28,7 @@ class ThreadWorker:
     """A thread, so that neither the event loop nor other workers wait for what is computed here."""
 
     def __init__(self, name: str) -> None:
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name, initializer=_give_way)
 
     def submit[T](self, call: Callable[[], T], done: Callable[[Future[T]], None]) -> None:
         loop = asyncio.get_running_loop()
@@ -35,6 +41,11 @@ class ThreadWorker:
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _give_way() -> None:
+    with suppress(OSError):  # only Linux has priorities of single threads
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 class InlineWorker:
