@@ -14,6 +14,7 @@ import msgspec
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.link.registry import options_type
+from keyhop.node.config_values import nearest, shown, wanted
 
 _OPTIONS = "options"
 """A field of this name takes those keys of its table that no other field takes; their dataclass follows `kind`."""
@@ -84,11 +85,11 @@ def _value(hint: Any, noted: Any, key: str, table: dict[str, Any], place: _Place
     if is_dataclass(hint):
         return _table(hint, value, place.below(key))  # type: ignore[arg-type]
     if isinstance(value, float) and not math.isfinite(value):
-        raise place.error(f"{key}: shall be a finite number")
+        raise place.error(f"{key} = {value}: shall be {wanted(noted)}", nearest(noted, value))
     try:
         return msgspec.convert(value, noted, dec_hook=lambda kind, item: _path(item, place))
-    except msgspec.ValidationError as failure:
-        raise place.error(f"{key}: {str(failure).replace('`', '')}") from None
+    except msgspec.ValidationError:
+        raise place.error(f"{key} = {shown(value)}: shall be {wanted(noted)}", nearest(noted, value)) from None
 
 
 def _path(value: Any, place: _Place) -> Path:
