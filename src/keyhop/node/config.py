@@ -203,6 +203,11 @@ class NodeConfig:
     links: tuple[LinkSection, ...] = ()
 
     @property
+    def store_file(self) -> Path:
+        """The file of the store."""
+        return self.node.data_dir / "store.db"
+
+    @property
     def store_key_file(self) -> Path:
         """The file of the key that encrypts the store."""
         return self.store.key_file or self.node.data_dir / "store.key"

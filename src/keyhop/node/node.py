@@ -18,7 +18,7 @@ from keyhop.core.journal import Journal
 from keyhop.core.records import RecordBook
 from keyhop.core.store.base import KeyStore
 from keyhop.core.store.memory import MemoryStore
-from keyhop.core.store.sqlite import SqliteStore, load_store_key
+from keyhop.core.store.sqlite import SqliteStore, check_key_is_not_lost, load_store_key
 from keyhop.link.adapter import Disturbance, LinkBlock
 from keyhop.link.registry import make_adapter
 from keyhop.network.pair import Pair, PairOptions
@@ -283,7 +283,8 @@ def _open_store(config: NodeConfig) -> KeyStore:
     if config.store.kind == "memory":
         return MemoryStore()
     config.node.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return SqliteStore(config.node.data_dir / "store.db", load_store_key(config.store_key_file))
+    check_key_is_not_lost(config.store_key_file, config.store_file)
+    return SqliteStore(config.store_file, load_store_key(config.store_key_file))
 
 
 def _directory(config: NodeConfig, kme: KmeId | None = None) -> SaeDirectory:

@@ -83,6 +83,5 @@ def _figures(options: Bb84Options, block_bits: int) -> tuple[float, float, float
         options.detectors,
         block_bits,
         security=Security(options.epsilon_secrecy, options.epsilon_correctness),
-        errors_public=options.method == "cascade",
     )
     return found.secret_bps, found.counts.qber_z, found.round_s

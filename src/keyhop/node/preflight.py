@@ -8,7 +8,7 @@ from pathlib import Path
 
 from keyhop.core.clock import Clock
 from keyhop.core.errors import ConfigurationError
-from keyhop.core.store.sqlite import load_store_key
+from keyhop.core.store.sqlite import check_key_is_not_lost, load_store_key
 from keyhop.link.registry import make_adapter
 from keyhop.node.config import NodeConfig
 from keyhop.node.credentials import credentials_of
@@ -23,6 +23,7 @@ def preflight(config: NodeConfig, clock: Clock) -> None:
         make_adapter(link.kind, link.options, end)
     if config.store.kind == "sqlite":
         _check_data_dir(config.node.data_dir)
+        check_key_is_not_lost(config.store_key_file, config.store_file)
         _check_store_key(config.store_key_file, config.node.data_dir)
 
 

@@ -87,6 +87,14 @@ def test_a_store_key_where_there_is_no_directory(here: Path) -> None:
         fly(here, CONFIG.replace("state/alice/store.key", "keys/store.key"))
 
 
+def test_a_store_whose_key_is_lost_is_refused_and_no_new_key_made(here: Path) -> None:
+    write_secret(here / "state/alice/store.db", "")
+    with pytest.raises(ConfigurationError, match=r"store\.key is missing") as refusal:
+        fly(here)
+    assert "restore the key file" in (refusal.value.hint or "")
+    assert not (here / "state/alice/store.key").exists()
+
+
 def test_a_store_in_memory_needs_no_directory(here: Path) -> None:
     (here / "state").touch()
     fly(here, CONFIG.replace("[store]", '[store]\nkind = "memory"'))

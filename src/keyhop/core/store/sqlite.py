@@ -127,6 +127,15 @@ def _name(slot: Slot) -> bytes:
     return f"{slot.kind}\0{slot.name}".encode()
 
 
+def check_key_is_not_lost(key_file: Path, store: Path) -> None:
+    """A store that is there needs the key that it was written under. Raises ConfigurationError."""
+    if store.exists() and not key_file.exists():
+        raise ConfigurationError(
+            f"{key_file} is missing, without which {store} cannot be read",
+            hint="restore the key file; or, to begin anew without the keys in stock, move the store away",
+        )
+
+
 def load_store_key(path: Path) -> KeyMaterial:
     """The key that seals the store: 32 bytes in hexadecimal, made with mode 0600 when the file is missing."""
     try:
