@@ -5,10 +5,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench
+.PHONY: help demo test lint format bench bench-link
 
 help: ## Show the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
 
 demo: $(READY) ## Bring up two sites, exchange keys, show each step
 	$(BIN)/keyhop demo $(ARGS)
@@ -28,6 +28,9 @@ format: $(READY) ## Rewrite the sources in the house style
 
 bench: $(READY) ## Measure ETSI 014 against nginx
 	$(BIN)/python bench/etsi014.py $(ARGS)
+
+bench-link: $(READY) ## Measure BB84 links, part by part and as a whole
+	$(BIN)/python bench/link.py $(ARGS)
 
 $(READY): pyproject.toml constraints.txt .python-version tools/setup
 	tools/setup
