@@ -211,6 +211,70 @@ def test_a_directory_that_others_may_write_in_is_refused(tmp_path: Path, mode: i
         bench.ends()
 
 
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o701])
+def test_a_directory_that_others_may_look_into_is_refused(tmp_path: Path, mode: int) -> None:
+    bench = Bench(tmp_path, VirtualTime())
+    bench.device.directories[0].chmod(mode)
+    with pytest.raises(ConfigurationError, match="others may look into the directory"):
+        bench.ends()
+
+
+@pytest.mark.parametrize(("which", "mode"), [(0, 0o777), (1, 0o777), (0, 0o755)])
+def test_the_mode_is_looked_at_while_the_link_runs(tmp_path: Path, which: int, mode: int) -> None:
+    async def scenario() -> None:
+        bench = Bench(tmp_path, VirtualTime())
+        ends = await bench.start()
+        await bench.pass_time_until(3)
+        bench.device.directories[which].chmod(mode)
+        await bench.pass_time(1.5)
+        assert ends[which].status().state == "stopped"
+        assert f"(mode {mode:04o})" in (ends[which].status().reason or "")
+        bench.device.directories[which].chmod(0o700)
+        await bench.pass_time_until(bench.shared() + 5)
+        for end in ends:
+            await end.stop()
+
+    asyncio.run(scenario())
+
+
+def test_an_empty_directory_is_told_at_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = Bench(tmp_path, VirtualTime())
+        bench.writes = False
+        ends = await bench.start()
+        await bench.pass_time(2.5)
+        told = f"waiting for key files in {bench.device.directories[0]}"
+        assert [(end.status().state, end.status().reason) for end in ends] == [
+            ("starting", told),
+            ("starting", f"the far end says: {told}"),
+        ]
+        for end in ends:
+            await end.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_refused_file_is_told_once_and_left_alone(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = Bench(tmp_path, VirtualTime(), wait_s=0.0, unmatched_s=10.0)
+        near, far = bench.device.directories
+        for directory in (near, far):
+            put(directory / "77.key", b"")
+            os.utime(directory / "77.key", (0, bench.time.wall() - 100.0))
+        ends = await bench.start()
+        await bench.pass_time(1.5 * OFFER_AGAIN_S)
+        (near / "77.key").chmod(0o644)
+        await bench.pass_time(1.5 * OFFER_AGAIN_S)
+        assert [event.text for event in bench.events if "77.key" in event.text] == [
+            "a key file is refused: 77.key: has 0 bytes, not 1 to 65536"
+        ]
+        assert "77.key" in bench.left()[0]
+        for end in ends:
+            await end.stop()
+
+    asyncio.run(scenario())
+
+
 def test_a_directory_that_is_a_link_or_missing_is_refused(tmp_path: Path) -> None:
     bench = Bench(tmp_path, VirtualTime())
     near = bench.device.directories[0]

@@ -305,6 +305,25 @@ def test_bytes_that_differ_under_one_name_never_become_a_block(tmp_path: Path) -
     asyncio.run(scenario())
 
 
+def test_devices_that_never_agree_stop_both_ends_with_one_alarm_each(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = Bench(tmp_path)
+        bench.pair.differing = {f"key {n}".encode() for n in range(100_000)}
+        one, other = await bench.run(20.0)
+        for end in (one, other):
+            assert end.status().state == "stopped"
+            assert "different bytes" in (end.status().reason or "")
+        assert len(bench.events) == 2
+        assert not bench.near
+        bench.pair.differing = set()
+        await bench.time.advance(5.0)
+        assert one.status().state == other.status().state == "generating"
+        assert len(bench.events) == 2
+        await stop(one, other)
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize(
     ("side", "fault"),
     [("near", DeviceFault), ("near", NoKeysNow), ("near", StreamEnded), ("far", DeviceFault), ("far", NoKeysNow)],
@@ -369,6 +388,10 @@ def test_ends_that_do_not_fit_say_so(tmp_path: Path, near: Role, far: Role, kind
         status = one.status()
         assert status.state == "stopped"
         assert told in (status.reason or "")
+        both = (status.reason, other.status().reason)
+        for _ in range(5):
+            await bench.time.advance(1.0)
+            assert (one.status().reason, other.status().reason) == both
         assert not bench.near
         assert not bench.far
         await stop(one, other)
@@ -390,6 +413,59 @@ def test_a_far_end_that_is_away_is_named_after_a_while(tmp_path: Path) -> None:
         assert "the far end" in reason
         await bench.time.advance(10.0)
         assert one.status().reason == reason
+        await one.stop()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("side", ["near", "far"])
+def test_a_fault_is_told_at_the_far_end_too(tmp_path: Path, side: str) -> None:
+    """From the first second, when the ends have not yet greeted each other, and until it is over."""
+
+    async def scenario() -> None:
+        bench = Bench(tmp_path)
+        device = bench.pair.near if side == "near" else bench.pair.far
+        device.faults = [DeviceFault("certificate verify failed: \x1b[31m" + "x" * 500)] * 1000
+        one, other = await bench.run(3.0)
+        broken, well = (one, other) if side == "near" else (other, one)
+        assert broken.status().state == well.status().state == "stopped"
+        reason = well.status().reason or ""
+        assert reason.startswith("the far end says: certificate verify failed: ")
+        assert reason.isprintable()
+        assert len(reason) < 250
+        await bench.time.advance(20.0)
+        assert well.status().reason == reason
+        device.faults = []
+        await bench.time.advance(40.0)
+        assert broken.status().state == well.status().state == "generating"
+        await stop(one, other)
+
+    asyncio.run(scenario())
+
+
+def test_what_an_end_waits_for_is_told_while_it_starts_at_both(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = Bench(tmp_path)
+        bench.pair.near.faults = [NoKeysNow("the drawer is empty")] * 1000
+        one, other = await bench.run(3.0)
+        assert (one.status().state, one.status().reason) == ("starting", "the drawer is empty")
+        assert (other.status().state, other.status().reason) == ("starting", "the far end says: the drawer is empty")
+        await bench.time.advance(QUIET_S)
+        assert other.status().state == "stopped"
+        assert "no block for more than 30 s: the far end says: the drawer" in (other.status().reason or "")
+        await stop(one, other)
+
+    asyncio.run(scenario())
+
+
+def test_what_a_far_end_said_that_is_gone_since_does_not_count_for_ever(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bench = Bench(tmp_path)
+        bench.pair.far.faults = [DeviceFault("it is on fire")] * 1000
+        one, other = await bench.run(5.0)
+        await other.stop()
+        await bench.time.advance(QUIET_S)
+        assert one.status().reason == "no block for more than 30 s: the far end has not got its copies yet"
         await one.stop()
 
     asyncio.run(scenario())

@@ -47,7 +47,8 @@ class LinkBlock:
 class LinkStatus:
     """What the operator sees of one end of a link.
 
-    `reason` says why the link is stopped. `sbr_bps` (secret bits per second) and `qber` (a fraction, None before
+    `reason` says why the link is stopped, or what it waits for while it starts.
+    `sbr_bps` (secret bits per second) and `qber` (a fraction, None before
     the first block) are measured over the last seconds; `blocks` counts since the adapter was made. `details` are
     figures that only this kind of link has, for people: their names say their units.
     """

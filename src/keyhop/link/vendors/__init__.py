@@ -10,5 +10,7 @@ becomes blocks.
     initiator, follower, messages, sealing       the agreement between both ends, without I/O
     initiator_end, follower_end                  the tasks that join agreement and device
     etsi014, files, etsi004                      the devices
+    disagreement                                 devices that give different bytes
+    health, telling                              what operators see of one end, and what the far end is told of it
     failures                                     what went wrong on the way to a device, in words
 """

@@ -35,7 +35,8 @@ def make_files(options: FilesOptions, end: LinkEnd) -> VendorAdapter:
         device.open_directory().close()
     except FileRefused as refused:
         raise ConfigurationError(
-            f"link {end.link}: {refused.message}", hint="chmod 700 it; see docs/guides/vendors.md"
+            f"link {end.link}: {refused.message}",
+            hint="chmod 700 it, or 770 with device_user; see docs/guides/vendors.md",
         ) from None
     return VendorAdapter(
         "files", options.role, device, end, block_bytes=options.block_bytes, max_rate_bps=options.max_rate_bps
@@ -55,7 +56,7 @@ class FilesDevice:
         """Since when, on the monotonic clock, a file has looked as it does."""
         self._offered: set[str] = set()
         self._not_before_s: dict[str, float] = {}
-        self._refused: dict[str, str] = {}
+        self._refused: set[str] = set()
         self._looked_s = -LOOK_S
 
     def open_directory(self) -> KeyDirectory:
@@ -93,7 +94,7 @@ class FilesDevice:
             seen.add(material.reveal())
             pieces.append(Piece(os.fsencode(name), material))
         if not pieces:
-            raise NoKeysNow("the device has written no new file")
+            raise NoKeysNow(f"waiting for key files in {self._options.directory}")
         self._offered |= keys.keys()
         return pieces
 
@@ -144,8 +145,13 @@ class FilesDevice:
             directory.close()
 
     def _open(self) -> KeyDirectory:
+        """Looked at anew each time: its mode may have changed."""
         if self._directory is None:
             raise DeviceFault("the directory is not open")
+        try:
+            self._directory.check()
+        except FileRefused as refused:
+            raise DeviceFault(refused.message) from None
         return self._directory
 
     def _settled(self, directory: KeyDirectory, name: str) -> bool:
@@ -167,15 +173,16 @@ class FilesDevice:
         """The keys in those files that are whole; refusals are told."""
         whole = [name for name in names if self._settled(directory, name)]
         keys, refused = await asyncio.to_thread(_read_some, directory, whole, self._options, enough_bytes)
+        self._refused -= keys.keys()
         for name, reason in refused.items():
             self._refuse(name, reason)
         return keys
 
     def _refuse(self, name: str, reason: str) -> None:
-        """Told once per file and reason."""
+        """Told once per file, whatever else is found wrong with it later, until it was good or is gone."""
         self._not_before_s[name] = self._clock.monotonic() + OFFER_AGAIN_S
-        if self._refused.get(name) != reason and len(self._refused) < MAX_REMEMBERED:
-            self._refused[name] = reason
+        if name not in self._refused and len(self._refused) < MAX_REMEMBERED:
+            self._refused.add(name)
             self._report(LinkEvent(alarm=True, text=f"a key file is refused: {reason}"))
 
     async def _remove_passed_over(self, directory: KeyDirectory, first_offered: str) -> None:
@@ -189,7 +196,8 @@ class FilesDevice:
     async def _remove_unmatched(self, directory: KeyDirectory, names: Sequence[str]) -> None:
         oldest_s = self._clock.wall() - self._options.unmatched_s
         for name in names:
-            stamp = directory.stamp(name) if name not in self._offered else None
+            left_alone = name in self._offered or name in self._refused
+            stamp = None if left_alone else directory.stamp(name)
             if stamp is not None and stamp.modified_s < oldest_s:
                 with contextlib.suppress(FileRefused):
                     await asyncio.to_thread(directory.erase, name)
@@ -201,7 +209,7 @@ class FilesDevice:
             self._offered.discard(name)
             self._stamps.pop(name, None)
             self._not_before_s.pop(name, None)
-            self._refused.pop(name, None)
+            self._refused.discard(name)
 
 
 def _names(directory: KeyDirectory) -> list[str]:

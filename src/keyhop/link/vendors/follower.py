@@ -24,6 +24,7 @@ from keyhop.link.vendors.messages import (
 from keyhop.link.vendors.sealing import CopiesDiffer, Joined
 
 MAX_HELD_BYTES = 4 << 20
+NONE_HELD = "this end's device has none of the keys that the far end offers: are the two devices a pair?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class Follower:
         self._opened = False
         self._offer: Offer | None = None
         self._answer: Held | None = None
+        self._in_vain = False
         self._held: dict[bytes, KeyMaterial] = {}
         self._seal: Seal | None = None
         self._answering = -1
@@ -72,7 +74,9 @@ class Follower:
     @property
     def waits_for(self) -> str:
         """What the far end owes us, for people."""
-        return "the far end offers no keys" if self.greeted else "the far end does not greet: is it the initiator?"
+        if not self.greeted:
+            return "the far end does not greet: is it the initiator?"
+        return NONE_HELD if self._in_vain else "the far end offers no keys"
 
     @property
     def request(self) -> Request | None:
@@ -100,6 +104,7 @@ class Follower:
             if material is not None and len(material) == size and name not in self._held:
                 self._held[name] = material
                 indexes.append(index)
+        self._in_vain = not indexes
         self._answer = Held(self._initiator, self._run, offer.round, tuple(indexes))
         self._effects.send(self._answer)
 

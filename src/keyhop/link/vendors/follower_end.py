@@ -4,12 +4,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from keyhop.core.keys import KeyMaterial
-from keyhop.link.adapter import LinkEnd, LinkEvent
+from keyhop.link.adapter import LinkEnd
 from keyhop.link.vendors.attempts import Attempts, Bell
 from keyhop.link.vendors.device import Device
+from keyhop.link.vendors.disagreement import Disagreement
 from keyhop.link.vendors.follower import Follower, FollowerEffects
-from keyhop.link.vendors.health import Health
-from keyhop.link.vendors.messages import Offer, decode, encode
+from keyhop.link.vendors.health import FAR_END, Health
+from keyhop.link.vendors.messages import Message, Offer, encode
 
 
 class FollowerEnd:
@@ -30,10 +31,11 @@ class FollowerEnd:
         self._deliver = deliver
         self._attempts = Attempts(health, end.sleep)
         self._bell = Bell()
+        self._disagreement = Disagreement(health, end)
         self._machine = machine_of(
             FollowerEffects(
                 send=lambda message: end.channel.send(encode(message)),
-                trouble=lambda text: end.report(LinkEvent(alarm=True, text=text)),
+                trouble=self._disagreement.differ,
             )
         )
 
@@ -46,14 +48,14 @@ class FollowerEnd:
         """What runs from start to stop."""
         return [self._copying(), self._sealing()]
 
-    def received(self, data: bytes) -> None:
+    def received(self, message: Message) -> None:
         """A message of the far end. Raises PeerError."""
         try:
-            self._machine.received(decode(data))
+            self._machine.received(message)
             if self._machine.unlike:
-                self._health.fault("far end", self._machine.unlike)
+                self._health.fault(FAR_END, self._machine.unlike)
             else:
-                self._health.works("far end")
+                self._health.works(FAR_END)
         finally:
             self._bell.ring()
 
@@ -104,6 +106,7 @@ class FollowerEnd:
 
     def _finish(self, sequence: int, material: KeyMaterial, answer: Callable[[], None]) -> None:
         def durable() -> None:
+            self._disagreement.agree()
             self._deliver(sequence, material)
             answer()
 

@@ -4,13 +4,14 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from keyhop.core.keys import KeyMaterial
-from keyhop.link.adapter import LinkEnd, LinkEvent
+from keyhop.link.adapter import LinkEnd
 from keyhop.link.vendors.attempts import FAULT_FIRST_S, FAULT_LIMIT_S, Attempts, Bell
 from keyhop.link.vendors.backoff import Backoff
 from keyhop.link.vendors.device import Device, DeviceFault, Piece, StreamEnded
-from keyhop.link.vendors.health import Health
+from keyhop.link.vendors.disagreement import Disagreement
+from keyhop.link.vendors.health import FAR_END, Health
 from keyhop.link.vendors.initiator import Initiator, InitiatorEffects
-from keyhop.link.vendors.messages import RUN_BYTES, decode, encode
+from keyhop.link.vendors.messages import RUN_BYTES, Message, encode
 
 TICK_S = 0.2
 UNANSWERED_OFFERS = 2
@@ -38,12 +39,14 @@ class InitiatorEnd:
         self._attempts = Attempts(health, end.sleep)
         self._bell = Bell()
         self._may_produce_at_s = 0.0
+        self._deliver = deliver
+        self._disagreement = Disagreement(health, end)
         self._machine = machine_of(
             InitiatorEffects(
                 send=lambda message: end.channel.send(encode(message)),
-                block=deliver,
+                block=self._block,
                 lost=self._lost,
-                trouble=lambda text: end.report(LinkEvent(alarm=True, text=text)),
+                trouble=self._disagreement.differ,
             )
         )
 
@@ -56,10 +59,10 @@ class InitiatorEnd:
         """What runs from start to stop."""
         return [self._offering(), self._sealing(), self._ticking()]
 
-    def received(self, data: bytes) -> None:
+    def received(self, message: Message) -> None:
         """A message of the far end. Raises PeerError."""
         try:
-            self._machine.received(decode(data), self._end.clock.monotonic())
+            self._machine.received(message, self._end.clock.monotonic())
             self._note_unlike()
         finally:
             self._bell.ring()
@@ -132,9 +135,13 @@ class InitiatorEnd:
 
     def _note_unlike(self) -> None:
         if self._machine.unlike:
-            self._health.fault("far end", self._machine.unlike)
+            self._health.fault(FAR_END, self._machine.unlike)
         else:
-            self._health.works("far end")
+            self._health.works(FAR_END)
+
+    def _block(self, sequence: int, material: KeyMaterial) -> None:
+        self._disagreement.agree()
+        self._deliver(sequence, material)
 
     def _lost(self, names: Sequence[bytes]) -> None:
         self._health.lost(len(names))

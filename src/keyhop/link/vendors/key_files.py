@@ -48,7 +48,7 @@ class Stamp:
 
 
 class KeyDirectory:
-    """One directory, open. Raises FileRefused where it is not one, or others may write in it."""
+    """One directory, open. Raises FileRefused where it is not one, or others may write or look in it."""
 
     def __init__(self, path: Path, pattern: str, device_uid: int | None = None) -> None:
         self._path = path
@@ -58,8 +58,9 @@ class KeyDirectory:
             self._fd = os.open(path, _DIRECTORY)
         except OSError as failure:
             raise FileRefused(f"cannot open the directory {path}: {failure.strerror}") from None
+        self._shared = device_uid is not None
         try:
-            self._check_directory(shared=device_uid is not None)
+            self.check()
         except FileRefused:
             os.close(self._fd)
             raise
@@ -69,6 +70,19 @@ class KeyDirectory:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+    def check(self) -> None:
+        """Whether the directory is still one that can be trusted; cheap. Raises FileRefused."""
+        status = os.fstat(self._fd)
+        mode = stat.S_IMODE(status.st_mode)
+        if not status.st_nlink:
+            raise FileRefused(f"the directory {self._path} was removed")
+        if status.st_uid not in self._owners | {0}:
+            raise FileRefused(f"the directory {self._path} belongs to another user (UID {status.st_uid})")
+        if mode & (0o002 if self._shared else 0o022):
+            raise FileRefused(f"others may write in the directory {self._path} (mode {mode:04o})")
+        if mode & (0o007 if self._shared else 0o077):
+            raise FileRefused(f"others may look into the directory {self._path} (mode {mode:04o})")
 
     def is_key_file(self, name: str) -> bool:
         """Whether a name is final and one that we look at; it may come from the far end."""
@@ -138,14 +152,6 @@ class KeyDirectory:
                 return [entry.name for entry in islice(entries, MAX_ENTRIES)]
         except OSError as failure:
             raise FileRefused(f"cannot look into {self._path}: {failure.strerror}") from None
-
-    def _check_directory(self, *, shared: bool) -> None:
-        status = os.fstat(self._fd)
-        mode = stat.S_IMODE(status.st_mode)
-        if status.st_uid not in self._owners | {0}:
-            raise FileRefused(f"the directory {self._path} belongs to another user (UID {status.st_uid})")
-        if mode & (0o002 if shared else 0o022):
-            raise FileRefused(f"others may write in the directory {self._path} (mode {mode:04o})")
 
     def _check_file(self, name: str, status: os.stat_result, max_bytes: int) -> None:
         mode = stat.S_IMODE(status.st_mode)

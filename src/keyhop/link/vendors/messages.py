@@ -10,7 +10,7 @@
 
 Offer and Seal are repeated until they are answered, Hello always, and answering twice changes nothing. Each message
 carries the runs of both ends, random per start, so that nothing of an earlier life counts; to a message with a run
-that it does not know the follower answers Stranger, and the initiator greets again.
+that it does not know the follower answers Stranger, and the initiator greets again. Told goes either way at any time.
 """
 
 from typing import Annotated
@@ -27,6 +27,7 @@ MAX_NAMES = 3500
 """Of one message, so that the longest names fit into adapter.MAX_MESSAGE_BYTES."""
 
 MAX_SEQUENCE = 1 << 62
+MAX_TOLD_LENGTH = 200
 
 Run = Annotated[bytes, Meta(min_length=RUN_BYTES, max_length=RUN_BYTES)]
 Sequence = Annotated[int, Meta(ge=0, lt=MAX_SEQUENCE)]
@@ -103,20 +104,27 @@ class Stranger(_Message, frozen=True, tag=8):
     """The follower does not know that run of the initiator, or was addressed by a run of its own that is over."""
 
 
+class Told(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=9):
+    """Why that end cannot go on, for people; empty when it can. It waits for something, unless it is a fault."""
+
+    reason: Annotated[str, Meta(max_length=MAX_TOLD_LENGTH)]
+    fault: bool
+
+
 type Message = Hello | Welcome | Offer | Held | Seal | Sealed | Refused | Stranger
 
-_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(
-    Hello | Welcome | Offer | Held | Seal | Sealed | Refused | Stranger
+_decoder: msgspec.msgpack.Decoder[Message | Told] = msgspec.msgpack.Decoder(
+    Hello | Welcome | Offer | Held | Seal | Sealed | Refused | Stranger | Told
 )
 _encoder = msgspec.msgpack.Encoder()
 
 
-def encode(message: Message) -> bytes:
+def encode(message: Message | Told) -> bytes:
     """As it goes over the link's channel."""
     return _encoder.encode(message)
 
 
-def decode(data: bytes) -> Message:
+def decode(data: bytes) -> Message | Told:
     """Raises PeerError for what no follower or initiator sends."""
     try:
         message = _decoder.decode(data)
