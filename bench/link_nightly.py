@@ -6,6 +6,7 @@ What both got is compared bit for bit and put to SP 800-22. Exits with 1 when an
 
 import argparse
 import base64
+import math
 import ssl
 import sys
 import tempfile
@@ -128,8 +129,10 @@ def _judged(name: str, found: list[float]) -> bool:
     judgement = judge(name, found)
     uniformity = "" if judgement.uniformity is None else f", uniformity {judgement.uniformity:.3f}"
     lesser = " (lesser of two, doubled)" if name in LEAST_OF_TWO else ""
-    verdict = "" if judgement.good else "  FAILED"
-    figure = f"{judgement.passed} of {judgement.sequences} pass [{judgement.least_passed:.1f}]{uniformity}{verdict}"
+    verdict = "  FAILED" if not judgement.good else "" if judgement.usual else "  few"
+    figure = (
+        f"{judgement.passed} of {judgement.sequences} pass [{math.ceil(judgement.least_passed)}]{uniformity}{verdict}"
+    )
     _row(name + lesser, figure)
     return judgement.good
 
