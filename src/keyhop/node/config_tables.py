@@ -95,7 +95,9 @@ def _value(hint: Any, noted: Any, key: str, table: dict[str, Any], place: _Place
 def _path(value: Any, place: _Place) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("Expected a path")
-    return place.directory / Path(value)
+    path = place.directory / Path(value)
+    # A message with `..` in it is hard to read; else links stay links, which their owner may turn elsewhere.
+    return path.parent.resolve() / path.name if ".." in path.parts and path.name != ".." else path
 
 
 def _options(kind: str, table: dict[str, Any], siblings: Collection[str], place: _Place) -> Any:

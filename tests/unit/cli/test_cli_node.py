@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -19,6 +20,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from keyhop.cli import main
 from keyhop.core.errors import LinkError
 from keyhop.core.ids import KmeId, LinkId
+from keyhop.lab.layout import Layout
+from keyhop.lab.setup import set_up
+from keyhop.lab.topology import load_topology
 from keyhop.node.management import management_app
 from keyhop.node.state import Disturbance, LinkActivity, LinkInfo, LinkSample, NodeInfo, PeerInfo, StreamInfo
 from keyhop.pki import create_authority
@@ -142,6 +146,25 @@ def test_check_says_what_the_configuration_makes(config: Path, capsys: pytest.Ca
     summary = json.loads(capsys.readouterr().out)
     assert (summary["id"], summary["saes"]) == ("alice", ["alicesae"])
     assert [summary[f"{which}_size_bits"] for which in ("min", "default", "max")] == [64, 256, 8192]
+
+
+def test_check_says_what_a_bb84_link_will_give(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    layout = Layout(tmp_path)
+    set_up(layout, load_topology("two-sites"))
+    path = layout.config("bob")
+    assert keyhop("node", "check", "--config", str(path)) == 0
+    shown = capsys.readouterr()
+    name, sbr_kbps, qber, round_s = shown.out.splitlines()[-1].split("\t")
+    assert (name, qber) == ("alice-bob", "3.20")
+    assert 700 < float(sbr_kbps) < 750
+    assert float(round_s) > 0
+    assert "no key" not in shown.err
+    path.write_text(re.sub(r"block_bits = \d+", "block_bits = 20000", path.read_text()))
+    assert keyhop("node", "check", "--config", str(path), "--json") == 0
+    shown = capsys.readouterr()
+    (plan,) = json.loads(shown.out)["planned"]
+    assert (plan["secret_bps"], plan["remedy"].partition(":")[0]) == (0.0, "raise block_bits")
+    assert "link alice-bob: no key with these settings" in shown.err
 
 
 def test_check_names_the_mistake_without_a_traceback(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -104,7 +104,7 @@ def test_a_minimal_file_gets_the_defaults() -> None:
 def test_a_full_file_is_taken_as_written() -> None:
     config = parse(FULL)
     assert config.node.data_dir == Path("/var/lib/keyhop")
-    assert config.tls.ca == Path("/etc/keyhop/../pki/ca.pem")
+    assert config.tls.ca == Path("/etc/pki/ca.pem")
     assert config.tls.crl == Path("/etc/keyhop/crl.pem")
     assert (config.etsi014.minimum_tls, config.etsi014.handshake_timeout_s) == ("1.3", 1.0)
     assert config.store_key_file == Path("/etc/keyhop/secrets/store.key")
