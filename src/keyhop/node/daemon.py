@@ -7,7 +7,6 @@ stops it with exit status 1: what the disk holds is known again when the node st
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,9 +26,6 @@ from keyhop.node.preflight import preflight
 from keyhop.node.process import allow_all_files, keep_memory_private
 from keyhop.node.telemetry import configure_logging
 
-GIL_TURN_S = 0.0005
-"""How long a thread that computes may keep Python from the event loop: a tenth of what is usual."""
-
 _log = structlog.get_logger(__name__)
 
 
@@ -41,7 +37,6 @@ def run(config_path: Path) -> int:
     os.umask(0o077)
     keep_memory_private()
     allow_all_files()
-    sys.setswitchinterval(GIL_TURN_S)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Daemon(config_path).run(config))
 
