@@ -42,7 +42,7 @@ class Bb84Adapter:
         check_options(end.link, options, lab=end.lab)
         self._options, self._end = options, end
         self._enrolment = load_enrolment(options.enrolment_file)
-        self._secret = read_secret(options.pulses_file)
+        self._secret = read_secret(options.pulses_file, "pulses_file")
         self._new_worker, self._compile_all = new_worker, compile_all
         self._disturbance = Disturbance()
         self._receiver = self._new_receiver()
