@@ -9,6 +9,7 @@ from keyhop.link.adapter import Disturbance, Eavesdropper
 from keyhop.link.bb84.devices import ReceiverDevice, SimulatedReceiver, SimulatedTransmitter, TransmitterDevice
 from keyhop.link.bb84.optics.line import Detections
 from keyhop.link.bb84.optics.options import ChannelOptions, DetectorOptions, SourceOptions
+from keyhop.link.bb84.sifting.collecting import Collecting
 from keyhop.link.bb84.sifting.sides import ReceiverSifting, TransmitterSifting
 from keyhop.testing.virtual import SeededEntropy
 
@@ -47,12 +48,14 @@ def test_they_are_devices_and_the_receiver_sees_what_was_sent() -> None:
 
 def test_their_detections_can_be_sifted() -> None:
     sending, receiving = transmitter(), receiver()
-    at_transmitter, at_receiver = TransmitterSifting(4000, 2), ReceiverSifting(4000, 2)
+    z = SOURCE.z_probability
+    at_transmitter, at_receiver = TransmitterSifting(4000, 2), ReceiverSifting(4000, 2, Collecting(4000, z, z, 10))
     for device in (sending, receiving):
         device.begin(b"run")
-    for _ in range(2):
-        for payload in at_receiver.announce(receiving.detect(SLOTS)):
-            at_receiver.sifted(at_transmitter.detections(payload, sending.states))
+    for _ in range(3):
+        at_receiver.detected(receiving.detect(SLOTS))
+        while (announcement := at_receiver.announce()) is not None:
+            at_receiver.sifted(at_transmitter.detections(*announcement, sending.states))
     key, other = at_transmitter.take_round(), at_receiver.take_round()
     assert key is not None
     assert other is not None
