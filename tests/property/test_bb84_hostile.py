@@ -18,6 +18,7 @@ from keyhop.link.bb84.protocol.messages import (
     Counted,
     Differs,
     Digest,
+    Done,
     Final,
     FrameBits,
     FrameDigests,
@@ -52,6 +53,7 @@ bodies: st.SearchStrategy[Body] = st.one_of(
     st.builds(Counted, numbers, st.tuples(bits, bits), st.tuples(bits, bits, bits, bits), st.booleans()),
     st.builds(Final, numbers, data, bits, bits, numbers, st.text(max_size=20), st.booleans()),
     st.builds(Tag, sixteen),
+    st.builds(Done, numbers, sixteen),
 )
 
 

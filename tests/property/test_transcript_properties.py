@@ -118,7 +118,7 @@ def test_what_one_end_sends_with_the_other_receives_with(entry: bytes) -> None:
     alice = TagKey(bytes(12), KeyMaterial(entry), "transmitter")
     bob = TagKey(bytes(12), KeyMaterial(entry), "receiver")
     assert (alice.sending, alice.receiving) == (bob.receiving, bob.sending)
-    parts = [part.reveal() for part in (alice.sending, alice.receipt, bob.sending, bob.receipt)]
+    parts = [part.reveal() for part in (alice.sending, alice.receipt, bob.sending, bob.receipt, bob.proof)]
     assert b"".join(parts) == entry, "no byte has two uses"
     alice.confirm(bob.receipt.reveal())
     bob.confirm(alice.receipt.reveal())

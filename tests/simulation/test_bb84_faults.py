@@ -10,9 +10,12 @@ from keyhop.link.bb84.authentication.tag_keys import TagKey, TagKeys
 from keyhop.link.bb84.authentication.transcripts import Authentication, Transcript
 from keyhop.link.bb84.protocol import session
 from keyhop.link.bb84.protocol.engine import Engine
-from keyhop.link.bb84.protocol.messages import Body, Final, Tag
+from keyhop.link.bb84.protocol.messages import Body, Done, Final, Tag
 from keyhop.link.bb84.protocol.receiver import ReceiverSession
+from keyhop.link.bb84.protocol.round_rules import Outcome
 from keyhop.link.bb84.protocol.session import Session
+from keyhop.link.bb84.protocol.transmitter import TransmitterSession
+from keyhop.link.bb84.protocol.transmitter_round import TransmitterRound
 from keyhop.testing.bb84_faults import FAULTS, Broken, Fault, TagSpy, wander
 
 SCHEDULES = 128
@@ -65,9 +68,9 @@ def tags_are_not_verified(patch: pytest.MonkeyPatch) -> None:
 def a_key_stays_in_the_pool(patch: pytest.MonkeyPatch) -> None:
     take = TagKeys.take
 
-    def kept(self: TagKeys, name: bytes) -> TagKey:
+    def kept(self: TagKeys, name: bytes, receipt: bytes | None = None) -> TagKey:
         entry = self._entries[name]
-        key = take(self, name)
+        key = take(self, name, receipt)
         self._entries = {name: entry, **self._entries}
         self._agreed.add(name)
         return key
@@ -76,7 +79,7 @@ def a_key_stays_in_the_pool(patch: pytest.MonkeyPatch) -> None:
 
 
 def keys_are_used_before_the_pool_is_saved(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Session, "set_aside", lambda self, name: self._pool.take(name))
+    patch.setattr(Session, "set_aside", lambda self, name, receipt=None: self._pool.take(name, receipt))
     patch.setattr(Session, "close_stretch", lambda self: self.run.close())
 
 
@@ -91,11 +94,31 @@ def blocks_leave_before_the_tag(patch: pytest.MonkeyPatch) -> None:
 
     def late(self: ReceiverSession, tag: Tag) -> None:
         self.run.verify(tag)
+        key, round_ = self.run.key, self._round
+        assert key is not None
+        assert round_ is not None
         self.close_stretch()
         self._round = None
+        self.say(Done(round_.number, key.proof.reveal()))
 
     patch.setattr(ReceiverSession, "_in_round", hasty)
     patch.setattr(ReceiverSession, "_believe", late)
+
+
+def the_transmitter_does_not_wait_for_the_proof(patch: pytest.MonkeyPatch) -> None:
+    hold = TransmitterSession._hold
+
+    def hasty(self: TransmitterSession, round_: TransmitterRound, final: Final, outcome: Outcome) -> None:
+        hold(self, round_, final, outcome)
+        assert self._held is not None
+        self.finish(self._held)
+
+    def late(self: TransmitterSession, done: Done) -> None:
+        self._held = self._awaits_proof = None
+        self.sealed_rounds += 1
+
+    patch.setattr(TransmitterSession, "_hold", hasty)
+    patch.setattr(TransmitterSession, "_done", late)
 
 
 def the_last_sequence_is_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -134,6 +157,7 @@ def a_round_leaves_other_bytes_at_the_receiver(patch: pytest.MonkeyPatch) -> Non
     [
         (tags_are_not_verified, "altered", "altered message"),
         (blocks_leave_before_the_tag, "altered", "altered message"),
+        (the_transmitter_does_not_wait_for_the_proof, "lost", "which the receiver has not confirmed"),
         (a_key_stays_in_the_pool, None, "one key makes two tags"),
         (keys_are_used_before_the_pool_is_saved, "power", "one key makes two tags"),
         (the_last_sequence_is_forgotten, "power", "emits sequence"),

@@ -102,6 +102,7 @@ class FaultyPair:
         self._spoilt: dict[str, set[bytes]] = {end.role: set() for end in self.pair.ends}
         self._seen = {end.role: 0 for end in self.pair.ends}
         self._by_sequence: dict[int, LinkBlock] = {}
+        self._at_receiver: set[int] = set()
         for end in self.pair.ends:
             end.fate = self.wires[end.role].fate
 
@@ -148,6 +149,7 @@ class FaultyPair:
 
     def check(self) -> None:
         """What must hold at any time."""
+        self._at_receiver |= {block.sequence for block in self.pair.receiver.blocks[self._seen["receiver"] :]}
         for end in self.pair.ends:
             new = end.blocks[self._seen[end.role] :]
             last = end.blocks[self._seen[end.role] - 1].sequence if self._seen[end.role] else -1
@@ -156,6 +158,8 @@ class FaultyPair:
                 if block.sequence <= last:
                     raise Broken(f"the {end.role} emits sequence {block.sequence} after {last}")
                 last = block.sequence
+                if end.role == "transmitter" and last not in self._at_receiver:
+                    raise Broken(f"the transmitter emits sequence {last}, which the receiver has not confirmed")
                 known = self._by_sequence.setdefault(block.sequence, block)
                 if known.material != block.material or known.qber != block.qber:
                     raise Broken(f"block {block.sequence} differs between the two ends")

@@ -18,7 +18,7 @@ from keyhop.link.bb84.optics.options import (
     check_source,
 )
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Ends of different protocols do not talk to each other."""
 
 
@@ -32,7 +32,7 @@ class Bb84Options:
 
     role: Annotated[Literal["transmitter", "receiver"], Meta(description="What this end has; the far end the other.")]
     enrolment_file: Annotated[
-        Path, Meta(description="The first authentication keys, the same at both ends: `openssl rand -hex 24592`.")
+        Path, Meta(description="The first authentication keys, the same at both ends: `openssl rand -hex 28688`.")
     ]
     pulses_file: Annotated[
         Path,
@@ -50,7 +50,7 @@ class Bb84Options:
         Meta(ge=10_000, le=40_000_000, description="Sifted bits of the key basis per round; the same at both ends."),
     ] = 4_800_000
     epsilon_secrecy: Annotated[
-        float, Meta(ge=1e-30, le=1e-3, description="How far a round's key may be from a perfect one.")
+        float, Meta(ge=1e-20, le=1e-3, description="How far a round's key may be from a perfect one.")
     ] = 1e-10
     epsilon_correctness: Annotated[
         float, Meta(ge=1e-20, le=1e-3, description="How likely a round's keys may differ unnoticed.")

@@ -17,7 +17,7 @@ from keyhop.link.bb84.detecting import (
     Detecting,
 )
 from keyhop.link.bb84.optics.line import Detections
-from keyhop.link.bb84.protocol.line_health import MIN_EVENTS, LightLevel, SiftingRate, excess, is_fine
+from keyhop.link.bb84.protocol.line_health import MIN_EVENTS, LightLevel, SiftingRate, excessive, is_fine
 from keyhop.link.bb84.sifting.rounds import XSample
 from keyhop.link.bb84.worker import InlineWorker
 from keyhop.testing.virtual_time import VirtualTime
@@ -158,8 +158,8 @@ def test_a_device_that_fails_is_reported() -> None:
     ],
 )
 def test_an_error_rate_over_the_limit_is_told_from_chance(events: int, errors: int, too_many: bool, fine: bool) -> None:
-    sample = XSample(events, errors)
-    assert (excess(sample, 0.08) is not None) is too_many
+    sample = XSample(events, errors, events, errors)
+    assert excessive(sample, 0.08) is too_many
     assert is_fine(sample, 0.08) is fine
 
 

@@ -44,7 +44,7 @@ def test_what_is_made_can_be_loaded(tmp_path: Path, entries: int) -> None:
 
 
 def test_openssl_rand_makes_one(tmp_path: Path) -> None:
-    text = subprocess.run(["openssl", "rand", "-hex", "24592"], capture_output=True, check=True, text=True).stdout
+    text = subprocess.run(["openssl", "rand", "-hex", "28688"], capture_output=True, check=True, text=True).stdout
     enrolment = load_enrolment(written(tmp_path, text))
     assert len(enrolment.material) == DEFAULT_ENTRIES * ENTRY_BYTES
     assert text.startswith(enrolment.identifier.hex())
@@ -70,10 +70,10 @@ def test_what_is_too_short_for_another_entry_is_left_over(tmp_path: Path) -> Non
     ids=["empty", "words", "short", "odd", "long", "not ascii", "huge", "binary"],
 )
 def test_a_malformed_file_is_refused_without_showing_it(tmp_path: Path, text: str | bytes) -> None:
-    with pytest.raises(ConfigurationError, match="does not hold 6160 to 49263 bytes in hex") as refused:
+    with pytest.raises(ConfigurationError, match="does not hold 7184 to 57471 bytes in hex") as refused:
         load_enrolment(written(tmp_path, text))
     assert refused.value.hint is not None
-    assert "openssl rand -hex 24592" in refused.value.hint
+    assert "openssl rand -hex 28688" in refused.value.hint
     assert refused.value.__cause__ is None
     assert refused.value.__suppress_context__ or refused.value.__context__ is None
 
@@ -106,4 +106,4 @@ def test_an_enrolment_of_another_size_is_not_made(entries: int) -> None:
 
 def test_key_bytes_are_not_shown(tmp_path: Path) -> None:
     enrolment = load_enrolment(written(tmp_path, make_enrolment(RepeatableEntropy())))
-    assert "<24576 bytes of key>" in repr(enrolment)
+    assert "<28672 bytes of key>" in repr(enrolment)

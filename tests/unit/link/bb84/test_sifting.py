@@ -17,7 +17,7 @@ from keyhop.link.bb84.optics.pulses import PulseStates
 from keyhop.link.bb84.sifting import collecting, sifting_kernels
 from keyhop.link.bb84.sifting.collecting import MARGIN, PATIENCE, PORTION, Collecting, Part, detections_needed
 from keyhop.link.bb84.sifting.payloads import MAX_ANNOUNCEMENT_BYTES, decode_announcement
-from keyhop.link.bb84.sifting.rounds import RECENT_X_EVENTS, ByBasis, SiftedRound, XSample
+from keyhop.link.bb84.sifting.rounds import NEWEST_X_EVENTS, RECENT_X_EVENTS, ByBasis, SiftedRound, XSample
 from keyhop.link.bb84.sifting.sides import ReceiverSifting, TransmitterSifting
 
 
@@ -232,7 +232,7 @@ def test_both_ends_cut_the_rounds_of_the_reference(
         assert end.sifted_bits == block_bits * len(reference.rounds)
         assert end.x_events == len(x_errors)
         recent = x_errors[-RECENT_X_EVENTS:]
-        assert end.recent_x == XSample(len(recent), sum(recent))
+        assert end.recent_x == XSample(len(recent), sum(recent), len(recent[-300:]), sum(recent[-300:]))
         assert [end.take_short() for _ in range(len(reference.short) + 1)] == [*reference.short, None]
     for at_transmitter, at_receiver in reference.rounds:
         assert_same(transmitter.take_round(), at_transmitter)
@@ -272,7 +272,7 @@ def test_what_follows_the_last_key_bit_of_a_collection_is_thrown_away(monkeypatc
         assert first.doubles == (ByBasis(0, 0, 1, 0) if end is receiver else None)
         assert end.take_round() is None
         assert end.take_short() == ByBasis(z_matching=1, z_other=2, x_matching=1, x_other=0)
-        assert end.recent_x == XSample(6, 0)
+        assert end.recent_x == XSample(6, 0, 6, 0)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.83, 0.95])
@@ -344,11 +344,11 @@ def test_the_running_error_rate_forgets() -> None:
     receiver, transmitter = Plan(100, 2, 0.5, count).ends()
     receiver.detected(detections)
     converse(receiver, transmitter, lambda asked: PulseStates(ones[asked] ^ wrong[asked], ones[asked], 0 * ones[asked]))
-    assert receiver.recent_x == transmitter.recent_x == XSample(RECENT_X_EVENTS, 1)
+    assert receiver.recent_x == transmitter.recent_x == XSample(RECENT_X_EVENTS, 1, NEWEST_X_EVENTS, 0)
     assert receiver.x_events == transmitter.x_events == count
     for end in (receiver, transmitter):
         end.forget_x()
-        assert end.recent_x == XSample(0, 0)
+        assert end.recent_x == XSample(0, 0, 0, 0)
 
 
 def test_many_detections_make_several_announcements() -> None:

@@ -13,6 +13,9 @@ from keyhop.link.bb84.authentication.tag_keys import (
     MAX_SEQUENCE,
     MIN_NAMES_PER_ROUND,
     NAME_BYTES,
+    PROOF_BYTES,
+    RECEIPT_BYTES,
+    TagKey,
     TagKeys,
 )
 
@@ -54,6 +57,43 @@ def test_a_key_is_there_once() -> None:
         again.take(name)
 
 
+def test_with_no_key_left_it_says_so() -> None:
+    with pytest.raises(LinkError, match="authentication keys exhausted: enrol the link again"):
+        TagKeys("transmitter").next_name()
+
+
+def test_a_wrong_receipt_takes_no_key_and_the_right_one_confirms_it() -> None:
+    transmitter, receiver = TagKeys("transmitter"), TagKeys("receiver")
+    for pool in (transmitter, receiver):
+        pool.add(5, material(2))
+    name = transmitter.next_name()
+    receipt = receiver.take(name).receipt.reveal()
+    before = transmitter.to_bytes()
+    for wrong in (b"", bytes(RECEIPT_BYTES), receipt[:-1], transmitter_receipt(name)):
+        with pytest.raises(PeerError, match="did not prove"):
+            transmitter.take(name, wrong)
+    assert transmitter.to_bytes() == before
+    assert transmitter.next_name() == name
+    assert transmitter.take(name, receipt).confirmed
+    assert name not in transmitter.names()
+
+
+def transmitter_receipt(name: bytes) -> bytes:
+    return pool_of(2).take(name).receipt.reveal()
+
+
+def test_both_ends_know_the_proof_and_it_is_nothing_else_of_the_key() -> None:
+    entry = KeyMaterial(bytes(range(ENTRY_BYTES)))
+    ends = TagKey(bytes(NAME_BYTES), entry, "transmitter"), TagKey(bytes(NAME_BYTES), entry, "receiver")
+    assert ends[0].proof.reveal() == ends[1].proof.reveal() == entry.reveal()[-PROOF_BYTES:]
+    ends[0].conclude(ends[1].proof.reveal())
+    parts = [part.reveal() for part in (ends[0].sending, ends[0].receipt, ends[0].receiving, ends[1].receipt)]
+    assert b"".join([*parts, ends[0].proof.reveal()]) == entry.reveal()
+    for wrong in (b"", bytes(PROOF_BYTES), ends[1].receipt.reveal(), ends[0].receipt.reveal()):
+        with pytest.raises(PeerError, match="did not prove"):
+            ends[0].conclude(wrong)
+
+
 def test_nothing_is_taken_before_the_names_are_compared() -> None:
     pool = TagKeys.from_bytes(pool_of(3).to_bytes(), "transmitter")
     first, second, third = pool.names()
@@ -72,7 +112,7 @@ def test_a_list_of_names_takes_nothing_away_until_it_is_known_to_be_true() -> No
     pool = pool_of(3)
     names = pool.names()
     pool.agree_on([])
-    with pytest.raises(LinkError, match="exhausted: enrol the link again"):
+    with pytest.raises(LinkError, match="no authentication keys in common: enrol the link again"):
         pool.next_name()
     assert pool.names() == names
     pool.agree_on(names[1:])
@@ -167,7 +207,7 @@ class TestEnrolment:
     def test_keys_of_an_enrolment_wait_for_the_comparison(self) -> None:
         pool = TagKeys("transmitter")
         pool.enrol(enrolment(1))
-        with pytest.raises(LinkError, match="exhausted"):
+        with pytest.raises(LinkError, match="in common"):
             pool.next_name()
         pool.agree_on(pool.names())
         assert pool.take(pool.next_name()).sending.reveal() == material(64, seed=1).reveal()[:32]
@@ -227,7 +267,8 @@ class TestSaved:
         ("field", "value"),
         [
             (0, 0),
-            (0, 2),
+            (0, 1),
+            (0, 3),
             (0, "1"),
             (1, -2),
             (1, 1 << 63),
@@ -263,7 +304,7 @@ class TestSaved:
 def test_key_bytes_are_not_shown() -> None:
     pool = pool_of(2)
     key = pool.take(pool.next_name())
-    shown = f"{pool!r} {key!r} {key.sending!r} {key.receiving!r} {key.receipt!r}"
+    shown = f"{pool!r} {key!r} {key.sending!r} {key.receiving!r} {key.receipt!r} {key.proof!r}"
     assert shown.startswith("<1 tag keys, 1 of them agreed upon> <tag key 000000000000000500000000>")
     secret = material(2).reveal()
     assert not any(secret[i : i + 4].hex() in shown or repr(secret[i : i + 4]) in shown for i in range(len(secret) - 4))

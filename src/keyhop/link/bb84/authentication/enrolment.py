@@ -1,7 +1,7 @@
 """The first authentication keys of a link: a file of random bytes that an operator puts at both ends.
 
-In hex, white space ignored: an identifier of 16 bytes, then entries of 96 bytes, of which each becomes one key of the
-pool. `openssl rand -hex 24592` makes one with 256 entries. The identifier is public: it goes over the line as part of
+In hex, white space ignored: an identifier of 16 bytes, then entries of 112 bytes, of which each becomes one key of the
+pool. `openssl rand -hex 28688` makes one with 256 entries. The identifier is public: it goes over the line as part of
 the keys' names, and it is not computed from the keys, because even a hash of them would tell something about them.
 
 A link that has used an enrolment knows so and never takes it in again; that memory is lost together with the node's
@@ -18,8 +18,8 @@ from keyhop.core.errors import ConfigurationError
 from keyhop.core.keys import KeyMaterial
 
 IDENTIFIER_BYTES = 16
-ENTRY_BYTES = 96
-"""For each direction a tag key of 32 bytes and a receipt of 16."""
+ENTRY_BYTES = 112
+"""For each direction a tag key of 32 bytes and a receipt of 16; then a proof of 16."""
 
 MIN_ENTRIES = 64
 DEFAULT_ENTRIES = 256

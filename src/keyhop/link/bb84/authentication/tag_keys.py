@@ -3,14 +3,17 @@
 The rules of the pool:
 
 1. Both ends hold the same keys under the same names. A name stands for one stretch of the conversation, both ways: a
-   tag key and a receipt for each direction, all of them independent random bytes.
+   tag key and a receipt for each direction, and a proof, all of them independent random bytes.
 2. A key leaves the pool before it is used, durably, and never comes back (`take`, then save, then use).
 3. An end shows the name's receipt once the key has left its pool durably, and makes a tag only after it has seen the
-   receipt of the far end. A receipt is secret until then, so nobody else can show it.
-4. After each start and each new connection both ends compare names; only those that both have can be taken.
+   receipt of the far end. A receipt is secret until then, so nobody else can show it; a wrong one costs no key.
+4. The receiver alone shows the proof, once it has verified the transmitter's tag over the whole stretch and has
+   concluded the round. Until then the transmitter, who saw only that what the receiver said came through, holds back
+   what the round yields: what the receiver said may have been answers to something altered.
+5. After each start and each new connection both ends compare names; only those that both have can be taken.
 
 Why so: an end that is restored from a backup has keys again that it used already. By rule 3 it made tags only with
-keys that the far end had removed durably, and by rule 4 it cannot take those again: restoring one end costs keys, and
+keys that the far end had removed durably, and by rule 5 it cannot take those again: restoring one end costs keys, and
 never uses one twice. Messages may be lost and ends may crash at any moment. Somebody who can alter the names and
 repeat an old receipt may make a restored end tag with an old key again; the far end has removed that key, so whatever
 is forged with it is believed by nobody, unless its run of old still waits for that very tag: so a run ends with its
@@ -38,7 +41,8 @@ NAME_BYTES = 12
 TAG_KEY_BYTES = 32
 RECEIPT_BYTES = 16
 DIRECTION_BYTES = TAG_KEY_BYTES + RECEIPT_BYTES
-"""An entry of the pool is what the transmitter sends with, then what the receiver sends with."""
+PROOF_BYTES = 16
+"""An entry of the pool is what the transmitter sends with, what the receiver sends with, and the proof."""
 
 DEFAULT_TARGET_NAMES = 64
 MIN_NAMES_PER_ROUND = 2
@@ -50,26 +54,28 @@ MAX_SEQUENCE = (1 << 63) - 1
 
 _ENROLLED = 1 << 63
 _MAX_ENROLMENTS = 256
-_VERSION = 1
+_VERSION = 2
 
 
 class TagKey:
     """What one name stood for, at one end, taken from the pool for good.
 
     `receipt` is for the far end, once the pool without this key is durable. `sending` makes the tag of this end, but
-    only when `confirm` has taken the far end's receipt; `receiving` checks the tag of the far end.
+    only when `confirm` has taken the far end's receipt; `receiving` checks the tag of the far end. `proof` is what the
+    receiver shows when it has found everything as it should be; the transmitter takes it with `conclude`.
     """
 
-    __slots__ = ("_awaited", "confirmed", "name", "receipt", "receiving", "sending")
+    __slots__ = ("_awaited", "confirmed", "name", "proof", "receipt", "receiving", "sending")
 
     def __init__(self, name: bytes, entry: KeyMaterial, role: Role) -> None:
         secret = entry.reveal()
-        ours, theirs = secret[:DIRECTION_BYTES], secret[DIRECTION_BYTES:]
+        ours, theirs = secret[:DIRECTION_BYTES], secret[DIRECTION_BYTES : 2 * DIRECTION_BYTES]
         if role == "receiver":
             ours, theirs = theirs, ours
         self.name = name
         self.sending, self.receipt = KeyMaterial(ours[:TAG_KEY_BYTES]), KeyMaterial(ours[TAG_KEY_BYTES:])
         self.receiving, self._awaited = KeyMaterial(theirs[:TAG_KEY_BYTES]), KeyMaterial(theirs[TAG_KEY_BYTES:])
+        self.proof = KeyMaterial(secret[2 * DIRECTION_BYTES :])
         self.confirmed = False
 
     def confirm(self, receipt: bytes) -> None:
@@ -77,6 +83,11 @@ class TagKey:
         if not hmac.compare_digest(receipt, self._awaited.reveal()):
             raise PeerError("the far end did not prove that it has set an authentication key aside")
         self.confirmed = True
+
+    def conclude(self, proof: bytes) -> None:
+        """Takes what the receiver shows as the proof. PeerError when it is not."""
+        if not hmac.compare_digest(proof, self.proof.reveal()):
+            raise PeerError("the far end did not prove that everything said to it was as it should be")
 
     def __repr__(self) -> str:
         return f"<tag key {self.name.hex()}>"
@@ -157,20 +168,28 @@ class TagKeys:
         for name in self._entries:
             if name in self._agreed:
                 return name
+        none_left = "authentication keys exhausted"
+        what = "the two ends have no authentication keys in common" if self._entries else none_left
         raise LinkError(
-            "authentication keys exhausted: enrol the link again",
+            f"{what}: enrol the link again",
             hint="put a new enrolment file, the same one, at both ends",
         )
 
-    def take(self, name: bytes) -> TagKey:
+    def take(self, name: bytes, receipt: bytes | None = None) -> TagKey:
         """Removes a key for good: save the pool, and use the key only once that is durable.
 
-        LinkError when the name is not there (any more), or the far end was not known to have it.
+        Where the far end asked for it, `receipt` is what it showed: the key is confirmed then. LinkError when the name
+        is not there (any more), or the far end was not known to have it; PeerError for a wrong receipt. Then the key
+        stays.
         """
         if name not in self._agreed:
             raise LinkError(f"there is no authentication key {name[:NAME_BYTES].hex()} that both ends have")
+        key = TagKey(name, self._entries[name], self._role)
+        if receipt is not None:
+            key.confirm(receipt)
         self._agreed.discard(name)
-        return TagKey(name, self._entries.pop(name), self._role)
+        del self._entries[name]
+        return key
 
     def wanted_bytes(self) -> int:
         """How many secret bytes of a round the pool would like. Both ends must add as many: let one end decide."""

@@ -101,7 +101,10 @@ def _double_clicks(observed: Observed, configured: Configured) -> Iterator[str]:
         both += p * (1 - math.sqrt(1 - either)) ** 2
     expected = UNEQUAL_DETECTORS * different * both / click
     if _too_few(seen, expected):
-        yield f"both detectors clicked at once {seen} times, where light gives {expected:.0f}: they may be blinded"
+        yield (
+            f"both detectors clicked at once {seen} times, where light gives {expected:.0f}: "
+            "they may be blinded, or photons may be taken out of pulses"
+        )
 
 
 def finding_of_bases(detections: ByBasis, configured: Configured) -> Iterator[str]:

@@ -22,6 +22,9 @@ class Candidates(NamedTuple):
     bases: NDArray[np.uint8]
     intensities: NDArray[np.uint8]
 
+    def __repr__(self) -> str:  # the bits are the key
+        return f"<{len(self.slots)} candidates>"
+
 
 class Detected(NamedTuple):
     """Columns of detections: slot, the receiver's basis, the detector that clicked, whether both did."""
@@ -30,6 +33,9 @@ class Detected(NamedTuple):
     bases: NDArray[np.uint8]
     bits: NDArray[np.uint8]
     doubles: NDArray[np.bool_]
+
+    def __repr__(self) -> str:  # the bits are the key
+        return f"<room for {len(self.slots)} detections>"
 
 
 class Optics(NamedTuple):

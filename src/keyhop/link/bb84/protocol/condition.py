@@ -21,11 +21,17 @@ class Condition:
         """Not yet generating, for a reason that is no failure."""
         self.state, self.reason, self.kind = "starting", reason, ""
 
-    def stopped(self, kind: str, reason: str, *, alarm: bool = False, needs_key: bool = False) -> None:
-        """Generates nothing. Of failures of one kind in a row the first reason stays: each change is logged."""
+    def stopped(
+        self, kind: str, reason: str, *, alarm: bool = False, needs_key: bool = False, refresh: bool = False
+    ) -> None:
+        """Generates nothing. Of failures of one kind in a row the first reason stays, unless it is to `refresh`: each
+        change is logged."""
         self._needs_key = self._needs_key or needs_key
         if self.state == "stopped" and kind == self.kind:
+            self.reason = reason if refresh else self.reason
             return
+        if (self.kind, kind) == ("interference", "away"):
+            return  # each interference looks like that
         if alarm and kind != self.kind:
             self._events.append(LinkEvent(alarm=True, text=reason))
         self.state, self.reason, self.kind = "stopped", reason, kind

@@ -2,8 +2,9 @@
 
     greeting  →  run  →  greeting  →  run ...
 
-A run ends when something in it goes wrong (see `run`), when the far end begins anew or falls silent. Then this end
-takes a new nonce and greets again, after a while that grows with the failures in a row. Calls come one at a time.
+A run ends when something in it goes wrong (see `run`), when the far end begins anew or falls silent, or when a key is
+in use for too long. Then this end takes a new nonce and greets again, after a while that grows with the failures in a
+row. Calls come one at a time.
 """
 
 from collections.abc import Callable
@@ -27,12 +28,22 @@ HELLO_TO_THE_STOPPED_S = 2.0
 UNFIT_S = 2.0
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
-LASTING = ("light quality", "light", "suspicion", "yield", "tampering", "failure")
+LASTING = ("light quality", "light", "suspicion", "yield", "tampering", "interference", "failure")
 """Kinds of failure that a new run alone does not end."""
 
 PATIENCE_S = 5.0
 BITS_PER_SECOND_OF_PATIENCE = 2e6
 """The far end says nothing while it computes, and needs longer for larger rounds."""
+
+LONGEST_STRETCH_S = 900.0
+"""How long a key may be in use, beside the patience for its last round: whoever repeats or makes up messages must not
+keep a run of old alive. Only rounds that yield nothing need so long."""
+
+TELLING_QBER = 0.05
+"""By how much an error rate over the limit must change to be told again: what is told is logged."""
+
+OBJECTION_S = 1.0
+"""Greetings cost nothing: those that differ in their objections change the state no more often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,8 @@ class Engine:
         self._patience_s = PATIENCE_S + parts.options.block_bits / BITS_PER_SECOND_OF_PATIENCE
         self._session: TransmitterSession | ReceiverSession | None = None
         self._failures = 0
+        self._told_qber = 0.0
+        self._objected_s = float("-inf")
         self._commands: list[Command] = []
         self._greet(self._now())
 
@@ -136,14 +149,17 @@ class Engine:
             self._piece(self._session, arrived, message, now_s)
 
     def _piece(self, session: TransmitterSession | ReceiverSession, piece: Piece, message: bytes, now_s: float) -> None:
-        self._heard_s = now_s
+        pieces = session.run.heard
         body = session.run.hear(piece, message)
+        if session.run.heard > pieces:
+            self._heard_s = now_s
         if body is None:
             return
-        before = session.finished_rounds
+        before = session.sealed_rounds
         session.received(body)
-        if session.finished_rounds > before:
+        if session.sealed_rounds > before:
             self._failures = 0
+            self._parts.lost_keys.none_lost()
 
     def _hello(self, far: Hello, now_s: float) -> None:
         session = self._session
@@ -152,16 +168,18 @@ class Engine:
                 if far.echo != self._greeting.near.nonce:
                     self._say_hello(now_s)
                 return
-            self._session = None
+            self._end_run()
             self._greet(now_s)
-        elif now_s < self._silent_until_s:
+        if now_s < self._silent_until_s:
             return
         self._meet(far, now_s)
 
     def _meet(self, far: Hello, now_s: float) -> None:
         objection = self._greeting.objection(far)
         if objection is not None:
-            self._parts.condition.stopped(objection, objection)
+            if now_s - self._objected_s >= OBJECTION_S:
+                self._objected_s = now_s
+                self._parts.condition.stopped(objection, objection)
             return
         run = self._greeting.meet(self._link, far)
         self._say_hello(now_s)
@@ -183,10 +201,10 @@ class Engine:
         far = self._session.run.far if self._session else self._greeting.heard
         if far is None or bye.nonce != far.nonce:
             return
-        self._session = None
+        self._parts.condition.stopped("away", "the far end was stopped")
+        self._end_run()
         self._greet(now_s)
         self._hello_every_s = HELLO_TO_THE_STOPPED_S
-        self._parts.condition.stopped("away", "the far end was stopped")
 
     def _tick(self) -> None:
         now_s, session = self._now(), self._session
@@ -196,18 +214,20 @@ class Engine:
             return
         if now_s - self._heard_s > self._patience_s:
             raise Interrupted("the far end does not answer")
+        if session.key_in_use and now_s - session.opened_s > LONGEST_STRETCH_S + self._patience_s:
+            raise Interrupted("nothing was authenticated for long: the conversation begins anew")
         if isinstance(session, ReceiverSession):
             session.tick()
 
     def _abandon(self, failure: KeyhopError) -> None:
         """Ends the run. Everything of its rounds is forgotten."""
-        self._gather()
-        self._session = None
         self._failures += 1
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (self._failures - 1))
         reason, condition = reason_of(failure), self._parts.condition
         if isinstance(failure, LineUnfit):
-            condition.stopped("light quality", reason, alarm=True, needs_key=True)
+            if condition.kind != "light quality" or abs(failure.qber - self._told_qber) > TELLING_QBER:
+                self._told_qber = failure.qber
+                condition.stopped("light quality", reason, alarm=True, needs_key=True, refresh=True)
             pause_s = UNFIT_S
         elif isinstance(failure, PeerError):
             condition.stopped("tampering", reason, alarm=True, needs_key=True)
@@ -217,12 +237,26 @@ class Engine:
             condition.stopped("failure", reason, alarm=True, needs_key=True)
         else:
             raise failure
+        self._end_run()
         self._greet(self._now() + pause_s)
+
+    def _end_run(self) -> None:
+        """Everything of its rounds is forgotten. A key that was in use is lost."""
+        self._gather()
+        session, self._session = self._session, None
+        if session is None or not session.key_in_use:
+            return
+        suspicion = self._parts.lost_keys.lost(self._now())
+        if suspicion is not None:
+            self._parts.condition.stopped("interference", suspicion, alarm=True, needs_key=True)
 
     def _greet(self, from_s: float) -> None:
         """A new attempt, which begins at that time."""
         parts = self._parts
         self._greeting = Greeting.new(parts.options, parts.pool, self._after, parts.entropy)
+        if self._device is not None:
+            # Only the transmitter knows of keys that were lost for want of the receiver's last word.
+            from_s = max(from_s, parts.lost_keys.not_before_s)
         self._silent_until_s = self._next_hello_s = from_s
         self._hello_every_s = HELLO_S
         self._heard_s = from_s

@@ -32,17 +32,16 @@ ENOUGH_NOISE = 10
 """Dark counts, if expected in some batches, make these enough to tell light from noise."""
 
 
-def excess(sample: XSample, max_qber: float) -> str | None:
-    """What to say when too many of the last events in X are wrong; None while they are not."""
+def excessive(sample: XSample, max_qber: float) -> bool:
+    """Whether too many of the last events in X are wrong. At that moment their rate is about the limit, whatever it
+    became: tell that of the newest ones."""
     expected = max_qber * sample.events
-    if sample.events < MIN_EVENTS or sample.errors <= expected + DEVIATIONS * math.sqrt(expected):
-        return None
-    return f"QBER {sample.errors / sample.events:.1%} in the test basis is over the limit of {max_qber:.1%}"
+    return sample.events >= MIN_EVENTS and sample.errors > expected + DEVIATIONS * math.sqrt(expected)
 
 
 def is_fine(sample: XSample, max_qber: float) -> bool:
     """Whether there are enough events in X, and few enough of them wrong."""
-    return sample.events >= ENOUGH_EVENTS and excess(sample, max_qber) is None
+    return sample.events >= ENOUGH_EVENTS and not excessive(sample, max_qber)
 
 
 class LightLevel:

@@ -170,6 +170,13 @@ class Tag(_Message, frozen=True):
     tag: _Sixteen
 
 
+class Done(_Message, frozen=True):
+    """The receiver has verified the transmitter's tag and has concluded the round; it alone shows the proof."""
+
+    round: _Number
+    proof: _Sixteen
+
+
 type Body = (
     Alive
     | Announcement
@@ -185,6 +192,7 @@ type Body = (
     | Counted
     | Final
     | Tag
+    | Done
 )
 type Message = Hello | Bye | Piece
 

@@ -3,15 +3,16 @@
 Detections in the dark belong to no round. When the light is gone what gathered is thrown away, and when it is back
 this end looks at a sample first, as at the beginning of a run: on the number of clicks alone, which tell no basis.
 
-A key is asked for only when the line looks fit, so that an eavesdropper who stays cannot use them up; or when so much
-was said without one that no more can wait.
+A key is asked for only when a round waits for it, which none does while the line is not fit, so that an eavesdropper
+who stays cannot use them up; or when so much was said without one that no more can wait. Whoever breaks off
+conversations costs a key each time, if he finds the moment: so the more were lost in a row, the longer this end waits.
 """
 
 from keyhop.core.errors import PeerError
 from keyhop.link.bb84.authentication.transcripts import MAX_STRETCH_BYTES
 from keyhop.link.bb84.optics.line import Detections
 from keyhop.link.bb84.protocol import line_health
-from keyhop.link.bb84.protocol.messages import Alive, Announcement, Answer, Begin, Body, Open, Tag
+from keyhop.link.bb84.protocol.messages import Alive, Announcement, Answer, Begin, Body, Done, Open, Tag
 from keyhop.link.bb84.protocol.receiver_round import ReceiverRound
 from keyhop.link.bb84.protocol.run import Interrupted, Run
 from keyhop.link.bb84.protocol.session import Parts, Session
@@ -78,7 +79,8 @@ class ReceiverSession(Session):
             self._said_s = self._parts.clock.monotonic()
 
     def tick(self) -> None:
-        """Shows that this end is there, so that silence means something."""
+        """Shows that this end is there, so that silence means something. Raises LinkError."""
+        self._open()
         now_s = self._parts.clock.monotonic()
         if now_s - self._said_s >= ALIVE_S:
             self._said_s = now_s
@@ -105,15 +107,11 @@ class ReceiverSession(Session):
 
     def _open(self) -> None:
         """Asks for the key of the next stretch."""
-        fit = not self._parts.condition.needs_key and line_health.is_fine(
-            self._sifting.recent_x, self._parts.options.max_qber
-        )
-        if self.run.key is not None or not (
-            fit or self._sifting.rounds_waiting or self.run.room_bytes < MIN_ROOM_BYTES
-        ):
+        due = self._sifting.rounds_waiting or self.run.room_bytes < MIN_ROOM_BYTES
+        too_early = self._parts.clock.monotonic() < self._parts.lost_keys.not_before_s
+        if self.run.key is not None or not due or too_early:
             return
         key = self.set_aside(self._pool.next_name())
-        self._parts.statistics.tag_keys_used += 1
         self.say(Open(key.name, self.run.open(key)))
 
     def fell_short(self, detections: ByBasis) -> None:
@@ -159,7 +157,13 @@ class ReceiverSession(Session):
         round_ = self._round
         if round_ is None or round_.final is None or round_.barren:
             raise PeerError("the far end shows a tag when none is due")
+        key = self.run.key
         self.run.verify(tag)
+        assert key is not None
+        outcome = round_.conclude(self.next_sequence())
         self.close_stretch()
         self._round = None
-        self.finish(round_.conclude(self.next_sequence()))
+        self.sealed_rounds += 1
+        self.finish(outcome)
+        # After what was to be remembered: the transmitter delivers only what this end has.
+        self.say(Done(outcome.number, key.proof.reveal()))

@@ -75,7 +75,6 @@ def judge(
         options.source.probabilities,
         disclosed_bits,
         Security(options.epsilon_secrecy, options.epsilon_correctness),
-        errors_public=options.method == "cascade",
     )
     wrong = _suspicions(sifted, counted, doubles, options)
     if counted.qber_z > options.max_qber:

@@ -120,6 +120,11 @@ class Run:
         """PeerError unless everything arrived as the far end said it."""
         self._authentication.verify(tag.tag)
 
+    @property
+    def heard(self) -> int:
+        """How many pieces of the far end were taken."""
+        return self._heard
+
     def close(self) -> None:
         """Both tags of the stretch are done: the next one needs a key."""
         self.stretch_bytes = 0

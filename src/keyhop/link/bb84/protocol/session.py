@@ -12,6 +12,7 @@ from keyhop.link.bb84.protocol import line_health
 from keyhop.link.bb84.protocol.blocks import cut, last_sequence
 from keyhop.link.bb84.protocol.commands import Command, Deliver, Remember, Send
 from keyhop.link.bb84.protocol.condition import Condition
+from keyhop.link.bb84.protocol.lost_keys import LostKeys
 from keyhop.link.bb84.protocol.messages import Body
 from keyhop.link.bb84.protocol.round_rules import Outcome, configured, starting_qber
 from keyhop.link.bb84.protocol.run import Run
@@ -28,7 +29,11 @@ MAX_SHORT_IN_A_ROW = 2
 
 
 class LineUnfit(LinkError):
-    """The test basis shows too many errors: the run is over, and an operator must know."""
+    """The test basis shows too many errors: the run is over, and an operator must know. `qber` is how many."""
+
+    def __init__(self, qber: float, max_qber: float) -> None:
+        super().__init__(f"QBER about {qber:.0%} in the test basis is over the limit of {max_qber:.1%}")
+        self.qber = qber
 
 
 class Reconciliations(Protocol):
@@ -47,6 +52,7 @@ class Parts:
         self.options, self.pool = options, pool
         self.clock, self.entropy = clock, entropy
         self.condition = Condition()
+        self.lost_keys = LostKeys()
         self.statistics = Statistics()
         detectors = options.detectors
         noise_per_slot = 2 * detectors.dark_count_probability / (1 - detectors.afterpulse_probability)
@@ -54,12 +60,15 @@ class Parts:
 
 
 class Session:
-    """One end of one run; see TransmitterSession and ReceiverSession."""
+    """One end of one run; see TransmitterSession and ReceiverSession. Raises PeerError, and LinkError without keys."""
 
     def __init__(self, run: Run, parts: Parts, sifting: Sifting) -> None:
         self.run = run
         self._matched = sifting
-        self.finished_rounds = 0
+        self.sealed_rounds = 0
+        """Rounds that both ends are known to have authenticated, whatever they yielded."""
+        self.opened_s = 0.0
+        """When the present stretch got its key."""
         self.commands: list[Command] = []
         self._parts = parts
         self._pool = parts.pool
@@ -69,6 +78,12 @@ class Session:
         self._was_fine = False
         self._short_in_a_row = 0
         self._pool.agree_on(run.far.names)
+        self._pool.next_name()  # without a key all else would be in vain
+
+    @property
+    def key_in_use(self) -> bool:
+        """Whether a key would be lost with the run."""
+        return self.run.key is not None
 
     def say(self, *bodies: Body) -> None:
         """To the far end, in order."""
@@ -79,9 +94,8 @@ class Session:
         """Looks at the line after each batch. Raises LineUnfit."""
         options, condition, sample = self._parts.options, self._parts.condition, self._matched.recent_x
         self._parts.statistics.sifted_bps = self._rate.add(self._parts.clock.monotonic(), self._matched.sifted_bits)
-        excess = line_health.excess(sample, options.max_qber)
-        if excess is not None:
-            raise LineUnfit(excess)
+        if line_health.excessive(sample, options.max_qber):
+            raise LineUnfit(sample.newest_errors / sample.newest_events, options.max_qber)
         if not self._was_fine and line_health.is_fine(sample, options.max_qber):
             self._was_fine = True
             condition.sample_is_fine()
@@ -114,10 +128,12 @@ class Session:
         make: Reconciliations = METHODS[self._parts.options.method]
         return make(side, sifted.bits, starting_qber(sifted, self._known_qber), seed)
 
-    def set_aside(self, name: bytes) -> TagKey:
-        """Takes a key out of the pool for good. Raises LinkError."""
-        key = self._pool.take(name)
+    def set_aside(self, name: bytes, receipt: bytes | None = None) -> TagKey:
+        """Takes a key out of the pool for good; `receipt` as in `TagKeys.take`. Raises PeerError and LinkError."""
+        key = self._pool.take(name, receipt)
         self.commands.append(Remember(self._pool.to_bytes()))
+        self._parts.statistics.tag_keys_used += 1
+        self.opened_s = self._parts.clock.monotonic()
         return key
 
     def next_sequence(self) -> int:
@@ -135,7 +151,6 @@ class Session:
         condition = self._parts.condition
         self._short_in_a_row = 0
         self._known_qber = outcome.qber
-        self.finished_rounds += 1
         self._parts.statistics.round_is_over(outcome)
         if not outcome.key:
             condition.stopped(

@@ -61,6 +61,9 @@ class Search(NamedTuple):
     seen: NDArray[np.uint64]
     answers_from: NDArray[np.int64]
 
+    def __repr__(self) -> str:  # the bits are the key
+        return f"<search in {len(self.frame_bits)} frames>"
+
 
 def begin(bits: Bits, plan: Plan) -> Search:
     """A search over `bits`, uint8 [round], where nothing is known of the errors yet."""

@@ -21,6 +21,9 @@ from keyhop.link.bb84.sifting.sifting_kernels import EVENTS, TALLY_COLUMNS, TALL
 RECENT_X_EVENTS = 2000
 """How far back the running error rate looks: known to half a percent, at any error rate that leaves a key."""
 
+NEWEST_X_EVENTS = 300
+"""How far back to look for what the error rate has become."""
+
 
 @dataclass(frozen=True, slots=True)
 class ByBasis:
@@ -56,10 +59,13 @@ class SiftedRound:
 
 @dataclass(frozen=True, slots=True)
 class XSample:
-    """The last events in X, at most RECENT_X_EVENTS of them, and how many were wrong."""
+    """The last events in X, at most RECENT_X_EVENTS of them, and how many were wrong; of these the newest ones, at
+    most NEWEST_X_EVENTS."""
 
     events: int
     errors: int
+    newest_events: int
+    newest_errors: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +137,8 @@ class RoundCollector:
     @property
     def recent_x(self) -> XSample:
         """The last X events, across rounds and samples. Both ends agree after the same batch."""
-        return XSample(len(self._recent_x), int(self._recent_x.sum()))
+        recent, newest = self._recent_x, self._recent_x[-NEWEST_X_EVENTS:]
+        return XSample(len(recent), int(recent.sum()), len(newest), int(newest.sum()))
 
     def forget_x(self) -> None:
         """What follows is another line."""
