@@ -275,6 +275,18 @@ def test_made_up_messages_keep_no_key_in_use_for_long(role: str) -> None:
     assert "nothing was authenticated for long" in end.reason
 
 
+def test_rounds_that_yield_nothing_cost_a_key_now_and_then_and_no_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LONGEST_STRETCH_S", -4.0)
+    pair = EnginePair(options(block_bits=2_000))
+    reasons = set()
+    for _ in range(160):
+        pair.step()
+        reasons.add(pair.receiver.reason)
+    assert ENTRIES - 7 <= keys(pair.receiver) <= ENTRIES - 5
+    assert len(reasons) <= 3  # "looking at the light", none, and that the round yields nothing
+    assert all(end.state == "stopped" and not end.events for end in pair.ends)
+
+
 def test_a_wrong_receipt_costs_the_transmitter_no_key() -> None:
     pair = EnginePair(options(block_bits=20_000))
 

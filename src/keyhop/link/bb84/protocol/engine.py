@@ -215,9 +215,18 @@ class Engine:
         if now_s - self._heard_s > self._patience_s:
             raise Interrupted("the far end does not answer")
         if session.key_in_use and now_s - session.opened_s > LONGEST_STRETCH_S + self._patience_s:
-            raise Interrupted("nothing was authenticated for long: the conversation begins anew")
+            self._renew(now_s)
+            return
         if isinstance(session, ReceiverSession):
             session.tick()
+
+    def _renew(self, now_s: float) -> None:
+        """A key was in use for too long. Where rounds come and yield nothing that is nobody's failure."""
+        if self._parts.condition.kind != "yield":
+            raise Interrupted("nothing was authenticated for long: the conversation begins anew")
+        self._gather()
+        self._session = None
+        self._greet(now_s)
 
     def _abandon(self, failure: KeyhopError) -> None:
         """Ends the run. Everything of its rounds is forgotten."""
