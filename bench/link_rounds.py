@@ -109,7 +109,8 @@ def rounds(block_bits: int, method: str, count: int) -> list[tuple[str, str]]:
             f"{8 * (pair.shared() - secret) / sifted:.3f} of the sifted bits, f = {efficiency}",
         ),
     ]
-    return found + [(f"{name}: {stage}", f"{spent.get(stage, 0.0) / count:.3f} s a round") for stage in (*STAGES, "the rest")]
+    stages = (*STAGES, "the rest")
+    return found + [(f"{name}: {stage}", f"{spent.get(stage, 0.0) / count:.3f} s a round") for stage in stages]
 
 
 def _until(pair: EnginePair, count: int) -> None:
