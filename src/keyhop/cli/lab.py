@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 import typer
@@ -15,7 +15,7 @@ from keyhop.cli.output import print_json, print_note, print_table
 from keyhop.lab import Lab, NodeState, NotReady
 from keyhop.lab.topology import shipped_topologies
 from keyhop.lab.waiting import READY_TIMEOUT_S
-from keyhop.node.state import Disturbance, Eavesdropper, LinkInfo
+from keyhop.node.state import Attack, Disturbance, Eavesdropper, LinkInfo, MeasuringBasis
 
 app = typer.Typer(help="Whole networks of real nodes on this machine.", no_args_is_help=True)
 
@@ -100,10 +100,8 @@ def eve(
     link: Link,
     directory: Directory,
     fraction: Annotated[float, typer.Option(help="Of the pulses, 0 to 1; 0 sends her away.", min=0, max=1)] = 1.0,
-    attack: Annotated[
-        Literal["intercept-resend", "photon-number-splitting", "blinding"], typer.Option(help="What she does.")
-    ] = "intercept-resend",
-    basis: Annotated[Literal["random", "Z", "X"], typer.Option(help="In which she measures.")] = "random",
+    attack: Annotated[Attack, typer.Option(help="What she does.")] = "intercept-resend",
+    basis: Annotated[MeasuringBasis, typer.Option(help="In which she measures.")] = "random",
 ) -> None:
     """Put an eavesdropper on the simulated line of a link."""
     present = Eavesdropper(attack, fraction, basis) if fraction else None
@@ -135,14 +133,7 @@ def attenuate(
 
 def _disturb(directory: Path, link: str, change: Callable[[Disturbance], Disturbance]) -> None:
     now = Lab.load(directory).disturb(link, change)
-    suffers = []
-    if now.cut:
-        suffers.append("cut")
-    if now.extra_loss_db:
-        suffers.append(f"{now.extra_loss_db:g} dB of extra loss")
-    if eve := now.eavesdropper:
-        suffers.append(f"{eve.attack} on {100 * eve.fraction:.4g} % of the pulses, basis {eve.basis}")
-    print_note(f"{link}: {', '.join(suffers) or 'undisturbed'}")
+    print_note(f"{link}: {now}")
     print_note(f"see what becomes of it: keyhop link watch {link} --lab {directory}")
 
 

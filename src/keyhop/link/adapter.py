@@ -148,6 +148,10 @@ class LinkAdapter(Protocol):
         ...
 
 
+Attack = Literal["intercept-resend", "photon-number-splitting", "blinding"]
+MeasuringBasis = Literal["random", "Z", "X"]
+
+
 @dataclass(frozen=True, slots=True)
 class Eavesdropper:
     """Eve on a simulated line, attacking a fraction of the pulses.
@@ -156,9 +160,9 @@ class Eavesdropper:
     photons and keeps one photon of the others; `blinding` lets the receiver's detectors click only as Eve chooses.
     """
 
-    attack: Literal["intercept-resend", "photon-number-splitting", "blinding"] = "intercept-resend"
+    attack: Attack = "intercept-resend"
     fraction: float = 1.0
-    basis: Literal["random", "Z", "X"] = "random"
+    basis: MeasuringBasis = "random"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,17 @@ class Disturbance:
     cut: bool = False
     extra_loss_db: float = 0.0
     eavesdropper: Eavesdropper | None = None
+
+    def __str__(self) -> str:
+        suffers = []
+        if self.cut:
+            suffers.append("the line is cut")
+        if self.extra_loss_db:
+            suffers.append(f"{self.extra_loss_db:g} dB of extra loss")
+        if eve := self.eavesdropper:
+            share = f"{100 * eve.fraction:.4g} % of the pulses"
+            suffers.append(f"an eavesdropper: {eve.attack} on {share}, basis {eve.basis}")
+        return ", ".join(suffers) or "the line is undisturbed"
 
 
 @runtime_checkable

@@ -8,7 +8,7 @@ nor by posting a form (a POST has to be JSON, which browsers ask permission for,
 
 import ipaddress
 from collections.abc import Awaitable, Callable, Collection
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keyhop.core.errors import LinkError, StoreFailure
 from keyhop.core.ids import LinkId
-from keyhop.link.adapter import Disturbance, Eavesdropper
+from keyhop.link.adapter import Attack, Disturbance, Eavesdropper, MeasuringBasis
 from keyhop.node.state import NodeControl, NodeView, Readiness
 from keyhop.node.telemetry.metrics import CONTENT_TYPE
 
@@ -31,9 +31,9 @@ _MAX_BODY_BYTES = 4096
 
 
 class _EavesdropperRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    attack: Literal["intercept-resend", "photon-number-splitting", "blinding"] = "intercept-resend"
+    attack: Attack = "intercept-resend"
     fraction: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
-    basis: Literal["random", "Z", "X"] = "random"
+    basis: MeasuringBasis = "random"
 
 
 class _DisturbanceRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

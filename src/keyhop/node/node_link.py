@@ -78,7 +78,7 @@ class NodeLink:
         line = self._line()
         if line.disturbance != disturbance:
             line.disturb(disturbance)
-            self._note(_told(disturbance), alarm=False)
+            self._note(f"lab: {disturbance}", alarm=False)
 
     def disturbance(self) -> Disturbance:
         """What the line suffers now. LinkError when it is not simulated."""
@@ -146,14 +146,3 @@ class NodeLink:
         self._activity.append(LinkActivity(self._clock.wall(), alarm, text))
         self.alarms += alarm
         (_log.warning if alarm else _log.info)("link", link=self.id, peer=self.peer, text=text)
-
-
-def _told(disturbance: Disturbance) -> str:
-    suffers = []
-    if disturbance.cut:
-        suffers.append("the line is cut")
-    if disturbance.extra_loss_db:
-        suffers.append(f"{disturbance.extra_loss_db:g} dB of extra loss")
-    if eve := disturbance.eavesdropper:
-        suffers.append(f"an eavesdropper: {eve.attack} on {100 * eve.fraction:.4g} % of the pulses, basis {eve.basis}")
-    return f"lab: {', '.join(suffers) or 'the line is undisturbed'}"

@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from keyhop.core.ids import KmeId, LinkId
+from keyhop.link.adapter import Attack as Attack
 from keyhop.link.adapter import Disturbance as Disturbance
 from keyhop.link.adapter import Eavesdropper as Eavesdropper
 from keyhop.link.adapter import LinkState
+from keyhop.link.adapter import MeasuringBasis as MeasuringBasis
 
 
 @dataclass(frozen=True, slots=True)
