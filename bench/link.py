@@ -4,8 +4,6 @@ Parts are measured in CPU time of one core; whole links run between two real nod
 """
 
 import argparse
-import sys
-import time
 from collections.abc import Callable, Iterator
 
 import link_cascade
@@ -17,6 +15,7 @@ import link_toeplitz
 from keyhop.lab import Topology
 from keyhop.lab.topology import Kme, Link
 from link_lab import LinkRun, watch
+from progress import say
 
 CLOCK_HZ = 1e9
 BLOCK_BITS = 20_000_000
@@ -43,7 +42,7 @@ def main() -> None:
     options = _options()
     for name, (title, measure) in PARTS.items():
         if name in options.only:
-            _say(f"measuring {name}")
+            say(f"measuring {name}")
             print(f"\n{title}")
             for label, figure in measure():
                 print(f"  {label:<64} {figure}")
@@ -52,11 +51,11 @@ def main() -> None:
         for loss_db in PREPARATIONS:
             for label, figure in _whole(loss_db, 10.0 if options.quick else 40.0):
                 print(f"  {label:<64} {figure}")
-    _say("")
+    say("")
 
 
 def _whole(loss_db: float, seconds: float) -> Iterator[tuple[str, str]]:
-    run = watch(line(loss_db), CLOCK_HZ, seconds, _say)
+    run = watch(line(loss_db), CLOCK_HZ, seconds, say)
     yield f"{loss_db:g} dB: of real time simulated", f"{run.simulated:.1%}" + (" [100 %]" if loss_db == 10 else "")
     aim = " [1.2; better 1.6]" if loss_db == 10 else " [3; better 6.5]"
     yield f"{loss_db:g} dB: secret", f"{run.secret_bps / 1e6:.2f} Mbit/s{aim}"
@@ -100,15 +99,6 @@ def _names(text: str) -> list[str]:
     if not set(names) <= {*PARTS, WHOLE}:
         raise ValueError
     return names
-
-
-def _say(message: str) -> None:
-    """Progress, on one line of stderr."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\033[K{message}")
-    elif message:
-        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {message}\n")
-    sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import argparse
 import base64
 import math
 import ssl
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from keyhop.lab.topology import Sae
 from keyhop.testing.randomness import LEAST_OF_TWO, SEQUENCE_BITS, judge, p_values
 from link import line
 from link_lab import FIRST_BLOCKS_S
+from progress import say
 
 MASTER, SLAVE = "alicesae", "bobsae"
 KEY_BYTES = 1024
@@ -87,12 +87,12 @@ def main() -> None:
         for bits in sequences(options.loss_db, int(options.bits)):
             pending.append(testers.submit(p_values, bits))
             seen += len(bits)
-            _say(f"{seen / 1e6:.0f} of {options.bits / 1e6:.0f} Mbit in {time.monotonic() - begin_s:.0f} s")
+            say(f"{seen / 1e6:.0f} of {options.bits / 1e6:.0f} Mbit in {time.monotonic() - begin_s:.0f} s")
         _row("secret bits, taken at both nodes and alike", f"{seen:,} in {time.monotonic() - begin_s:.0f} s")
-        _say("waiting for the tests")
+        say("waiting for the tests")
         found = [each.result() for each in pending]
     good = [_judged(name, [values[name] for values in found]) for name in found[0]]
-    _say("")
+    say("")
     raise SystemExit(0 if all(good) else 1)
 
 
@@ -101,7 +101,7 @@ def sequences(loss_db: float, wanted: int) -> Iterator[np.ndarray[tuple[int], np
     bare = line(loss_db)
     topology = Topology(kmes=bare.kmes, links=bare.links, saes=(Sae(MASTER, "alice"), Sae(SLAVE, "bob")))
     with tempfile.TemporaryDirectory(prefix="keyhop-nightly-") as directory:
-        lab = Lab.up(topology, Path(directory) / "lab", timeout_s=FIRST_BLOCKS_S, progress=_say)
+        lab = Lab.up(topology, Path(directory) / "lab", timeout_s=FIRST_BLOCKS_S, progress=say)
         try:
             master = Taker(lab.inventory(), MASTER, SLAVE)
             slave = Taker(lab.inventory(), SLAVE, MASTER)
@@ -138,17 +138,8 @@ def _judged(name: str, found: list[float]) -> bool:
 
 
 def _row(label: str, figure: str) -> None:
-    _say("")
+    say("")
     print(f"  {label:<64} {figure}", flush=True)
-
-
-def _say(message: str) -> None:
-    """Progress, on one line of stderr."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\033[K{message}")
-    elif message:
-        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {message}\n")
-    sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -5,12 +5,11 @@ real time skips slots; then its rate is also printed per second that was simulat
 """
 
 import argparse
-import sys
-import time
 from dataclasses import dataclass
 
 from keyhop.lab import load_topology
 from link_lab import LinkRun, watch
+from progress import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,9 @@ def main() -> None:
     for name in options.only:
         topology = load_topology(name)
         clock_hz = float(topology.links[0].options["source"]["clock_hz"])
-        _print_row(_row(name, PAPERS[name], watch(topology, clock_hz, options.seconds, _say)))
+        ours = watch(topology, clock_hz, options.seconds, say)
+        say("")
+        _print_row(_row(name, PAPERS[name], ours))
 
 
 def _row(name: str, theirs: Published, ours: LinkRun) -> tuple[str, ...]:
@@ -65,11 +66,6 @@ def _row(name: str, theirs: Published, ours: LinkRun) -> tuple[str, ...]:
 def _print_row(cells: tuple[str, ...]) -> None:
     widths = (20, 19, 14, 8, 6, 10, 12, 7, 6, 6)
     print("".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip(), flush=True)
-
-
-def _say(message: str) -> None:
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {message}\n" if not sys.stderr.isatty() else f"\r\033[K{message}\r")
-    sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from keyhop.link.bb84.protocol import line_health
 from keyhop.link.bb84.protocol.messages import Alive, Announcement, Answer, Begin, Body, Done, Open, Tag
 from keyhop.link.bb84.protocol.receiver_round import ReceiverRound
 from keyhop.link.bb84.protocol.run import Interrupted, Run
-from keyhop.link.bb84.protocol.session import Parts, Session
+from keyhop.link.bb84.protocol.session import Parts, Session, due
 from keyhop.link.bb84.sifting.collecting import Collecting
 from keyhop.link.bb84.sifting.rounds import ByBasis
 from keyhop.link.bb84.sifting.sides import ReceiverSifting
@@ -139,9 +139,7 @@ class ReceiverSession(Session):
         self.say(*self._round.start())
 
     def _in_round(self, body: Body) -> None:
-        round_ = self._round
-        if round_ is None or getattr(body, "round", None) != round_.number:
-            raise PeerError(f"the far end says {type(body).__name__} when it is not due")
+        round_ = due(body, self._round)
         self.say(*round_.received(body))
         if round_.discarded:
             self._round = None

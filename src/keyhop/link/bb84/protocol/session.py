@@ -4,7 +4,7 @@ from typing import Protocol
 
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
-from keyhop.core.errors import KeyhopError, LinkError
+from keyhop.core.errors import KeyhopError, LinkError, PeerError
 from keyhop.core.keys import KeyMaterial
 from keyhop.link.bb84.authentication.tag_keys import TagKey, TagKeys
 from keyhop.link.bb84.key_length.count_statistics import finding_of_bases
@@ -173,6 +173,18 @@ class Session:
     def discard(self) -> None:
         """A round's errors could not be corrected; both ends know."""
         self._parts.statistics.discarded_rounds += 1
+
+
+class _Numbered(Protocol):
+    @property
+    def number(self) -> int: ...
+
+
+def due[R: _Numbered](body: Body, round_: R | None) -> R:
+    """The round under way, which the body shall be about. Raises PeerError."""
+    if round_ is None or getattr(body, "round", None) != round_.number:
+        raise PeerError(f"the far end says {type(body).__name__} when it is not due")
+    return round_
 
 
 def reason_of(failure: KeyhopError) -> str:

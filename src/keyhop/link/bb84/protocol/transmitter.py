@@ -18,7 +18,7 @@ from keyhop.link.bb84.optics.pulses import PulseStates
 from keyhop.link.bb84.protocol.messages import Alive, Announcement, Answer, Begin, Body, Done, Final, Open, Tag
 from keyhop.link.bb84.protocol.round_rules import Outcome
 from keyhop.link.bb84.protocol.run import Run
-from keyhop.link.bb84.protocol.session import Parts, Session
+from keyhop.link.bb84.protocol.session import Parts, Session, due
 from keyhop.link.bb84.protocol.transmitter_round import TransmitterRound
 from keyhop.link.bb84.sifting.sides import TransmitterSifting
 
@@ -105,9 +105,7 @@ class TransmitterSession(Session):
         self.say(Begin(sifted.number, seed), *self._round.start())
 
     def _in_round(self, body: Body) -> None:
-        round_ = self._round
-        if round_ is None or getattr(body, "round", None) != round_.number:
-            raise PeerError(f"the far end says {type(body).__name__} when it is not due")
+        round_ = due(body, self._round)
         self.say(*round_.received(body))
         if round_.discarded:
             self._round = None
