@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from keyhop.core.errors import ConfigurationError
-from keyhop.link.adapter import LinkBlock
 from keyhop.link.vendors.adapter import Role, VendorAdapter
 from keyhop.link.vendors.device import DeviceFault
 from keyhop.link.vendors.etsi004 import Etsi004Device, make_etsi004
@@ -21,7 +20,7 @@ from keyhop.pki import create_authority
 from keyhop.pki.contexts import TlsFiles, server_context
 from keyhop.testing.key_stream_devices import DirectTransport, KeyStreamDevices, virtual_devices
 from keyhop.testing.link_conformance import LinkConformance
-from keyhop.testing.link_end import LinkWire, WireEnd, link_end
+from keyhop.testing.link_end import LinkBench, LinkWire, WireEnd, link_end
 from keyhop.testing.virtual_time import VirtualTime
 
 BLOCK_BYTES = 512
@@ -46,18 +45,15 @@ def settings(role: Role, files: dict[str, Any], **others: Any) -> Etsi004Options
     return Etsi004Options(role=role, block_bytes=BLOCK_BYTES, **given)
 
 
-class Bench:
+class Bench(LinkBench[VendorAdapter]):
     """Two ends and their devices."""
 
     def __init__(self, directory: Path, time: VirtualTime, dialect: str = "c", **others: Any) -> None:
         self._directory = directory
         self._files = dict.fromkeys(("ca", "certificate", "key"), Path("/none"))
         self._others = others | {"dialect": dialect}
-        self.time = time
-        self.wire = LinkWire()
+        super().__init__(time)
         self.devices = virtual_devices(time, dialect)
-        self.near: list[LinkBlock] = []
-        self.far: list[LinkBlock] = []
 
     def ends(self) -> tuple[VendorAdapter, VendorAdapter]:
         return self._end("initiator", self.wire.near), self._end("follower", self.wire.far)
@@ -67,20 +63,6 @@ class Bench:
         device = Etsi004Device(options, lambda: DirectTransport(options, self.devices, role))
         end = link_end(channel, self._directory / role, self.time)
         return VendorAdapter("etsi004", role, device, end, block_bytes=options.block_bytes)
-
-    async def run(self, seconds: float) -> tuple[VendorAdapter, VendorAdapter]:
-        one, other = self.ends()
-        await one.start(self.near.append)
-        await other.start(self.far.append)
-        await self.time.advance(seconds)
-        return one, other
-
-    def shared(self) -> int:
-        theirs = {block.sequence: block.material for block in self.far}
-        mine = {block.sequence: block.material for block in self.near}
-        both = mine.keys() & theirs.keys()
-        assert all(mine[sequence] == theirs[sequence] for sequence in both)
-        return len(both)
 
 
 class _Etsi004Conformance(LinkConformance):

@@ -15,7 +15,6 @@ import httpx
 import pytest
 
 from keyhop.core.errors import ConfigurationError
-from keyhop.link.adapter import LinkBlock
 from keyhop.link.vendors.adapter import Role, VendorAdapter
 from keyhop.link.vendors.device import DeviceFault
 from keyhop.link.vendors.etsi014 import Etsi014Device, make_etsi014
@@ -24,7 +23,7 @@ from keyhop.link.vendors.settings import Etsi014Options
 from keyhop.pki import create_authority
 from keyhop.testing.foreign_kmes import ForeignKmes
 from keyhop.testing.link_conformance import LinkConformance
-from keyhop.testing.link_end import LinkWire, WireEnd, link_end
+from keyhop.testing.link_end import LinkBench, LinkWire, WireEnd, link_end
 from keyhop.testing.virtual_time import VirtualTime
 
 BLOCK_BYTES = 512
@@ -44,18 +43,15 @@ def settings(files: dict[str, Any], role: Role = "initiator", **others: Any) -> 
     )
 
 
-class Bench:
+class Bench(LinkBench[VendorAdapter]):
     """Two ends whose KMEs are foreign."""
 
     def __init__(self, directory: Path, time: VirtualTime, files: dict[str, Any], **others: Any) -> None:
         self._directory = directory
         self._files = files
         self._others = others
-        self.time = time
-        self.wire = LinkWire()
+        super().__init__(time)
         self.kmes = ForeignKmes(time, rate_bps=8_000)
-        self.near: list[LinkBlock] = []
-        self.far: list[LinkBlock] = []
 
     def ends(self) -> tuple[VendorAdapter, VendorAdapter]:
         return self._end("initiator", self.wire.near), self._end("follower", self.wire.far)
@@ -65,20 +61,6 @@ class Bench:
         device = Etsi014Device(options, lambda options: Etsi014Client(options, self.kmes.transport()))
         end = link_end(channel, self._directory / role, self.time)
         return VendorAdapter("etsi014", role, device, end, block_bytes=options.block_bytes)
-
-    async def run(self, seconds: float) -> tuple[VendorAdapter, VendorAdapter]:
-        one, other = self.ends()
-        await one.start(self.near.append)
-        await other.start(self.far.append)
-        await self.time.advance(seconds)
-        return one, other
-
-    def shared(self) -> int:
-        theirs = {block.sequence: block.material for block in self.far}
-        mine = {block.sequence: block.material for block in self.near}
-        both = mine.keys() & theirs.keys()
-        assert all(mine[sequence] == theirs[sequence] for sequence in both)
-        return len(both)
 
 
 class TestEtsi014Adapter(LinkConformance):

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from keyhop.core.errors import ConfigurationError
-from keyhop.link.adapter import LinkBlock, LinkEvent
+from keyhop.link.adapter import LinkEvent
 from keyhop.link.vendors.adapter import Role, VendorAdapter
 from keyhop.link.vendors.files import OFFER_AGAIN_S, make_files
 from keyhop.link.vendors.key_files import KeyDirectory
 from keyhop.link.vendors.settings import FilesOptions
 from keyhop.testing.link_conformance import LinkConformance
-from keyhop.testing.link_end import LinkWire, WireEnd, link_end
+from keyhop.testing.link_end import LinkBench, WireEnd, link_end
 from keyhop.testing.virtual_time import VirtualTime
 
 BLOCK_BYTES = 256
@@ -50,17 +50,14 @@ def put(path: Path, content: bytes) -> None:
     unfinished.rename(path)
 
 
-class Bench:
+class Bench(LinkBench[VendorAdapter]):
     """Two ends and their directories."""
 
     def __init__(self, directory: Path, time: VirtualTime, **others: Any) -> None:
         self._directory = directory
         self._others = others
-        self.time = time
-        self.wire = LinkWire()
+        super().__init__(time)
         self.device = Device(directory / "near files", directory / "far files")
-        self.near: list[LinkBlock] = []
-        self.far: list[LinkBlock] = []
         self.events: list[LinkEvent] = []
         self.writes = True
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -72,12 +69,6 @@ class Bench:
     def _end(self, role: Role, channel: WireEnd, directory: Path) -> VendorAdapter:
         options = FilesOptions(role=role, directory=directory, block_bytes=BLOCK_BYTES, **self._others)
         return make_files(options, link_end(channel, self._directory / role, self.time, report=self.events.append))
-
-    async def start(self) -> tuple[VendorAdapter, VendorAdapter]:
-        one, other = self.ends()
-        await one.start(self.near.append)
-        await other.start(self.far.append)
-        return one, other
 
     async def pass_time(self, seconds: float) -> None:
         """Disks are used in threads, which virtual time does not know of: they get to run between its turns."""
@@ -97,13 +88,6 @@ class Bench:
                 return
             await self.pass_time(1.0)
         raise AssertionError(f"{self.shared()} blocks instead of {enough}")
-
-    def shared(self) -> int:
-        theirs = {block.sequence: block.material for block in self.far}
-        mine = {block.sequence: block.material for block in self.near}
-        both = mine.keys() & theirs.keys()
-        assert all(mine[sequence] == theirs[sequence] for sequence in both)
-        return len(both)
 
     def left(self) -> tuple[list[str], list[str]]:
         near, far = (sorted(path.name for path in directory.iterdir()) for directory in self.device.directories)

@@ -6,13 +6,14 @@ far = link_end(wire.far, directory / "far", time)
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 
 from keyhop.core.entropy import Entropy, SystemEntropy
 from keyhop.core.errors import PeerError
 from keyhop.core.ids import KmeId, LinkId
-from keyhop.link.adapter import MAX_MESSAGE_BYTES, LinkEnd, LinkEvent
+from keyhop.link.adapter import MAX_MESSAGE_BYTES, LinkAdapter, LinkBlock, LinkEnd, LinkEvent
 from keyhop.testing.virtual_time import VirtualTime
 
 type Fate = Callable[[bytes], list[bytes]]
@@ -102,3 +103,38 @@ def link_end(
         report=report,
         sleep=time.sleep,
     )
+
+
+class LinkBench[Adapter: LinkAdapter](ABC):
+    """Two ends on one wire, and the blocks that each of them has delivered. A subclass says what the ends are."""
+
+    def __init__(self, time: VirtualTime) -> None:
+        self.time = time
+        self.wire = LinkWire()
+        self.near: list[LinkBlock] = []
+        self.far: list[LinkBlock] = []
+
+    @abstractmethod
+    def ends(self) -> tuple[Adapter, Adapter]:
+        """Both ends; a second call makes them again, as after a restart."""
+
+    async def start(self) -> tuple[Adapter, Adapter]:
+        """Both ends, started."""
+        one, other = self.ends()
+        await one.start(self.near.append)
+        await other.start(self.far.append)
+        return one, other
+
+    async def run(self, seconds: float) -> tuple[Adapter, Adapter]:
+        """Both ends, after a while."""
+        ends = await self.start()
+        await self.time.advance(seconds)
+        return ends
+
+    def shared(self) -> int:
+        """How many sequences both have. AssertionError when the bytes of one of them differ."""
+        theirs = {block.sequence: block.material for block in self.far}
+        mine = {block.sequence: block.material for block in self.near}
+        both = mine.keys() & theirs.keys()
+        assert all(mine[sequence] == theirs[sequence] for sequence in both)
+        return len(both)
