@@ -14,14 +14,12 @@ from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.errors import LinkError, StoreFailure
 from keyhop.core.ids import KmeId, LinkId, SaeId
-from keyhop.core.journal import Journal
-from keyhop.core.records import RecordBook
 from keyhop.core.store.base import KeyStore
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.store.sqlite import SqliteStore, check_key_is_not_lost, load_store_key
 from keyhop.link.adapter import Disturbance, LinkBlock
 from keyhop.link.registry import make_adapter
-from keyhop.network.pair import Pair, PairOptions
+from keyhop.network.pair import PairOptions
 from keyhop.network.peer import PeerAddress, Peers
 from keyhop.node.address import host_and_port
 from keyhop.node.config import LinkSection, NodeConfig
@@ -33,13 +31,12 @@ from keyhop.node.network_state import NetworkState
 from keyhop.node.node_link import SAMPLE_S, NodeLink
 from keyhop.node.state import LinkActivity, LinkInfo, LinkSample, NodeInfo, PeerInfo, StreamInfo
 from keyhop.node.telemetry import Metrics, configure_logging
-from keyhop.service.delivery import Delivery
 from keyhop.service.etsi014.connection import Limits
 from keyhop.service.etsi014.server import Etsi014Server
 from keyhop.service.identity import SaeDirectory
+from keyhop.service.kme import Kme, KmeOptions
 
 TICK_S = 0.1
-EXPIRE_RECORDS_S = 5.0
 CERTIFICATE_CHECK_S = 5.0
 DRAIN_S = 5.0
 _RESTART_ONLY = ("node", "tls", "etsi014", "management", "peers", "store", "kmes", "links")
@@ -58,31 +55,19 @@ class Node:
         self._started_at = clock.wall()
         self._loop = asyncio.get_running_loop()
         self.store = _open_store(config)
-        self.journal = Journal(self.store, self._wake)
-        self.journal.on_failure.append(self._store_failed)
         self.directory = _directory(config)
-        self.records = RecordBook(self.store, self.journal)
-        self.pairs = {kme: self._pair(kme, entropy) for kme in (k.id for k in config.kmes)}
-        self.delivery = Delivery(
-            self.id,
-            self._home,
-            config.policy.policy(),
-            self.pairs,
-            self.records,
-            self.journal,
-            clock,
-            entropy,
-            config.policy.stock_bytes,
-        )
+        peers = [kme.id for kme in config.kmes]
+        self.kme = Kme(self.id, peers, self._home, self.store, clock, entropy, self._wake, _options(config))
+        self.kme.journal.on_failure.append(self._store_failed)
         self.credentials = credentials_of(config, clock)
         self._links = {link.id: self._link(link, entropy) for link in config.links}
-        self.state = NetworkState(self.pairs, self._links, self.journal)
+        self.state = NetworkState(self.kme.pairs, self._links, self.kme.journal)
         self._metrics = Metrics(self.state, version=version("keyhop"))
         for what, expiry in self.credentials.expiries.items():
             self._metrics.expires(what, expiry)
         self._peers = Peers(
             self.id,
-            self.pairs,
+            self.kme.pairs,
             {kme.id: PeerAddress(*host_and_port(kme.peer_address, "peer_address")) for kme in config.kmes},
             self.credentials.peer_server,
             self.credentials.peer_client,
@@ -103,7 +88,7 @@ class Node:
         for link in self._links.values():
             await link.start()
         self._server = Etsi014Server(
-            MeasuredService(self.delivery, "etsi014", self._metrics, self._clock),
+            MeasuredService(self.kme.delivery, "etsi014", self._metrics, self._clock),
             _directory(self.config, self.id),
             self.credentials.etsi014,
             listener,
@@ -127,9 +112,8 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(StoreFailure):
-            for pair in self.pairs.values():
-                pair.seal()
-        self.journal.flush()
+            self.kme.seal()
+        self.kme.flush()
         await self._peers.stop()
         self.store.close()
         _log.info("node stopped", kme=self.id)
@@ -143,10 +127,7 @@ class Node:
         self.credentials.renew()
         self._check_certificates()
         self.directory = directory
-        self.delivery.policy = config.policy.policy()
-        self.delivery.stock_bytes = config.policy.stock_bytes
-        for pair in self.pairs.values():
-            pair.limit(_pair_options(config))
+        self.kme.reconfigure(_options(config))
         if self._server is not None:
             self._server.replace_directory(_directory(config, self.id))
         running = {name: getattr(self.config, name) for name in _RESTART_ONLY}
@@ -214,34 +195,29 @@ class Node:
     def _home(self, sae: SaeId) -> KmeId | None:
         return self.directory.kme_of(sae)
 
-    def _pair(self, peer: KmeId, entropy: Entropy) -> Pair:
-        options = _pair_options(self.config)
-        return Pair(self.id, peer, self.store, self.journal, self.records, self._clock, entropy, self._home, options)
-
     def _link(self, section: LinkSection, entropy: Entropy) -> NodeLink:
-        pair = self.pairs[section.peer]
+        pair = self.kme.pairs[section.peer]
         link = NodeLink(section.id, section.peer, self._clock, partial(self._link_block, section.id, section.peer))
-        end = link_end(section, self.config.node, pair, self.store, self.journal, self._clock, entropy, link.report)
+        end = link_end(section, self.config.node, pair, self.store, self.kme.journal, self._clock, entropy, link.report)
         link.adapter = make_adapter(section.kind, section.options, end)
         return link
 
     def _link_block(self, link: LinkId, peer: KmeId, block: LinkBlock) -> None:
-        if self.journal.failure is None:
-            self.pairs[peer].link_block(link, block.sequence, block.material, block.produced_at, block.source)
+        if self.kme.journal.failure is None:
+            self.kme.pairs[peer].link_block(link, block.sequence, block.material, block.produced_at, block.source)
 
     def _wake(self) -> None:
         self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        dirty, since = self.journal.dirty, self._clock.monotonic()
-        self.journal.flush()
+        dirty, since = self.kme.journal.dirty, self._clock.monotonic()
+        self.kme.flush()
         if dirty:
             self._metrics.store_commit(self._clock.monotonic() - since)
 
     def _store_failed(self, failure: StoreFailure) -> None:
         _log.critical("the store failed: the node gives out no more keys and stops", reason=failure.message)
-        for pair in self.pairs.values():
-            pair.abandon()
+        self.kme.abandon()
         self._on_failure()
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
@@ -251,19 +227,15 @@ class Node:
             self._on_failure()
 
     async def _tick(self) -> None:
-        expired_at = sampled_at = self._clock.monotonic()
-        while self.journal.failure is None:
+        sampled_at = self._clock.monotonic()
+        while self.kme.journal.failure is None:
             await asyncio.sleep(TICK_S)
             with contextlib.suppress(StoreFailure):
-                for pair in self.pairs.values():
-                    pair.tick()
+                self.kme.tick()
                 if self._clock.monotonic() - sampled_at >= SAMPLE_S:
                     sampled_at = self._clock.monotonic()
                     for link in self._links.values():
                         link.sample()
-                if self._clock.monotonic() - expired_at >= EXPIRE_RECORDS_S:  # it looks at all of them
-                    expired_at = self._clock.monotonic()
-                    self.records.expire(self._clock.wall() - self.config.policy.key_lifetime_s)
 
     async def _follow_certificates(self) -> None:
         while True:
@@ -292,9 +264,10 @@ def _directory(config: NodeConfig, kme: KmeId | None = None) -> SaeDirectory:
     return SaeDirectory(tuple(sae.entry() for sae in config.saes if kme in (None, sae.kme)))
 
 
-def _pair_options(config: NodeConfig) -> PairOptions:
+def _options(config: NodeConfig) -> KmeOptions:
     policy = config.policy
-    return PairOptions(policy.stock_bytes, policy.unfetched_bytes, policy.key_lifetime_s)
+    pairs = PairOptions(policy.stock_bytes, policy.unfetched_bytes, policy.key_lifetime_s)
+    return KmeOptions(policy.policy(), pairs)
 
 
 def _limits(config: NodeConfig) -> Limits:

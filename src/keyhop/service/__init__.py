@@ -1,0 +1,12 @@
+"""The service layer: who may have which key, and the interfaces through which SAEs ask.
+
+    kme         one KME without I/O: everything below wired together
+    delivery    get_key, get_key_with_ids, get_status (`requests`: what is asked and answered)
+    claims      dec_keys: the keys that a slave may have once
+    multicast   keys for several slaves, or for a slave at this very KME
+    policy      sizes, numbers, waiting, who may talk to whom
+    identity    who an SAE is
+    etsi014/    ETSI GS QKD 014, the server's edge
+
+What enters: requests of identified SAEs. What leaves: keys with their IDs, or an error with the standard's meaning.
+"""

@@ -7,13 +7,11 @@ from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.errors import PeerError
 from keyhop.core.ids import KmeId, LinkId, SaeId
-from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.records import RecordBook
 from keyhop.core.store.base import Slot
 from keyhop.core.store.memory import MemoryStore
-from keyhop.network.pair import Pair, PairOptions
-from keyhop.service.delivery import Delivery
+from keyhop.network.pair import PairOptions
+from keyhop.service.kme import Kme, KmeOptions
 from keyhop.service.policy import Policy
 
 
@@ -48,20 +46,18 @@ class VirtualKme:
     def start(self, disk: Mapping[Slot, bytes]) -> None:
         """Starts on what a disk holds: an empty one, the one it had, or a restored copy."""
         self.store = MemoryStore(disk)
-        self.journal = Journal(self.store, lambda: None)
-        self.records = RecordBook(self.store, self.journal)
-        self.pairs = {peer: self._pair(peer) for peer in self._peers}
-        self.delivery = Delivery(
+        self.kme = Kme(
             self.name,
+            self._peers,
             self._home.get,
-            self._policy,
-            self.pairs,
-            self.records,
-            self.journal,
+            self.store,
             self._clock,
             self._entropy,
-            self._options.stock_bytes,
+            lambda: None,
+            KmeOptions(self._policy, self._options),
         )
+        self.journal, self.records = self.kme.journal, self.kme.records
+        self.pairs, self.delivery = self.kme.pairs, self.kme.delivery
         for peer in self.pairs:
             self.connect(peer)
 
@@ -89,18 +85,4 @@ class VirtualKme:
 
     def tick(self) -> None:
         """Time has passed."""
-        for pair in self.pairs.values():
-            pair.tick()
-
-    def _pair(self, peer: KmeId) -> Pair:
-        return Pair(
-            self.name,
-            peer,
-            self.store,
-            self.journal,
-            self.records,
-            self._clock,
-            self._entropy,
-            self._home.get,
-            self._options,
-        )
+        self.kme.tick()

@@ -81,8 +81,8 @@ def test_the_limits_of_streams_change_while_the_node_runs(authority: Authority, 
     async def scenario() -> None:
         node = Node(parse_config(network, tmp_path), SystemClock(), SystemEntropy(), lambda: None)
         node.reload(parse_config(network.replace("[policy]", "[policy]\nstock_bytes = 131072"), tmp_path))
-        assert node.pairs[KmeId("bob")].filling.stock_units == 131072 // 8
-        status = node.delivery.get_status(GetStatus(SaeId("a"), SaeId("b")))
+        assert node.kme.pairs[KmeId("bob")].filling.stock_units == 131072 // 8
+        status = node.kme.delivery.get_status(GetStatus(SaeId("a"), SaeId("b")))
         assert status.max_key_count == 131072 // 32
 
     asyncio.run(scenario())

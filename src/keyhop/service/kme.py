@@ -1,0 +1,97 @@
+"""One KME without I/O: its journal, records, pairs and delivery, wired over a store.
+
+The node runs it between sockets and a real disk (`keyhop.node`), tests on virtual time (`keyhop.testing`): there is
+one wiring, so what is tested is what runs.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from keyhop.core.clock import Clock
+from keyhop.core.entropy import Entropy
+from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.journal import Journal
+from keyhop.core.records import RecordBook
+from keyhop.core.store.base import KeyStore
+from keyhop.network.pair import Pair, PairOptions
+from keyhop.service.delivery import Delivery
+from keyhop.service.policy import Policy
+
+EXPIRE_RECORDS_S = 5.0
+"""How often records are looked through for old ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class KmeOptions:
+    """What an operator may change while the KME runs."""
+
+    policy: Policy
+    pairs: PairOptions
+
+
+class Kme:
+    """The state machines of one KME. After a failed commit (`journal.failure`) it gives out nothing more."""
+
+    def __init__(
+        self,
+        me: KmeId,
+        peers: Collection[KmeId],
+        home: Callable[[SaeId], KmeId | None],
+        store: KeyStore,
+        clock: Clock,
+        entropy: Entropy,
+        wake: Callable[[], None],
+        options: KmeOptions,
+    ) -> None:
+        """`home` tells which KME serves an SAE; `wake` asks for a `flush` at the end of this turn."""
+        self._clock = clock
+        self._options = options
+        self.journal = Journal(store, wake)
+        self.records = RecordBook(store, self.journal)
+        self.pairs = {
+            peer: Pair(me, peer, store, self.journal, self.records, clock, entropy, home, options.pairs)
+            for peer in peers
+        }
+        self.delivery = Delivery(
+            me,
+            home,
+            options.policy,
+            self.pairs,
+            self.records,
+            self.journal,
+            clock,
+            entropy,
+            options.pairs.stock_bytes,
+        )
+        self._records_expired_at = clock.monotonic()
+
+    def reconfigure(self, options: KmeOptions) -> None:
+        """Takes over other options; what is over new limits now goes with time."""
+        self._options = options
+        self.delivery.policy = options.policy
+        self.delivery.stock_bytes = options.pairs.stock_bytes
+        for pair in self.pairs.values():
+            pair.limit(options.pairs)
+
+    def tick(self) -> None:
+        """Time has passed: what is late is asked for again or given up, what is old expires. Raises StoreFailure."""
+        for pair in self.pairs.values():
+            pair.tick()
+        now = self._clock.monotonic()
+        if now - self._records_expired_at >= EXPIRE_RECORDS_S:  # it looks at all of them
+            self._records_expired_at = now
+            self.records.expire(self._clock.wall() - self._options.pairs.key_lifetime_s)
+
+    def flush(self) -> None:
+        """Makes durable what this turn decided, and lets happen what waits for that."""
+        self.journal.flush()
+
+    def seal(self) -> None:
+        """A graceful stop: no more taking; what is left of the leases is voided at both ends. Raises StoreFailure."""
+        for pair in self.pairs.values():
+            pair.seal()
+
+    def abandon(self) -> None:
+        """The store has failed: nobody waits any longer, and nothing is written."""
+        for pair in self.pairs.values():
+            pair.abandon()
