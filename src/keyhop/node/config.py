@@ -1,6 +1,7 @@
 """node.toml as typed, checked dataclasses. What each field says of itself becomes docs/reference/configuration.md.
 
-What the dataclasses cannot say by type stands in `config_rules`; how TOML becomes dataclasses, in `config_tables`.
+`[policy]` is in `config_policy`. What the dataclasses cannot say by type stands in `config_rules`; how TOML becomes
+dataclasses, in `config_tables`.
 """
 
 import tomllib
@@ -16,9 +17,9 @@ from keyhop.link.bb84.settings import Bb84Options
 from keyhop.link.rate import RateOptions
 from keyhop.link.vendors.settings import Etsi004Options, Etsi014Options, FilesOptions
 from keyhop.node import config_rules
+from keyhop.node.config_policy import PolicySection
 from keyhop.node.config_tables import table_to
 from keyhop.service.identity import SaeEntry
-from keyhop.service.policy import Allow, Policy
 
 MAX_FILE_BYTES = 4 << 20
 
@@ -86,59 +87,6 @@ class StoreSection:
             "Default: store.key in data_dir."
         ),
     ] = None
-
-
-@dataclass(frozen=True, slots=True)
-class AllowRule:
-    """Who may share keys. Without any rule, everyone with everyone."""
-
-    master: Annotated[str, Meta(description="An SAE's ID, or `*` for any.")] = "*"
-    slave: Annotated[str, Meta(description="An SAE's ID, or `*` for any.")] = "*"
-
-
-@dataclass(frozen=True, slots=True)
-class PolicySection:
-    """What SAEs may have. Sizes of keys are in bits, in steps of 8."""
-
-    default_size_bits: Annotated[
-        int, Meta(ge=8, le=8192, multiple_of=8, description="Size of a key when the SAE names none.")
-    ] = 256
-    min_size_bits: Annotated[int, Meta(ge=8, le=8192, multiple_of=8, description="Smallest key.")] = 64
-    max_size_bits: Annotated[int, Meta(ge=8, le=8192, multiple_of=8, description="Largest key.")] = 8192
-    max_keys_per_request: Annotated[int, Meta(ge=1, le=65_536, description="Keys in one request.")] = 1024
-    max_additional_slaves: Annotated[
-        int, Meta(ge=0, le=1024, description="Additional slave SAEs in one request; 0: no multicast.")
-    ] = 16
-    wait_s: Annotated[float, Meta(ge=0, le=60, description="Seconds that a request waits when a stream is empty.")] = (
-        2.0
-    )
-    key_lifetime_s: Annotated[
-        float, Meta(gt=0, le=31_536_000, description="Seconds until a key that nobody fetched is erased.")
-    ] = 86_400.0
-    stock_bytes: Annotated[
-        int, Meta(ge=65_536, le=1 << 38, description="Bytes to keep in stock per stream; what is more is discarded.")
-    ] = 16_777_216
-    unfetched_bytes: Annotated[
-        int,
-        Meta(
-            ge=65_536,
-            le=1 << 38,
-            description="Bytes to keep per stream for slaves that have not fetched yet; over it the oldest are erased.",
-        ),
-    ] = 67_108_864
-    allow: Annotated[tuple[AllowRule, ...], Meta(description="Who may share keys with whom.")] = ()
-
-    def policy(self) -> Policy:
-        """The part that the service decides by."""
-        return Policy(
-            default_size_bits=self.default_size_bits,
-            min_size_bits=self.min_size_bits,
-            max_size_bits=self.max_size_bits,
-            max_keys_per_request=self.max_keys_per_request,
-            max_additional_slaves=self.max_additional_slaves,
-            wait_s=self.wait_s,
-            allow=tuple(Allow(rule.master, rule.slave) for rule in self.allow),
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from keyhop.core.errors import BadRequest, ConfigurationError
 from keyhop.core.ids import kme_id, link_id, sae_id
 from keyhop.node.address import host_and_port
 from keyhop.service.identity import SaeDirectory
+from keyhop.service.limits import Subject
 from keyhop.service.policy import ANYONE
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ def check(config: "NodeConfig") -> None:
     _check_addresses(config)
     _check_references(config)
     _check_policy(config)
+    _check_limits(config)
     SaeDirectory(tuple(sae.entry() for sae in config.saes))
 
 
@@ -88,6 +90,10 @@ def _check_references(config: "NodeConfig") -> None:
         for name in (rule.master, rule.slave):
             if name != ANYONE and name not in saes:
                 raise _unknown("[[policy.allow]]", "SAE", name, saes)
+    for entry in config.policy.limits:
+        for named in (entry.sae, entry.master, entry.slave):
+            if named not in (None, ANYONE) and named not in saes:
+                raise _unknown("[[policy.limits]]", "SAE", str(named), saes)
 
 
 def _unknown(where: str, kind: str, name: str, known: Iterable[str]) -> ConfigurationError:
@@ -106,3 +112,36 @@ def _check_policy(config: "NodeConfig") -> None:
             f"max_size_bits {policy.max_size_bits} are not in this order",
             hint="min_size_bits <= default_size_bits <= max_size_bits",
         )
+
+
+_TOGETHER = (("requests_per_s", "requests_burst"), ("bytes_per_s", "bytes_burst"), ("quota_bytes", "quota_period_s"))
+
+
+def _check_limits(config: "NodeConfig") -> None:
+    seen: dict[Subject, int] = {}
+    for number, entry in enumerate(config.policy.limits, 1):
+        where = f"[[policy.limits]] number {number}"
+        if (entry.sae is None) == (entry.master is None and entry.slave is None):
+            raise ConfigurationError(
+                f"{where} shall name an SAE or a pair", hint="give either sae, or master, slave or both"
+            )
+        given = [[name for name in names if getattr(entry, name) is not None] for names in _TOGETHER]
+        for names, present in zip(_TOGETHER, given, strict=True):
+            if len(present) == 1:
+                (missing,) = set(names) - set(present)
+                raise ConfigurationError(f"{where} has {present[0]} without {missing}", hint="give both or neither")
+        if not any(given):
+            raise ConfigurationError(
+                f"{where} limits nothing", hint="give one of: requests_per_s, bytes_per_s, quota_bytes"
+            )
+        other = seen.setdefault(entry.limit().of, number)
+        if other != number:
+            raise ConfigurationError(
+                f"{where} is for the same as number {other}", hint="put both into one entry, or remove one"
+            )
+        most = min(size for size in (entry.bytes_burst, entry.quota_bytes, config.policy.default_size_bits) if size)
+        if 8 * most < config.policy.default_size_bits:
+            raise ConfigurationError(
+                f"{where} allows {most} bytes at most, less than one key",
+                hint=f"default_size_bits is {config.policy.default_size_bits}",
+            )

@@ -267,7 +267,7 @@ def _directory(config: NodeConfig, kme: KmeId | None = None) -> SaeDirectory:
 def _options(config: NodeConfig) -> KmeOptions:
     policy = config.policy
     pairs = PairOptions(policy.stock_bytes, policy.unfetched_bytes, policy.key_lifetime_s)
-    return KmeOptions(policy.policy(), pairs)
+    return KmeOptions(policy.policy(), pairs, tuple(entry.limit() for entry in policy.limits))
 
 
 def _limits(config: NodeConfig) -> Limits:

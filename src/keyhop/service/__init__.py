@@ -5,6 +5,7 @@
     claims      dec_keys: the keys that a slave may have once
     multicast   keys for several slaves, or for a slave at this very KME
     policy      sizes, numbers, waiting, who may talk to whom
+    limits      how much each SAE and each pair may ask for (`gauges`: levels that time raises)
     identity    who an SAE is
     etsi014/    ETSI GS QKD 014, the server's edge
 

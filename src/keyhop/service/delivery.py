@@ -18,6 +18,7 @@ from keyhop.core.streams import Taken
 from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.pair import Pair
 from keyhop.service.claims import Claims
+from keyhop.service.limits import Charge, Limits
 from keyhop.service.multicast import Multicast
 from keyhop.service.policy import Policy
 from keyhop.service.requests import (
@@ -43,6 +44,7 @@ class Delivery:
         me: KmeId,
         home: Callable[[SaeId], KmeId | None],
         policy: Policy,
+        limits: Limits,
         pairs: Mapping[KmeId, Pair],
         records: RecordBook,
         journal: Journal,
@@ -53,6 +55,7 @@ class Delivery:
         self._me = me
         self._home = home
         self.policy = policy
+        self._limits = limits
         self._pairs = pairs
         self._journal = journal
         self._clock = clock
@@ -97,6 +100,8 @@ class Delivery:
             for slave in slaves:
                 policy.check_pair(request.master, slave)
             size, number = policy.size_bytes(request.size_bits), policy.number(request.number)
+            charge = self._limits.charge(request.master, request.master, slaves, size * number)
+            reply = reply if charge is None else _giving_back(charge, reply)
             deadline = self._clock.monotonic() + policy.wait_s
             (target,) = homes if len(homes) == 1 else (None,)
             if request.additional_slaves or target == self._me:
@@ -116,6 +121,7 @@ class Delivery:
             self.policy.check_pair(request.master, request.slave)
             if len(request.key_ids) > self.policy.max_keys_per_request:
                 raise BadRequest(f"at most {self.policy.max_keys_per_request} keys can be asked for at a time")
+            self._limits.charge(request.slave, request.master, (request.slave,), 0)
             self._claims.get_key_with_ids(request, source, reply)
         except KeyhopError as error:
             reply(error)
@@ -184,6 +190,15 @@ class Delivery:
         if pair is None:
             raise Unavailable(f"there is no route to KME {target}")
         return pair
+
+
+def _giving_back(charge: Charge, reply: KeyReply) -> KeyReply:
+    def charged(answer: Keys | KeyhopError) -> None:
+        if not isinstance(answer, Keys):
+            charge.no_key_came()
+        reply(answer)
+
+    return charged
 
 
 def _stopping() -> Unavailable:

@@ -15,6 +15,7 @@ from keyhop.core.records import RecordBook
 from keyhop.core.store.base import KeyStore
 from keyhop.network.pair import Pair, PairOptions
 from keyhop.service.delivery import Delivery
+from keyhop.service.limits import Limit, Limits
 from keyhop.service.policy import Policy
 
 EXPIRE_RECORDS_S = 5.0
@@ -27,6 +28,7 @@ class KmeOptions:
 
     policy: Policy
     pairs: PairOptions
+    limits: tuple[Limit, ...] = ()
 
 
 class Kme:
@@ -52,10 +54,12 @@ class Kme:
             peer: Pair(me, peer, store, self.journal, self.records, clock, entropy, home, options.pairs)
             for peer in peers
         }
+        self._limits = Limits(options.limits, clock)
         self.delivery = Delivery(
             me,
             home,
             options.policy,
+            self._limits,
             self.pairs,
             self.records,
             self.journal,
@@ -70,6 +74,7 @@ class Kme:
         self._options = options
         self.delivery.policy = options.policy
         self.delivery.stock_bytes = options.pairs.stock_bytes
+        self._limits.replace(options.limits)
         for pair in self.pairs.values():
             pair.limit(options.pairs)
 
@@ -77,6 +82,7 @@ class Kme:
         """Time has passed: what is late is asked for again or given up, what is old expires. Raises StoreFailure."""
         for pair in self.pairs.values():
             pair.tick()
+        self._limits.tick()
         now = self._clock.monotonic()
         if now - self._records_expired_at >= EXPIRE_RECORDS_S:  # it looks at all of them
             self._records_expired_at = now

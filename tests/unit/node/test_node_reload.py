@@ -11,13 +11,13 @@ import structlog
 
 from keyhop.core.clock import SystemClock
 from keyhop.core.entropy import SystemEntropy
-from keyhop.core.errors import ConfigurationError
+from keyhop.core.errors import ConfigurationError, KeyhopError
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.node.config import parse_config
 from keyhop.node.node import Node
 from keyhop.node.telemetry import configure_logging
 from keyhop.pki import Authority, create_authority
-from keyhop.service.requests import GetStatus
+from keyhop.service.requests import GetKey, GetStatus, Keys
 
 CONFIG = """
 [node]
@@ -84,6 +84,39 @@ def test_the_limits_of_streams_change_while_the_node_runs(authority: Authority, 
         assert node.kme.pairs[KmeId("bob")].filling.stock_units == 131072 // 8
         status = node.kme.delivery.get_status(GetStatus(SaeId("a"), SaeId("b")))
         assert status.max_key_count == 131072 // 32
+
+    asyncio.run(scenario())
+
+
+def test_limits_change_while_the_node_runs_and_those_that_do_not_keep_their_levels(
+    authority: Authority, tmp_path: Path
+) -> None:
+    network = CONFIG + '[[kmes]]\nid = "bob"\npeer_address = "127.0.0.1:18447"\n'
+    for sae, kme in (("a", "alice"), ("b", "bob"), ("c", "alice")):
+        network += f'[[saes]]\nid = "{sae}"\nkme = "{kme}"\n'
+
+    def limit(sae: str, burst: int) -> str:
+        return f'[[policy.limits]]\nsae = "{sae}"\nrequests_per_s = 0.001\nrequests_burst = {burst}\n'
+
+    async def scenario() -> None:
+        def ask(sae: str) -> str:
+            answers: list[Keys | KeyhopError] = []
+            node.kme.delivery.get_key(GetKey(SaeId(sae), SaeId("b")), answers.append)
+            (answer,) = answers
+            assert isinstance(answer, KeyhopError)
+            return answer.message
+
+        dry = "no key material, and no connection to KME bob"
+        quick = network.replace("wait_s = 1.0", "wait_s = 0")
+        node = Node(parse_config(quick, tmp_path), SystemClock(), SystemEntropy(), lambda: None)
+        assert [ask("a"), ask("c")] == [dry, dry]
+        node.reload(parse_config(quick + limit("a", 1) + limit("c", 1), tmp_path))
+        assert [ask("a"), ask("c")] == [dry, dry]
+        node.reload(parse_config(quick + limit("a", 1) + limit("c", 2), tmp_path))
+        assert ask("a") == "the limit of SAE a is reached: 0.001 requests per second, 1 at once"
+        assert ask("c") == dry
+        node.reload(parse_config(quick, tmp_path))
+        assert ask("a") == dry
 
     asyncio.run(scenario())
 

@@ -1,0 +1,106 @@
+"""Levels that requests lower and time raises: a rate with a burst, and a quota for each period. Times are monotonic."""
+
+from dataclasses import dataclass
+from math import inf
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many a second in the long run, and `burst` at once."""
+
+    per_s: float
+    burst: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """So many in each period, which begins with its first request."""
+
+    amount: float
+    period_s: float
+
+
+class Gauge(Protocol):
+    """A level. It begins full; as text it says what it allows."""
+
+    def spend(self, amount: float, now: float) -> float:
+        """Returns 0.0; or the seconds to wait, infinity for what can never be, and then nothing is spent."""
+        ...
+
+    def give_back(self, amount: float) -> None:
+        """What was spent was not had."""
+        ...
+
+    def is_full(self, now: float) -> bool:
+        """Whether a new one would be no different."""
+        ...
+
+
+class Bucket:
+    """A `Rate` of some unit."""
+
+    __slots__ = ("_at", "_level", "_rate", "_unit")
+
+    def __init__(self, rate: Rate, unit: str, now: float) -> None:
+        self._rate = rate
+        self._level = rate.burst
+        self._at = now
+        self._unit = unit
+
+    def spend(self, amount: float, now: float) -> float:
+        """As `Gauge` says."""
+        rate = self._rate
+        level = self._level + (now - self._at) * rate.per_s
+        if level > rate.burst:
+            level = rate.burst
+        self._at = now
+        if level >= amount:
+            self._level = level - amount
+            return 0.0
+        self._level = level
+        return (amount - level) / rate.per_s if amount <= rate.burst else inf
+
+    def give_back(self, amount: float) -> None:
+        """As `Gauge` says."""
+        self._level = min(self._level + amount, self._rate.burst)
+
+    def is_full(self, now: float) -> bool:
+        """As `Gauge` says."""
+        return self._level + (now - self._at) * self._rate.per_s >= self._rate.burst
+
+    def __str__(self) -> str:
+        return f"{self._rate.per_s:.9g} {self._unit} per second, {self._rate.burst:.9g} at once"
+
+
+class Period:
+    """A `Quota` of some unit, and what is left of it."""
+
+    __slots__ = ("_ends_at", "_left", "_quota", "_unit")
+
+    def __init__(self, quota: Quota, unit: str, now: float) -> None:
+        self._quota = quota
+        self._left = quota.amount
+        self._ends_at = now + quota.period_s
+        self._unit = unit
+
+    def spend(self, amount: float, now: float) -> float:
+        """As `Gauge` says."""
+        quota = self._quota
+        if now >= self._ends_at:
+            self._left, self._ends_at = quota.amount, now + quota.period_s
+        if self._left >= amount:
+            self._left -= amount
+            return 0.0
+        return self._ends_at - now if amount <= quota.amount else inf
+
+    def give_back(self, amount: float) -> None:
+        """As `Gauge` says."""
+        self._left = min(self._left + amount, self._quota.amount)
+
+    def is_full(self, now: float) -> bool:
+        """As `Gauge` says."""
+        return now >= self._ends_at or self._left == self._quota.amount
+
+    def __str__(self) -> str:
+        return f"{self._quota.amount:.9g} {self._unit} in {self._quota.period_s:.9g} s"
