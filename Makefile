@@ -26,7 +26,7 @@ format: $(READY) ## Rewrite the sources in the house style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## Measure ETSI 014 against nginx
+bench: $(READY) ## Measure key delivery over ETSI 014 against nginx
 	$(BIN)/python bench/etsi014.py $(ARGS)
 
 bench-link: $(READY) ## Measure BB84 links, part by part and as a whole

@@ -1,19 +1,17 @@
-"""The load generator as a process of its own: `load.c`, compiled here, or `load_python.py` where that is impossible."""
+"""The load generator of `loadgen/`, compiled here and run as a process of its own."""
 
 import shutil
 import struct
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import msgspec
 
-SOURCE = Path(__file__).with_name("load.c")
-FALLBACK = Path(__file__).with_name("load_python.py")
+SOURCES = Path(__file__).with_name("loadgen")
 HOST = "127.0.0.1"
 GRACE_S = 30.0
 
@@ -38,19 +36,37 @@ class Order:
     answers: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How to ask, as `loadgen/load.c` tells: closed loop, open loop of `rate` a second, or new connections."""
+
+    connections: int
+    seconds: float
+    kind: Literal["closed", "open", "new"] = "closed"
+    rate: float = 0.0
+
+
 class Load(msgspec.Struct, frozen=True):
-    """What came back; `refused` are answers other than 200, `body_bytes` is the size of the last good one."""
+    """What came back; `refused` are answers other than 200, `lost` are new connections that got none.
+
+    `body_bytes` is the size of the last good answer; `tickets` counts session tickets.
+    """
 
     requests: int
     refused: int
+    lost: int
+    tickets: int
     seconds: float
     body_bytes: int
     p50_ms: float
+    p90_ms: float
     p99_ms: float
+    p999_ms: float
+    max_ms: float
 
 
 def write_requests(path: Path, requests: Iterable[bytes]) -> None:
-    """A file of requests as the generators read it."""
+    """A file of requests as the generator reads it."""
     with path.open("wb") as file:
         for request in requests:
             file.write(struct.pack("<I", len(request)) + request)
@@ -83,23 +99,20 @@ class RunningLoad:
 
 
 class LoadGenerator:
-    """`kind` says which one: `C` or `Python`."""
+    """The compiled program."""
 
     def __init__(self, directory: Path) -> None:
         """Compiles into `directory`."""
-        binary = directory / "load"
-        if _compile(binary):
-            self.kind, self._command = "C", [str(binary)]
-        else:
-            self.kind, self._command = "Python", [sys.executable, str(FALLBACK)]
+        self._binary = directory / "load"
+        _compile(self._binary)
 
     @contextmanager
-    def started(self, order: Order, connections: int, seconds: float) -> Iterator[RunningLoad]:
+    def started(self, order: Order, way: Way) -> Iterator[RunningLoad]:
         """A generator that waits for `go`; it does not outlive the block."""
         target = order.target
-        words = [HOST, target.port, target.ca, target.certificate, target.key, connections, seconds, order.limit]
-        words += [order.requests, order.answers or "-"]
-        command = [*self._command, *map(str, words)]
+        words = [way.kind, HOST, target.port, target.ca, target.certificate, target.key, way.connections, way.seconds]
+        words += [order.limit, way.rate, order.requests, order.answers or "-"]
+        command = [str(self._binary), *map(str, words)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             try:
                 yield RunningLoad(process)
@@ -107,16 +120,20 @@ class LoadGenerator:
             finally:
                 process.kill()
 
-    def fetch(self, order: Order, connections: int = 4, seconds: float = GRACE_S) -> Load:
+    def fetch(self, order: Order, way: Way = Way(4, GRACE_S)) -> Load:
         """Asks without being measured."""
-        with self.started(order, connections, seconds) as load:
+        with self.started(order, way) as load:
             load.go()
             return load.result()
 
 
-def _compile(binary: Path) -> bool:
+def _compile(binary: Path) -> None:
     compiler = shutil.which("cc")
     if compiler is None:
-        return False
-    command = [compiler, "-O2", "-o", str(binary), str(SOURCE), "-lssl", "-lcrypto"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        raise RuntimeError("there is no C compiler for the load generator (Debian: build-essential)")
+    sources = map(str, sorted(SOURCES.glob("*.c")))
+    done = subprocess.run(
+        [compiler, "-O2", "-o", str(binary), *sources, "-lssl", "-lcrypto"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"the load generator cannot be compiled (Debian: libssl-dev): {done.stderr[:400]}")

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from load import Load, LoadGenerator, Order
+from load import Load, LoadGenerator, Order, Way
 from stolen import StolenShare
 
 MAX_STOLEN = 0.10
 ATTEMPTS = 3
+IDLE_S = 1.0
 
 
 class Round(msgspec.Struct, frozen=True):
@@ -40,19 +41,9 @@ class Round(msgspec.Struct, frozen=True):
         """Keys per second of wall clock."""
         return self.requests_per_s * self.keys_per_request
 
-    @property
-    def requests_per_cpu_s(self) -> float:
-        """Answers per second of the server's CPU time: what the load generator or neighbours take does not count."""
-        return self.load.requests / self.server_cpu_s
-
-
-class Idle(msgspec.Struct, frozen=True):
-    """While nobody asks for keys and the link runs at `rate_bps`: the nodes' shares of a core, and the disk."""
-
-    rate_bps: int
-    alice: float
-    bob: float
-    fdatasync_ms: float
+    def cpu_per_request_s(self, idle: float = 0.0) -> float:
+        """CPU time of the server per answer, without the share `idle` of a core that it takes while nobody asks."""
+        return (self.server_cpu_s - idle * self.load.seconds) / self.load.requests
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -65,11 +56,11 @@ class Case(msgspec.Struct, frozen=True):
     others: tuple[int, ...] = ()
 
 
-def measure(generator: LoadGenerator, case: Case, connections: int, seconds: float) -> Round:
+def measure(generator: LoadGenerator, case: Case, way: Way) -> Round:
     """The round's least disturbed attempt: of up to three, the first of which no more than a tenth was stolen."""
     attempts: list[Round] = []
     while len(attempts) < ATTEMPTS and not (attempts and attempts[-1].stolen <= MAX_STOLEN):
-        attempts.append(_attempt(generator, case, connections, seconds, len(attempts) + 1))
+        attempts.append(_attempt(generator, case, way, len(attempts) + 1))
     return min(attempts, key=lambda attempt: attempt.stolen)
 
 
@@ -79,8 +70,17 @@ def cpu_s(pid: int) -> float:
     return time.clock_gettime(clock)
 
 
-def _attempt(generator: LoadGenerator, case: Case, connections: int, seconds: float, attempt: int) -> Round:
-    with generator.started(case.order(), connections, seconds) as load:
+def idle_shares(pids: list[int]) -> list[float]:
+    """Of a core, what each takes while nobody asks."""
+    begin = time.monotonic()
+    before = [cpu_s(pid) for pid in pids]
+    time.sleep(IDLE_S)
+    seconds = time.monotonic() - begin
+    return [(cpu_s(pid) - earlier) / seconds for pid, earlier in zip(pids, before, strict=True)]
+
+
+def _attempt(generator: LoadGenerator, case: Case, way: Way, attempt: int) -> Round:
+    with generator.started(case.order(), way) as load:
         share = StolenShare()
         ours = (case.server, *case.others, load.pid)
         before, busy, begin = [cpu_s(pid) for pid in ours], _busy_s(), time.monotonic()
@@ -91,7 +91,7 @@ def _attempt(generator: LoadGenerator, case: Case, connections: int, seconds: fl
         return Round(
             case.what,
             case.keys_per_request,
-            connections,
+            way.connections,
             load.result(),
             server_cpu_s=spent[0],
             other_cpu_s=sum(spent[1:-1]),

@@ -38,6 +38,7 @@ http {{
         ssl_client_certificate {ca};
         ssl_verify_client on;
         ssl_protocols TLSv1.3;
+        ssl_conf_command NumTickets 0;
         root {directory}/files;
     }}
 }}
