@@ -54,6 +54,7 @@ def check(config: Config, as_json: AsJson = False) -> None:
         "lab": found.node.lab,
         "data_dir": str(found.node.data_dir),
         "store": found.store.kind,
+        "witness": str(found.store.witness) if found.store.witness else None,
         "etsi014": found.etsi014.listen,
         "management": found.management.listen,
         "peers": found.peers.listen,
@@ -73,6 +74,8 @@ def check(config: Config, as_json: AsJson = False) -> None:
             columns = ("bb84 link", "expected SBR kbit/s", "QBER %", "seconds per round")
             print_table(columns, [_plan_row(plan) for plan in plans])
         print_note(f"{config} can be used")
+    if found.store.kind == "sqlite" and found.store.witness is None:
+        print_note("[store] witness is not set: backups of both ends that are restored together are not found out")
     for plan in plans:
         if plan.warning:
             print_note(plan.warning)
@@ -103,6 +106,8 @@ def _print_state(state: NodeState) -> None:
     node, not_ready = state.node, state.readiness.not_ready
     condition = "ready" if state.readiness.ready else f"not ready: {'; '.join(not_ready)}"
     print_table(("node", "version", "process", "state"), [(node.id, node.version, node.pid, condition)])
+    if node.restored:
+        print_note(f"the store that was found at the start is an old copy and was discarded: {node.restored}")
     print_table(
         ("link", "peer", "kind", "state", "SBR kbit/s", "QBER %", "blocks"), [link_row(link) for link in state.links]
     )
@@ -137,4 +142,6 @@ def _yes(value: bool) -> str:
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
     return ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)

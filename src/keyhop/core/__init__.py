@@ -13,6 +13,7 @@
     records     keys that are at no stream position (multicast, same KME)
     journal     one durable commit per event-loop tick, and what may happen only after it
     store/      KeyStore: memory and SQLite
+    witness/    a counter outside the store, so that a store that was set back is found out
 
 What enters: blocks of link bytes, requests to take or find. What leaves: key bytes, and writes for the store.
 """

@@ -8,7 +8,7 @@ DIR/links/LINK.enrolment     the first authentication keys of a bb84 link
 DIR/links/LINK.pulses        what the pulses of a simulated bb84 link are derived from
 DIR/links/LINK/KME/          where the device of a files link drops its keys for one end
 DIR/links/LINK/device.log, device.pid
-DIR/nodes/KME/node.toml, node.log, node.pid, data/
+DIR/nodes/KME/node.toml, node.log, node.pid, data/, witness
 """
 
 from dataclasses import dataclass

@@ -81,6 +81,7 @@ def node_configuration(
     links = [link_table(layout, topology, link, kme, listen, relative) for link in topology.links if kme in link.ends]
     document: dict[str, Any] = {
         "node": {"id": kme, "data_dir": "data", "lab": True},
+        "store": {"witness": "witness"},
         "tls": {
             "ca": relative(layout.ca),
             "certificate": relative(certificate),

@@ -150,6 +150,11 @@ class Pair:
         if rest and self.synchronised:
             self._send(wire.Void(epoch, *rest))
 
+    def forget(self) -> None:
+        """The store is an old copy: nothing that it holds is used any more."""
+        self._open_next_epoch()
+        self.followed.forget_all(self.followed.mark)
+
     def abandon(self) -> None:
         """The store has failed: nobody waits any longer, and nothing is written."""
         self.leasing.abandon()

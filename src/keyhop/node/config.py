@@ -87,6 +87,13 @@ class StoreSection:
             "Default: store.key in data_dir."
         ),
     ] = None
+    witness: Annotated[
+        Path | None,
+        Meta(
+            description="A small file outside data_dir, and outside every backup of it, by which the node finds out "
+            "at its start that its store is an old copy. Made when missing. Without it only a peer can tell."
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ def check(config: "NodeConfig") -> None:
     _check_references(config)
     _check_policy(config)
     _check_limits(config)
+    _check_witness(config)
     SaeDirectory(tuple(sae.entry() for sae in config.saes))
 
 
@@ -145,3 +146,19 @@ def _check_limits(config: "NodeConfig") -> None:
                 f"{where} allows {most} bytes at most, less than one key",
                 hint=f"default_size_bits is {config.policy.default_size_bits}",
             )
+
+
+def _check_witness(config: "NodeConfig") -> None:
+    witness = config.store.witness
+    if witness is None:
+        return
+    if config.store.kind == "memory":
+        raise ConfigurationError(
+            '[store] witness is of no use with kind = "memory"',
+            hint="a store that ends with the node is never restored",
+        )
+    if config.node.data_dir.resolve() in witness.resolve().parents:
+        raise ConfigurationError(
+            f"[store] witness {witness} is in [node] data_dir",
+            hint="it would be backed up and restored with the store: give a file elsewhere",
+        )

@@ -17,6 +17,7 @@ from keyhop.core.ids import KmeId, LinkId, SaeId
 from keyhop.core.store.base import KeyStore
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.store.sqlite import SqliteStore, check_key_is_not_lost, load_store_key
+from keyhop.core.witness.file import FileWitness
 from keyhop.link.adapter import Disturbance, LinkBlock
 from keyhop.link.registry import make_adapter
 from keyhop.network.pair import PairOptions
@@ -57,12 +58,14 @@ class Node:
         self.store = _open_store(config)
         self.directory = _directory(config)
         peers = [kme.id for kme in config.kmes]
-        self.kme = Kme(self.id, peers, self._home, self.store, clock, entropy, self._wake, _options(config))
+        keeper = FileWitness(config.store.witness) if config.store.witness else None
+        self.kme = Kme(self.id, peers, self._home, self.store, clock, entropy, self._wake, _options(config), keeper)
+        self._tell_of_restored()
         self.kme.journal.on_failure.append(self._store_failed)
         self.credentials = credentials_of(config, clock)
         self._links = {link.id: self._link(link, entropy) for link in config.links}
         self.state = NetworkState(self.kme.pairs, self._links, self.kme.journal)
-        self._metrics = Metrics(self.state, version=version("keyhop"))
+        self._metrics = Metrics(self.state, version=version("keyhop"), restored=self.kme.restored is not None)
         for what, expiry in self.credentials.expiries.items():
             self._metrics.expires(what, expiry)
         self._peers = Peers(
@@ -115,6 +118,8 @@ class Node:
             self.kme.seal()
         self.kme.flush()
         await self._peers.stop()
+        if self.kme.witness:
+            self.kme.witness.close()
         self.store.close()
         _log.info("node stopped", kme=self.id)
 
@@ -140,7 +145,14 @@ class Node:
 
     def node(self) -> NodeInfo:
         """GET /v1/node."""
-        return NodeInfo(self.id, version("keyhop"), self._started_at, os.getpid())
+        return NodeInfo(
+            self.id,
+            version("keyhop"),
+            self._started_at,
+            os.getpid(),
+            witness=self.kme.witness is not None,
+            restored=self.kme.restored,
+        )
 
     def links(self) -> list[LinkInfo]:
         """GET /v1/links."""
@@ -191,6 +203,20 @@ class Node:
     def metrics(self) -> bytes:
         """GET /metrics."""
         return self._metrics.render()
+
+    def _tell_of_restored(self) -> None:
+        if self.kme.restored:
+            _log.critical(
+                "the store is an old copy: the keys in it are discarded",
+                reason=self.kme.restored,
+                hint="if nobody restored it, look at the disk; a witness moves with its node, and is in no backup. "
+                "Enrol bb84 links again if the node at the far end was restored too",
+            )
+        if self.config.store.kind == "sqlite" and not self.kme.witness:
+            _log.warning(
+                "no witness: if this node and its peers are restored from backups together, nobody finds out",
+                hint="[store] witness = a file outside data_dir and its backups",
+            )
 
     def _home(self, sae: SaeId) -> KmeId | None:
         return self.directory.kme_of(sae)

@@ -25,6 +25,8 @@ def preflight(config: NodeConfig, clock: Clock) -> None:
         _check_data_dir(config.node.data_dir)
         check_key_is_not_lost(config.store_key_file, config.store_file)
         _check_store_key(config.store_key_file, config.node.data_dir)
+        if config.store.witness is not None:
+            _check_witness(config.store.witness)
 
 
 def _check_data_dir(path: Path) -> None:
@@ -52,6 +54,19 @@ def _check_store_key(path: Path, data_dir: Path) -> None:
         raise ConfigurationError(
             f"[store] key_file {path}: {failure.strerror}", hint="the user who runs the node must be able to read it"
         ) from None
+
+
+def _check_witness(path: Path) -> None:
+    """Whether it can be kept there; what it says is for the start, since a node that runs keeps it locked."""
+    if not path.parent.is_dir():
+        raise ConfigurationError(
+            f"[store] witness {path}: there is no directory {path.parent}", hint=f"mkdir -p {path.parent}"
+        )
+    if not os.access(path if path.exists() else path.parent, os.R_OK | os.W_OK):
+        raise ConfigurationError(
+            f"[store] witness {path}: this user may not write it",
+            hint="the user who runs the node must be able to read and write it",
+        )
 
 
 def _nearest_existing(path: Path) -> Path:

@@ -13,12 +13,17 @@ from keyhop.link.adapter import MeasuringBasis as MeasuringBasis
 
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
-    """Which node this is; `started_at` counts seconds since 1970."""
+    """Which node this is; `started_at` counts seconds since 1970.
+
+    `witness` says whether the store has one; `restored` why the store that was found at the start is an old copy.
+    """
 
     id: KmeId
     version: str
     started_at: float
     pid: int
+    witness: bool = False
+    restored: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

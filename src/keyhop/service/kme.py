@@ -13,6 +13,7 @@ from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.records import RecordBook
 from keyhop.core.store.base import KeyStore
+from keyhop.core.witness import Witness, WitnessKeeper
 from keyhop.network.pair import Pair, PairOptions
 from keyhop.service.delivery import Delivery
 from keyhop.service.limits import Limit, Limits
@@ -44,8 +45,13 @@ class Kme:
         entropy: Entropy,
         wake: Callable[[], None],
         options: KmeOptions,
+        keeper: WitnessKeeper | None = None,
     ) -> None:
-        """`home` tells which KME serves an SAE; `wake` asks for a `flush` at the end of this turn."""
+        """`home` tells which KME serves an SAE; `wake` asks for a `flush` at the end of this turn.
+
+        With a `keeper`, a store that is an old copy is found out, and nothing of it is used. Raises ConfigurationError
+        for a witness of somebody else, and StoreFailure.
+        """
         self._clock = clock
         self._options = options
         self.journal = Journal(store, wake)
@@ -68,6 +74,14 @@ class Kme:
             options.pairs.stock_bytes,
         )
         self._records_expired_at = clock.monotonic()
+        self.witness = Witness(me, keeper, store, self.journal, clock, entropy) if keeper else None
+        if self.witness:
+            self._begin(self.witness)
+
+    @property
+    def restored(self) -> str | None:
+        """Why the store that was found cannot be the one that was last used; None when it is, as far as is known."""
+        return self.witness.restored if self.witness else None
 
     def reconfigure(self, options: KmeOptions) -> None:
         """Takes over other options; what is over new limits now goes with time."""
@@ -80,6 +94,8 @@ class Kme:
 
     def tick(self) -> None:
         """Time has passed: what is late is asked for again or given up, what is old expires. Raises StoreFailure."""
+        if self.witness:
+            self.witness.tick()
         for pair in self.pairs.values():
             pair.tick()
         self._limits.tick()
@@ -96,8 +112,20 @@ class Kme:
         """A graceful stop: no more taking; what is left of the leases is voided at both ends. Raises StoreFailure."""
         for pair in self.pairs.values():
             pair.seal()
+        if self.witness:
+            self.witness.end_step()
 
     def abandon(self) -> None:
         """The store has failed: nobody waits any longer, and nothing is written."""
         for pair in self.pairs.values():
             pair.abandon()
+
+    def _begin(self, witness: Witness) -> None:
+        """Opens the first step, before anything is used under it; what an old copy holds is gone with that commit."""
+        if witness.restored:
+            for pair in self.pairs.values():
+                pair.forget()
+            self.records.forget_stored()
+        self.flush()
+        if self.journal.failure is not None:
+            raise self.journal.failure

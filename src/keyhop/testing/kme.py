@@ -10,6 +10,7 @@ from keyhop.core.ids import KmeId, LinkId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.base import Slot
 from keyhop.core.store.memory import MemoryStore
+from keyhop.core.witness import WitnessKeeper
 from keyhop.network.pair import PairOptions
 from keyhop.service.kme import Kme, KmeOptions
 from keyhop.service.policy import Policy
@@ -19,7 +20,7 @@ class VirtualKme:
     """A KME without sockets: a disk that survives crashes, and memory that does not.
 
     `home` maps each SAE to its KME; `peers` are this KME's neighbours. What it would send to a neighbour goes to
-    `transmit(peer, message)`.
+    `transmit(peer, message)`. With a `keeper` it has a witness, which outlives crashes and restored disks.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class VirtualKme:
         transmit: Callable[[KmeId, bytes], None],
         policy: Policy,
         options: PairOptions,
+        keeper: WitnessKeeper | None = None,
     ) -> None:
         self.name = name
         self._peers = peers
@@ -41,6 +43,7 @@ class VirtualKme:
         self._transmit = transmit
         self._policy = policy
         self._options = options
+        self._keeper = keeper
         self.start({})
 
     def start(self, disk: Mapping[Slot, bytes]) -> None:
@@ -55,6 +58,7 @@ class VirtualKme:
             self._entropy,
             lambda: None,
             KmeOptions(self._policy, self._options),
+            self._keeper,
         )
         self.journal, self.records = self.kme.journal, self.kme.records
         self.pairs, self.delivery = self.kme.pairs, self.kme.delivery

@@ -7,6 +7,7 @@ from itertools import count
 
 from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.witness import WitnessKeeper
 from keyhop.network.pair import PairOptions
 from keyhop.service.policy import Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
@@ -20,7 +21,7 @@ class VirtualNetwork:
     """Two neighbouring KMEs, alice and bob, and everything between them. Deterministic for a seed.
 
     `loss` and `repeat` are the probabilities that a message is lost, or delivered once more later; messages overtake
-    each other when `reorder` is set.
+    each other when `reorder` is set. `keepers` are the witnesses of those KMEs that have one.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class VirtualNetwork:
         *,
         policy: Policy | None = None,
         options: PairOptions | None = None,
+        keepers: Mapping[KmeId, WitnessKeeper] | None = None,
     ) -> None:
         self.random = random.Random(seed)
         self.clock = VirtualClock()
@@ -48,6 +50,7 @@ class VirtualNetwork:
                 partial(self._send, name),
                 policy or Policy(),
                 options or PairOptions(),
+                (keepers or {}).get(name),
             )
             for i, name in enumerate(names)
         }

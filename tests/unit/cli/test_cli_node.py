@@ -53,12 +53,13 @@ secret_file = "link.secret"
 
 
 class View:
-    def __init__(self, not_ready: list[str]) -> None:
+    def __init__(self, not_ready: list[str], restored: str | None = None) -> None:
         self._not_ready = not_ready
+        self._restored = restored
         self._activity: list[LinkActivity] = []
 
     def node(self) -> NodeInfo:
-        return NodeInfo(ALICE, "0.1", 1_700_000_000.0, 42)
+        return NodeInfo(ALICE, "0.1", 1_700_000_000.0, 42, witness=True, restored=self._restored)
 
     def links(self) -> list[LinkInfo]:
         return [LinkInfo(LinkId("a-b"), BOB, "rate", False, "stopped", "QBER", 726_000.0, 0.0322, 7)]
@@ -115,8 +116,8 @@ def serving(app: ASGIApp) -> Iterator[str]:
         listener.close()
 
 
-def node(not_ready: list[str]) -> AbstractContextManager[str]:
-    return serving(management_app(View(not_ready)))
+def node(not_ready: list[str], restored: str | None = None) -> AbstractContextManager[str]:
+    return serving(management_app(View(not_ready, restored)))
 
 
 def keyhop(*arguments: str) -> int:
@@ -142,10 +143,19 @@ def test_check_says_what_the_configuration_makes(config: Path, capsys: pytest.Ca
     shown = capsys.readouterr()
     assert "alice-bob (rate, to bob)" in shown.out
     assert "can be used" in shown.err
+    assert "[store] witness is not set" in shown.err
     assert keyhop("node", "check", "--config", str(config), "--json") == 0
     summary = json.loads(capsys.readouterr().out)
     assert (summary["id"], summary["saes"]) == ("alice", ["alicesae"])
     assert [summary[f"{which}_size_bits"] for which in ("min", "default", "max")] == [64, 256, 8192]
+
+
+def test_check_shows_the_witness(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(config.read_text() + '[store]\nwitness = "witness"\n')
+    assert keyhop("node", "check", "--config", str(config)) == 0
+    shown = capsys.readouterr()
+    assert str(config.parent / "witness") in shown.out
+    assert "[store] witness" not in shown.err
 
 
 def test_check_says_what_a_bb84_link_will_give(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,6 +219,12 @@ def test_status_of_a_ready_node(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     for text in ("alice", "ready", "rate (no physics)", "stopped: QBER", "726.0", "3.22", "alice→bob"):
         assert text in shown
+
+
+def test_status_of_a_node_that_found_an_old_store(capsys: pytest.CaptureFixture[str]) -> None:
+    with node([], restored="its witness is missing") as url:
+        assert keyhop("node", "status", "--url", url) == 0
+    assert "an old copy and was discarded: its witness is missing" in capsys.readouterr().err
 
 
 def test_status_as_json_and_the_exit_code_of_a_node_that_is_not_ready(capsys: pytest.CaptureFixture[str]) -> None:

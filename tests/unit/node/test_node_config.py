@@ -144,6 +144,17 @@ def test_unknown_keys_name_the_nearest_known_one(old: str, new: str, message: st
     assert hint in (failure.hint or "")
 
 
+@pytest.mark.parametrize("witness", ["witness", "sub/witness", "../keyhop/witness"])
+def test_a_witness_is_not_kept_with_the_store(witness: str) -> None:
+    failure = refusal(FULL.replace('kind = "memory"', f'kind = "sqlite"\nwitness = "/var/lib/keyhop/{witness}"'))
+    assert "is in [node] data_dir" in failure.message
+    assert failure.hint == "it would be backed up and restored with the store: give a file elsewhere"
+
+
+def test_a_store_in_memory_has_no_witness() -> None:
+    assert "of no use" in refusal(FULL.replace('kind = "memory"', 'kind = "memory"\nwitness = "w"')).message
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

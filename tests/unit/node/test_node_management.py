@@ -23,7 +23,7 @@ class View:
         self.asked: list[object] = []
 
     def node(self) -> NodeInfo:
-        return NodeInfo(ALICE, "0.1", 1_700_000_000.0, 42)
+        return NodeInfo(ALICE, "0.1", 1_700_000_000.0, 42, witness=True)
 
     def links(self) -> list[LinkInfo]:
         return [LinkInfo(LinkId("a-b"), BOB, "rate", False, "generating", None, 726_000.0, 0.0322, 7)]
@@ -83,7 +83,14 @@ def ask(path: str, *, method: str = "GET", view: View | None = None, **how: Any)
 
 
 def test_the_node_and_what_belongs_to_it() -> None:
-    assert ask("/v1/node").json() == {"id": "alice", "version": "0.1", "started_at": 1_700_000_000.0, "pid": 42}
+    assert ask("/v1/node").json() == {
+        "id": "alice",
+        "version": "0.1",
+        "started_at": 1_700_000_000.0,
+        "pid": 42,
+        "witness": True,
+        "restored": None,
+    }
     assert ask("/v1/links").json() == [
         {
             "id": "a-b",

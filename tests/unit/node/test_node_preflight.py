@@ -1,5 +1,6 @@
 """The pre-flight: whatever would keep a node from starting is found before it starts, and changes nothing."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,6 +94,18 @@ def test_a_store_whose_key_is_lost_is_refused_and_no_new_key_made(here: Path) ->
         fly(here)
     assert "restore the key file" in (refusal.value.hint or "")
     assert not (here / "state/alice/store.key").exists()
+
+
+def test_a_witness_where_there_is_no_directory(here: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"witness .*: there is no directory .*/elsewhere"):
+        fly(here, CONFIG.replace("[store]", '[store]\nwitness = "elsewhere/witness"'))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_witness_that_this_user_may_not_write(here: Path) -> None:
+    (here / "witness").touch(mode=0o400)
+    with pytest.raises(ConfigurationError, match="this user may not write it"):
+        fly(here, CONFIG.replace("[store]", '[store]\nwitness = "witness"'))
 
 
 def test_a_store_in_memory_needs_no_directory(here: Path) -> None:

@@ -17,7 +17,7 @@ _COMMIT_BUCKETS_S = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2,
 class Metrics:
     """Counts what happens; `view` says at each scrape what is."""
 
-    def __init__(self, view: NetworkView, *, version: str) -> None:
+    def __init__(self, view: NetworkView, *, version: str, restored: bool = False) -> None:
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
             "keyhop_requests", "Requests answered.", ("interface", "call", "code"), registry=registry
@@ -41,6 +41,11 @@ class Metrics:
         )
         self._observers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         Info("keyhop_build", "The running software.", registry=registry).info({"version": version})
+        Gauge(
+            "keyhop_store_restored",
+            "1 when the node found at its start that its store is an old copy.",
+            registry=registry,
+        ).set(restored)
         ProcessCollector(registry=registry)
         registry.register(_ViewCollector(view))
 
