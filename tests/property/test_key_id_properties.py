@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyhop.core.ids import SaeId
-from keyhop.core.key_id import ID_KEY_BYTES, MAX_KEY_BYTES, EpochKeyIds, Located
+from keyhop.core.key_id import ID_KEY_BYTES, MAX_KEY_BYTES, MAX_PAIRS, EpochKeyIds, Located
 from keyhop.core.units import MAX_POSITION, units_for
 
 EPOCH = EpochKeyIds(bytes(range(ID_KEY_BYTES)))
@@ -126,3 +126,12 @@ def test_an_id_key_of_any_other_length_is_refused(size: int) -> None:
 def test_names_do_not_run_into_each_other() -> None:
     one, other = EPOCH.pair(SaeId("ab"), SaeId("c")), EPOCH.pair(SaeId("a"), SaeId("bc"))
     assert one.seal(100, 32) != other.seal(100, 32)
+
+
+def test_a_flood_of_pairs_takes_no_more_memory_than_the_bound_and_changes_no_id() -> None:
+    epoch = EpochKeyIds(bytes(range(ID_KEY_BYTES)))
+    before = epoch.pair(NAMES[0], NAMES[1]).seal(100, 32)
+    for i in range(MAX_PAIRS + 10):
+        epoch.pair(SaeId(f"m{i}"), SaeId("s"))
+    assert len(epoch._pairs) == MAX_PAIRS
+    assert epoch.pair(NAMES[0], NAMES[1]).seal(100, 32) == before

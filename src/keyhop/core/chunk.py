@@ -21,13 +21,14 @@ class _Stored(msgspec.Struct, array_like=True):
 
 
 class Chunk:
-    """`units` units from position `start`; bit i of `live` says whether unit i is still there."""
+    """`units` units from position `start` to before `end`; bit i of `live` says whether unit i is still there."""
 
-    __slots__ = ("data", "live", "produced_at", "source", "start", "units")
+    __slots__ = ("data", "end", "live", "produced_at", "source", "start", "units")
 
     def __init__(self, start: int, data: bytes, live: int, produced_at: float, source: str) -> None:
         self.start = start
         self.units = len(data) // UNIT_BYTES
+        self.end = start + self.units
         self.data = bytearray(data)
         self.live = live
         self.produced_at = produced_at
@@ -39,31 +40,28 @@ class Chunk:
         return cls(start, data, (1 << len(data) // UNIT_BYTES) - 1, produced_at, source)
 
     @property
-    def end(self) -> int:
-        """The unit after the last."""
-        return self.start + self.units
-
-    @property
     def live_units(self) -> int:
         """How many units are still there."""
         return self.live.bit_count()
 
     def holds(self, start: int, end: int) -> bool:
         """Whether all units of [start, end) that fall into this chunk are still there."""
-        mask = self._mask(start, end)
+        low, high = self._clamp(start, end)
+        mask = ((1 << (high - low)) - 1) << low
         return self.live & mask == mask
 
     def read(self, start: int, end: int) -> bytes:
         """The bytes of the units of [start, end) that fall into this chunk."""
-        return bytes(self.data[self._offset(start) : self._offset(end)])
+        low, high = self._clamp(start, end)
+        return bytes(self.data[low * UNIT_BYTES : high * UNIT_BYTES])
 
     def erase(self, start: int, end: int) -> int:
         """Zeroes the units of [start, end) that fall into this chunk; returns how many of them were there."""
-        mask = self._mask(start, end)
+        low, high = self._clamp(start, end)
+        mask = ((1 << (high - low)) - 1) << low
         erased = (self.live & mask).bit_count()
         self.live &= ~mask
-        low, high = self._offset(start), self._offset(end)
-        self.data[low:high] = bytes(high - low)
+        self.data[low * UNIT_BYTES : high * UNIT_BYTES] = bytes((high - low) * UNIT_BYTES)
         return erased
 
     def encode(self) -> bytes:
@@ -77,15 +75,12 @@ class Chunk:
         stored = msgspec.msgpack.decode(encoded, type=_Stored)
         return cls(start, stored.data, int.from_bytes(stored.live), stored.produced_at, stored.source)
 
-    def _clamp(self, position: int) -> int:
-        return min(max(position - self.start, 0), self.units)
-
-    def _offset(self, position: int) -> int:
-        return self._clamp(position) * UNIT_BYTES
-
-    def _mask(self, start: int, end: int) -> int:
-        low, high = self._clamp(start), self._clamp(end)
-        return ((1 << (high - low)) - 1) << low
+    def _clamp(self, start: int, end: int) -> tuple[int, int]:
+        """The range [start, end), as far as it falls into this chunk, counted from its first unit."""
+        low, high = start - self.start, end - self.start
+        units = self.units
+        low = 0 if low < 0 else min(low, units)
+        return low, 0 if high < 0 else min(high, units)
 
 
 def split(start: int, data: bytes, produced_at: float, source: str) -> Iterator[Chunk]:

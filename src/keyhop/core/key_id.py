@@ -18,8 +18,8 @@ Many keys are sealed or opened by two AES calls over all of them and a few opera
 import hmac
 import sys
 from array import array
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 
@@ -34,10 +34,13 @@ _HEAD = bytes.fromhex("000000000000 0000 3f0000 ffffffffff")
 _UUID = bytes.fromhex("000000000000 8000 800000 0000000000")
 _LOW_BITS = 40
 _LOW = (1 << _LOW_BITS) - 1
+_ONE_TAG, _ONE_HEAD, _ONE_UUID = (int.from_bytes(bits) for bits in (_TAG, _HEAD, _UUID))
+
+MAX_PAIRS = 1 << 12
+"""Of this many pairs of SAEs an epoch keeps the ciphers; those of others are derived again when they are needed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
+class Located(NamedTuple):
     """Where a key ID points if it belongs to this epoch; says nothing yet of who may have it."""
 
     position: int
@@ -64,6 +67,8 @@ class PairKeyIds:
         units = units_for(size_bytes)
         if not 1 <= size_bytes <= MAX_KEY_BYTES or position < 0 or position + units * count > MAX_POSITION:
             raise ValueError("a key ID cannot express that size or position")
+        if count == 1:
+            return self._seal_one(_head(position, size_bytes))
         heads = _heads(position, size_bytes, units, count)
         total = KEY_ID_BYTES * count
         tag_bits, head_bits, uuid_bits = _patterns(count)
@@ -71,9 +76,17 @@ class PairKeyIds:
         masks = int.from_bytes(self._mask.update(tags.to_bytes(total))) & head_bits
         return (tags | (masks ^ int.from_bytes(heads)) | uuid_bits).to_bytes(total)
 
+    def _seal_one(self, head: int) -> bytes:
+        tag = int.from_bytes(self._tag.update(head.to_bytes(KEY_ID_BYTES))) & _ONE_TAG
+        mask = int.from_bytes(self._mask.update(tag.to_bytes(KEY_ID_BYTES))) & _ONE_HEAD
+        return (tag | (mask ^ head) | _ONE_UUID).to_bytes(KEY_ID_BYTES)
+
     def recognises(self, key_id: bytes, located: Located) -> bool:
-        """Whether `key_id` was sealed for this pair at that place."""
-        return hmac.compare_digest(self.seal(located.position, located.size_bytes), key_id)
+        """Whether `key_id`, which was `located` there, was sealed for this pair: only then its tag is ours."""
+        head = _head(located.position, located.size_bytes)
+        tag = int.from_bytes(self._tag.update(head.to_bytes(KEY_ID_BYTES))) & _ONE_TAG
+        shown = int.from_bytes(key_id) & _ONE_TAG
+        return hmac.compare_digest(tag.to_bytes(KEY_ID_BYTES), shown.to_bytes(KEY_ID_BYTES))
 
 
 class EpochKeyIds:
@@ -87,23 +100,24 @@ class EpochKeyIds:
         self._pairs: dict[tuple[SaeId, SaeId], PairKeyIds] = {}
 
     def pair(self, master: SaeId, slave: SaeId) -> PairKeyIds:
-        """The sealer of this ordered pair (cached)."""
+        """The sealer of this ordered pair."""
         known = self._pairs.get((master, slave))
         if known is None:
             names = [name.encode() for name in (master, slave)]
             message = b"keyhop key-ID v1" + b"".join(len(name).to_bytes(2) + name for name in names)
             key = hmac.digest(self._pair_root, message, "sha256")
+            if len(self._pairs) == MAX_PAIRS:
+                del self._pairs[next(iter(self._pairs))]
             known = self._pairs[master, slave] = PairKeyIds(_block_cipher(key), self._mask)
         return known
 
     def locate(self, key_id: bytes) -> Located | None:
         """Unmasks the place that `key_id` names, or None when no epoch can hold it, or its version is not ours."""
         value = int.from_bytes(key_id)
-        tag_bits, head_bits, uuid_bits = _patterns(1)
-        if value & ~(tag_bits | head_bits) != uuid_bits:
+        if value & ~(_ONE_TAG | _ONE_HEAD) != _ONE_UUID:
             return None
-        mask = int.from_bytes(self._mask.update((value & tag_bits).to_bytes(KEY_ID_BYTES)))
-        head = (value ^ mask) & head_bits
+        mask = int.from_bytes(self._mask.update((value & _ONE_TAG).to_bytes(KEY_ID_BYTES)))
+        head = (value ^ mask) & _ONE_HEAD
         head = (head >> 56 << _LOW_BITS) | (head & _LOW)
         located = Located(head & (MAX_POSITION - 1), (head >> POSITION_BITS) + 1)
         return located if located.end <= MAX_POSITION else None
@@ -114,14 +128,17 @@ def _block_cipher(key: bytes) -> CipherContext:
     return Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305
 
 
-def _heads(position: int, size_bytes: int, units: int, count: int) -> bytes:
-    """`count` blocks of 16 bytes, each with its (size, position) in the head's bits."""
+def _head(position: int, size_bytes: int) -> int:
+    """A block of 16 bytes, as a number, with (size, position) in the head's bits."""
     size_code = size_bytes - 1
     high = size_code >> (_LOW_BITS - POSITION_BITS)
     low = (size_code << POSITION_BITS) & _LOW
-    first = (high << 56) | low | position
-    if count == 1:
-        return first.to_bytes(KEY_ID_BYTES)
+    return (high << 56) | low | position
+
+
+def _heads(position: int, size_bytes: int, units: int, count: int) -> bytes:
+    """The blocks of `count` keys, one after the other."""
+    first = _head(position, size_bytes)
     words = array("Q", range(first, first + units * count, units))
     if sys.byteorder == "little":
         words.byteswap()

@@ -4,8 +4,9 @@ The interfaces (ETSI 014 first) translate their messages into these; `delivery` 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+import msgspec
 
 from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import KmeId, SaeId
@@ -14,16 +15,14 @@ from keyhop.core.keys import KeyMaterial
 RouteType = Literal["direct", "any"]
 
 
-@dataclass(frozen=True, slots=True)
-class GetStatus:
+class GetStatus(msgspec.Struct, frozen=True):
     """ETSI GS QKD 014, clause 5.1: `caller` asks about keys shared with `peer`."""
 
     caller: SaeId
     peer: SaeId
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(msgspec.Struct, frozen=True):
     """What a KME says of a pair of SAEs; counts are of keys of `key_size_bits`."""
 
     source_kme: KmeId
@@ -39,8 +38,7 @@ class Status:
     max_sae_id_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class GetKey:
+class GetKey(msgspec.Struct, frozen=True):
     """ETSI GS QKD 014, clause 5.2: `master` asks for fresh keys to share with `slave` and `additional_slaves`.
 
     `number` and `size_bits` are None when the SAE leaves them to the policy. `route` and `max_age_s` are
@@ -59,8 +57,7 @@ class GetKey:
     provenance: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class GetKeyWithIds:
+class GetKeyWithIds(msgspec.Struct, frozen=True):
     """ETSI GS QKD 014, clause 5.3: `slave` asks for the keys whose IDs `master` sent it.
 
     The IDs are 16 bytes each and all different.
@@ -71,8 +68,7 @@ class GetKeyWithIds:
     key_ids: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
+class Provenance(msgspec.Struct, frozen=True):
     """Where key bytes come from: the kind of source, the trusted nodes they crossed, the age of the oldest byte."""
 
     source: str
@@ -80,8 +76,7 @@ class Provenance:
     age_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRun:
+class KeyRun(msgspec.Struct, frozen=True):
     """`len(ids) // 16` keys of one size: their IDs one after the other, and their bytes one after the other."""
 
     ids: bytes
@@ -94,12 +89,15 @@ class KeyRun:
         return len(self.ids) // 16
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The answer to `GetKey` and `GetKeyWithIds`: keys in the order asked for, as runs of one size each."""
+class Keys(msgspec.Struct, frozen=True):
+    """The answer to `GetKey` and `GetKeyWithIds`: keys in the order asked for, as runs of one size each.
+
+    `sent_before` of the keys go to this SAE for the second time, within the policy's re-delivery window.
+    """
 
     runs: tuple[KeyRun, ...]
     provenance: Provenance | None = None
+    sent_before: int = 0
 
 
 type KeyReply = Callable[[Keys | KeyhopError], None]

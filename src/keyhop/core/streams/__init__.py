@@ -19,6 +19,7 @@ to survive.
     base        what both ends speak of: StreamRef, Block, Lease, Taken, Place
     owned       OwnedStream: appends, leases, takes, voids
     followed    FollowedStream: stores, finds, gives out, erases
+    shelf       the chunks that a follower holds, found by position
 """
 
 from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Lease, Place, Role, StreamRef, Taken

@@ -32,7 +32,12 @@ class StreamRef(NamedTuple):
 
     def chunk_slot(self, role: Role, epoch: int, start: int) -> Slot:
         """Where one chunk of one end is stored."""
-        return Slot("chunk", f"{self.slot(role).name}/{epoch:016x}/{start:09x}")
+        return chunk_slot(self.slot(role), epoch, start)
+
+
+def chunk_slot(stream: Slot, epoch: int, start: int) -> Slot:
+    """Where one chunk is stored of the end whose own slot this is."""
+    return Slot("chunk", f"{stream.name}/{epoch:016x}/{start:09x}")
 
 
 class Block(NamedTuple):

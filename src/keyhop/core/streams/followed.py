@@ -1,6 +1,5 @@
 """The follower's end of a stream."""
 
-import bisect
 from collections.abc import Iterable
 
 import msgspec
@@ -11,8 +10,19 @@ from keyhop.core.journal import Journal
 from keyhop.core.key_id import ID_KEY_BYTES, EpochKeyIds, Located
 from keyhop.core.ledger import Ledger, Purpose
 from keyhop.core.store.base import KeyStore
-from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Place, StreamRef, booked, history_with, load_chunks
-from keyhop.core.units import UNIT_BYTES
+from keyhop.core.streams.base import (
+    ID_KEY_UNITS,
+    Age,
+    Block,
+    Place,
+    StreamRef,
+    booked,
+    chunk_slot,
+    history_with,
+    load_chunks,
+)
+from keyhop.core.streams.shelf import Shelf
+from keyhop.core.units import UNIT_BYTES, units_for
 
 MAX_EPOCHS = 16
 """Every key ID is tried in all epochs that we hold; honest ends begin one only after a restored backup."""
@@ -39,9 +49,10 @@ class FollowedStream:
     def __init__(self, ref: StreamRef, store: KeyStore, journal: Journal) -> None:
         self.ref = ref
         self._journal = journal
-        stored = store.read(ref.slot("follower"))
+        self._slot = ref.slot("follower")
+        stored = store.read(self._slot)
         self._state = msgspec.msgpack.decode(stored, type=_FollowerState) if stored else _FollowerState()
-        self._chunks = {number: list(load_chunks(store, ref, "follower", number)) for number in self._state.epochs}
+        self._chunks = {number: Shelf(load_chunks(store, ref, "follower", number)) for number in self._state.epochs}
         self._key_ids = {n: EpochKeyIds(e.id_key) for n, e in self._state.epochs.items() if e.id_key}
         self._live = sum(chunk.live_units for chunks in self._chunks.values() for chunk in chunks)
 
@@ -123,7 +134,7 @@ class FollowedStream:
         for chunk in split(start, data, block.produced_at, block.source):
             self._chunks[epoch].append(chunk)
             self._live += chunk.units
-            self._journal.save(self.ref.chunk_slot("follower", epoch, chunk.start), chunk.encode)
+            self._journal.save(chunk_slot(self._slot, epoch, chunk.start), chunk.encode)
 
     def note_taken(self, epoch: int, taken: int) -> bool:
         """Notes that the owner took everything below; False when we do not know that much of the epoch."""
@@ -154,37 +165,48 @@ class FollowedStream:
             for number, key_ids in self._key_ids.items()
         )
 
-    def has(self, place: Place) -> bool:
-        """Whether the owner has given out the place and all its bytes are still there."""
-        start, end = place.located.position, place.located.end
-        if not self._given_out(place.epoch, place.located):
+    def has(self, place: Place, count: int = 1) -> bool:
+        """Whether the owner has given out the place and all its bytes are still there.
+
+        As in what follows, `count` keys of one size may lie one after the other, the first of them at `place`.
+        """
+        start, end = _range(place, count)
+        state = self._state.epochs.get(place.epoch)
+        if state is None or start < ID_KEY_UNITS or end > state.taken:
             return False
-        covering = self._covering(place.epoch, start, end)
-        return all(c.holds(start, end) for c in covering) and _spans(covering, start, end)
+        at = start
+        for chunk in self._chunks[place.epoch].covering(start, end):
+            if chunk.start > at or not chunk.holds(start, end):
+                return False
+            at = chunk.end
+        return at >= end
 
     def peek(self, place: Place) -> bytes:
         """What the place holds, to check something by it. The caller has asked `has`."""
-        start, end = place.located.position, place.located.end
-        covering = self._covering(place.epoch, start, end)
-        return b"".join(chunk.read(start, end) for chunk in covering)
+        start, end = _range(place, 1)
+        return b"".join(chunk.read(start, end) for chunk in self._chunks[place.epoch].covering(start, end))
 
-    def consume(self, place: Place, purpose: Purpose) -> tuple[bytes, Age]:
+    def consume(self, place: Place, purpose: Purpose, count: int = 1) -> tuple[bytes, Age]:
         """Erases the place and returns what it held. The caller has asked `has`, and uses the bytes only once the
         journal has made this durable."""
-        start, end = place.located.position, place.located.end
-        raw = self.peek(place)
-        covering = self._covering(place.epoch, start, end)
+        start, end = _range(place, count)
+        covering = self._chunks[place.epoch].covering(start, end)
+        raw = b"".join([chunk.read(start, end) for chunk in covering])
         age = Age(covering[0].produced_at, covering[0].source)
-        self._erase(place.epoch, start, end)
-        data = raw[: place.located.size_bytes]
-        self._state.ledger.spend(purpose, len(data))
-        self._state.ledger.voided += len(raw) - len(data)
-        return data, age
+        self._erase(place.epoch, start, end, covering)
+        size, total = place.located.size_bytes, len(raw)
+        if total != size * count:
+            width = total // count
+            raw = b"".join([raw[i : i + size] for i in range(0, total, width)])
+        self._state.ledger.spend(purpose, len(raw))
+        self._state.ledger.voided += total - len(raw)
+        return raw, age
 
     def void(self, epoch: int, start: int, end: int) -> None:
         """Erases what the owner will never use."""
         if epoch in self._chunks:
-            self._state.ledger.voided += self._erase(epoch, start, end) * UNIT_BYTES
+            covering = self._chunks[epoch].covering(start, end)
+            self._state.ledger.voided += self._erase(epoch, start, end, covering) * UNIT_BYTES
 
     def forget_unconfirmed(self, epoch: int) -> None:
         """Forgets the last blocks: the owner never made them available. Of a new epoch nothing is left."""
@@ -201,7 +223,7 @@ class FollowedStream:
         """Notes that the owner opens this epoch next, so that no later verdict takes the number for unused."""
         if epoch not in self._state.epochs:
             self._state.epochs[epoch] = _EpochState()
-            self._chunks[epoch] = []
+            self._chunks[epoch] = Shelf()
             self._save()
 
     def close_before(self, epoch: int) -> None:
@@ -235,10 +257,10 @@ class FollowedStream:
         for number, chunks in sorted(self._chunks.items()):
             taken = self._state.epochs[number].taken
             while chunks and (
-                chunks[0].produced_at < before
-                or (chunks[0].end <= taken and self.unfetched_units > max_unfetched_units)
+                (first := chunks.first).produced_at < before
+                or (first.end <= taken and self.unfetched_units > max_unfetched_units)
             ):
-                erased = self._erase(number, chunks[0].start, chunks[0].end)
+                erased = self._erase(number, first.start, first.end, [first])
                 self._state.ledger.expired += erased * UNIT_BYTES
             self._drop_if_empty(number)
 
@@ -250,17 +272,11 @@ class FollowedStream:
         state = self._state.epochs.get(epoch)
         return state is not None and located.position >= ID_KEY_UNITS and located.end <= state.taken
 
-    def _covering(self, epoch: int, start: int, end: int) -> list[Chunk]:
-        chunks = self._chunks[epoch]
-        first = bisect.bisect_right(chunks, start, key=lambda chunk: chunk.start) - 1
-        last = bisect.bisect_left(chunks, end, key=lambda chunk: chunk.start)
-        return [chunk for chunk in chunks[max(first, 0) : last] if chunk.end > start]
-
-    def _erase(self, epoch: int, start: int, end: int) -> int:
+    def _erase(self, epoch: int, start: int, end: int, covering: Iterable[Chunk]) -> int:
         erased = 0
-        for chunk in self._covering(epoch, start, end):
+        for chunk in covering:
             erased += chunk.erase(start, end)
-            slot = self.ref.chunk_slot("follower", epoch, chunk.start)
+            slot = chunk_slot(self._slot, epoch, chunk.start)
             if chunk.live:
                 self._journal.save(slot, chunk.encode)
             else:
@@ -280,14 +296,13 @@ class FollowedStream:
         self._save()
 
     def _save(self) -> None:
-        self._journal.save(self.ref.slot("follower"), lambda: msgspec.msgpack.encode(self._state))
+        self._journal.save(self._slot, self._encode)
+
+    def _encode(self) -> bytes:
+        return msgspec.msgpack.encode(self._state)
 
 
-def _spans(chunks: list[Chunk], start: int, end: int) -> bool:
-    """Whether chunks in their order cover [start, end) without a gap."""
-    at = start
-    for chunk in chunks:
-        if chunk.start > at:
-            return False
-        at = chunk.end
-    return at >= end
+def _range(place: Place, count: int) -> tuple[int, int]:
+    """The units of `count` keys, from the first to before the last."""
+    start = place.located.position
+    return start, start + units_for(place.located.size_bytes) * count

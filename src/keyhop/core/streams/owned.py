@@ -19,6 +19,7 @@ from keyhop.core.streams.base import (
     StreamRef,
     Taken,
     booked,
+    chunk_slot,
     history_with,
     load_chunks,
 )
@@ -41,7 +42,8 @@ class OwnedStream:
     def __init__(self, ref: StreamRef, store: KeyStore, journal: Journal) -> None:
         self.ref = ref
         self._journal = journal
-        stored = store.read(ref.slot("owner"))
+        self._slot = ref.slot("owner")
+        stored = store.read(self._slot)
         self._state = msgspec.msgpack.decode(stored, type=_OwnerState) if stored else _OwnerState()
         self._chunks = deque(load_chunks(store, ref, "owner", self._state.epoch))
         self._available = sum(chunk.units for chunk in self._chunks)
@@ -113,7 +115,7 @@ class OwnedStream:
         for chunk in split(start, data, block.produced_at, block.source):
             self._chunks.append(chunk)
             self._available += chunk.units
-            self._journal.save(self.ref.chunk_slot("owner", state.epoch, chunk.start), chunk.encode)
+            self._journal.save(chunk_slot(self._slot, state.epoch, chunk.start), chunk.encode)
         self._save()
 
     def lease(self, units: int) -> Lease | None:
@@ -191,7 +193,7 @@ class OwnedStream:
         """Discards everything that is left of this epoch; the next block opens `next_epoch`."""
         state = self._state
         for chunk in self._chunks:
-            self._journal.delete(self.ref.chunk_slot("owner", state.epoch, chunk.start))
+            self._journal.delete(chunk_slot(self._slot, state.epoch, chunk.start))
         state.ledger.voided += self.available_bytes
         self._chunks.clear()
         self._available = 0
@@ -219,7 +221,7 @@ class OwnedStream:
             self._available -= chunk.units
             units -= chunk.units
             self._state.taken = chunk.end
-            self._journal.delete(self.ref.chunk_slot("owner", self.epoch, chunk.start))
+            self._journal.delete(chunk_slot(self._slot, self.epoch, chunk.start))
             yield chunk
         self._save()
 
@@ -232,4 +234,7 @@ class OwnedStream:
         self._lease_start = self._cursor = self._state.taken
 
     def _save(self) -> None:
-        self._journal.save(self.ref.slot("owner"), lambda: msgspec.msgpack.encode(self._state))
+        self._journal.save(self._slot, self._encode)
+
+    def _encode(self) -> bytes:
+        return msgspec.msgpack.encode(self._state)

@@ -1,0 +1,37 @@
+"""The shelf of chunks against a plain list."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyhop.core.chunk import Chunk
+from keyhop.core.streams.shelf import Shelf
+from keyhop.core.units import UNIT_BYTES
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 6)), max_size=12),
+    st.sets(st.integers(0, 11)),
+    st.integers(0, 120),
+    st.integers(0, 40),
+)
+def test_a_shelf_finds_what_covers_a_range(
+    spans: list[tuple[int, int]], removed: set[int], start: int, length: int
+) -> None:
+    chunks: list[Chunk] = []
+    at = 8
+    for gap, units in spans:
+        chunks.append(Chunk.fresh(at + gap, bytes(units * UNIT_BYTES), 0.0, "test"))
+        at = chunks[-1].end
+    loaded = len(chunks) // 2
+    shelf = Shelf(chunks[:loaded])
+    for chunk in chunks[loaded:]:
+        shelf.append(chunk)
+    for index in sorted(removed):
+        if index < len(chunks):
+            shelf.remove(chunks[index])
+    left = [chunk for index, chunk in enumerate(chunks) if index not in removed]
+    assert list(shelf) == left
+    assert len(shelf) == len(left)
+    assert not left or shelf.first is left[0]
+    end = start + length
+    assert shelf.covering(start, end) == [c for c in left if max(c.start, start) < min(c.end, end)]
