@@ -15,7 +15,6 @@ from keyhop.network import carriage, pair, wire
 from keyhop.network.filling import Filling
 from keyhop.network.marks import Verdict
 from keyhop.network.windows import Windows
-from keyhop.service import claims
 from keyhop.service.claims import Claims
 from keyhop.service.requests import GetKeyWithIds, KeyReply, Keys
 from keyhop.testing.history import Violation
@@ -30,13 +29,15 @@ type Plant = Callable[[pytest.MonkeyPatch], None]
 def padding_of_a_key_is_delivered(patch: pytest.MonkeyPatch) -> None:
     """A run of keys whose size is no multiple of a unit is cut in the wrong places."""
 
-    def consume(stream: FollowedStream, claim: Any) -> bytes:
-        located = claim.place.located
-        units = (located.end - located.position) * claim.count
-        whole = Place(claim.place.epoch, Located(located.position, units * 8))
-        return stream.consume(whole, "delivered")[0][: located.size_bytes * claim.count]
+    consume = FollowedStream.consume
 
-    patch.setattr(claims, "_consume", consume)
+    def whole(self: FollowedStream, place: Place, purpose: Any, count: int = 1) -> tuple[bytes, Any]:
+        located = place.located
+        units = (located.end - located.position) * count
+        data, age = consume(self, Place(place.epoch, Located(located.position, units * 8)), purpose)
+        return data[: located.size_bytes * count], age
+
+    patch.setattr(FollowedStream, "consume", whole)
 
 
 def cursor_does_not_move(patch: pytest.MonkeyPatch) -> None:
@@ -184,7 +185,7 @@ def claim_is_consumed_in_part(patch: pytest.MonkeyPatch) -> None:
     """The good keys of a request are gone although one bad ID makes it fail."""
     claim = Claims._claim
 
-    def one_by_one(self: Claims, request: GetKeyWithIds, of: pair.Pair | None) -> Keys:
+    def one_by_one(self: Claims, request: GetKeyWithIds, of: KmeId) -> Keys:
         single = (GetKeyWithIds(request.slave, request.master, (key_id,)) for key_id in request.key_ids)
         return Keys(tuple(run for one in single for run in claim(self, one, of).runs))
 

@@ -70,6 +70,13 @@ class PolicySection:
     wait_s: Annotated[float, Meta(ge=0, le=60, description="Seconds that a request waits when a stream is empty.")] = (
         2.0
     )
+    redelivery_s: Annotated[
+        float,
+        Meta(ge=0, le=60, description="Seconds in which a slave may have the same key once more; 0: never."),
+    ] = 0.0
+    redelivery_bytes: Annotated[
+        int, Meta(ge=65_536, le=1 << 34, description="Bytes of memory for keys that may be asked for once more.")
+    ] = 16_777_216
     key_lifetime_s: Annotated[
         float, Meta(gt=0, le=31_536_000, description="Seconds until a key that nobody fetched is erased.")
     ] = 86_400.0
@@ -96,5 +103,7 @@ class PolicySection:
             max_keys_per_request=self.max_keys_per_request,
             max_additional_slaves=self.max_additional_slaves,
             wait_s=self.wait_s,
+            redelivery_s=self.redelivery_s,
+            redelivery_bytes=self.redelivery_bytes,
             allow=tuple(Allow(rule.master, rule.slave) for rule in self.allow),
         )

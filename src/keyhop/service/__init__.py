@@ -3,6 +3,8 @@
     kme         one KME without I/O: everything below wired together
     delivery    get_key, get_key_with_ids, get_status (`requests`: what is asked and answered)
     claims      dec_keys: the keys that a slave may have once
+    lookup      what key IDs name: places in a stream, records, what was sent a moment ago
+    redelivery  what was sent a moment ago, for slaves whose answer was lost
     multicast   keys for several slaves, or for a slave at this very KME
     policy      sizes, numbers, waiting, who may talk to whom
     limits      how much each SAE and each pair may ask for (`gauges`: levels that time raises)

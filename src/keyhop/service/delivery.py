@@ -21,6 +21,7 @@ from keyhop.service.claims import Claims
 from keyhop.service.limits import Charge, Limits
 from keyhop.service.multicast import Multicast
 from keyhop.service.policy import Policy
+from keyhop.service.redelivery import Redelivery
 from keyhop.service.requests import (
     GetKey,
     GetKeyWithIds,
@@ -47,6 +48,7 @@ class Delivery:
         limits: Limits,
         pairs: Mapping[KmeId, Pair],
         records: RecordBook,
+        redelivery: Redelivery,
         journal: Journal,
         clock: Clock,
         entropy: Entropy,
@@ -61,7 +63,7 @@ class Delivery:
         self._clock = clock
         self.stock_bytes = stock_bytes
         self._multicast = Multicast(me, pairs, records, journal, clock, entropy)
-        self._claims = Claims(pairs, records, journal)
+        self._claims = Claims(pairs, records, redelivery, journal)
 
     def get_status(self, request: GetStatus) -> Status:
         """ETSI GS QKD 014, clause 5.1. Raises RequestError."""

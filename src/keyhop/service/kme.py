@@ -18,6 +18,7 @@ from keyhop.network.pair import Pair, PairOptions
 from keyhop.service.delivery import Delivery
 from keyhop.service.limits import Limit, Limits
 from keyhop.service.policy import Policy
+from keyhop.service.redelivery import Redelivery
 
 EXPIRE_RECORDS_S = 5.0
 """How often records are looked through for old ones."""
@@ -61,6 +62,7 @@ class Kme:
             for peer in peers
         }
         self._limits = Limits(options.limits, clock)
+        self.redelivery = Redelivery(clock, options.policy)
         self.delivery = Delivery(
             me,
             home,
@@ -68,6 +70,7 @@ class Kme:
             self._limits,
             self.pairs,
             self.records,
+            self.redelivery,
             self.journal,
             clock,
             entropy,
@@ -87,6 +90,7 @@ class Kme:
         """Takes over other options; what is over new limits now goes with time."""
         self._options = options
         self.delivery.policy = options.policy
+        self.redelivery.limit(options.policy)
         self.delivery.stock_bytes = options.pairs.stock_bytes
         self._limits.replace(options.limits)
         for pair in self.pairs.values():
@@ -99,6 +103,7 @@ class Kme:
         for pair in self.pairs.values():
             pair.tick()
         self._limits.tick()
+        self.redelivery.tick()
         now = self._clock.monotonic()
         if now - self._records_expired_at >= EXPIRE_RECORDS_S:  # it looks at all of them
             self._records_expired_at = now
@@ -117,6 +122,7 @@ class Kme:
 
     def abandon(self) -> None:
         """The store has failed: nobody waits any longer, and nothing is written."""
+        self.redelivery.clear()
         for pair in self.pairs.values():
             pair.abandon()
 

@@ -30,6 +30,8 @@ class Policy:
     max_keys_per_request: int = 1024
     max_additional_slaves: int = 16
     wait_s: float = 2.0
+    redelivery_s: float = 0.0
+    redelivery_bytes: int = 16 << 20
     allow: tuple[Allow, ...] = ()
 
     def check_pair(self, master: SaeId, slave: SaeId) -> None:

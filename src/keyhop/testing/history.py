@@ -5,7 +5,7 @@ nothing of streams, epochs or leases. The promises, by their number:
 
  1. both ends of a key ID get the same bytes, or an error;
  2. no byte is used for two purposes or under two IDs, also across crashes and restored backups;
- 3. each entitled SAE gets a key at most once;
+ 3. each entitled SAE gets a key at most once; with a re-delivery window, at most twice within it;
  4. nobody else gets it;
  5. a key given to a master is durable at every slave's KME before the master sees it;
  6. nothing of a block that failed is delivered, and altered relay messages are never accepted.
@@ -48,12 +48,17 @@ class Seen:
     got_at: float
     fetched: dict[SaeId, float] = field(default_factory=dict)
     excused: set[SaeId] = field(default_factory=set)
+    again: set[SaeId] = field(default_factory=set)
 
 
 class History:
-    """What was seen of a network so far. Every method that is told something raises `Violation`."""
+    """What was seen of a network so far. Every method that is told something raises `Violation`.
 
-    def __init__(self) -> None:
+    `redelivery_s` is the re-delivery window of its KMEs, with what an answer may take on top.
+    """
+
+    def __init__(self, redelivery_s: float = 0.0) -> None:
+        self._redelivery_s = redelivery_s
         self.keys: dict[bytes, Seen] = {}
         self._good: dict[bytes, tuple[int, int]] = {}
         self._blocks: list[bytes] = []
@@ -132,10 +137,14 @@ class History:
             raise Violation(4, f"{slave} got a key of {seen.master} for {seen.slaves}")
         if key != seen.key:
             raise Violation(1, "the two ends of an ID got different bytes")
-        if slave in seen.fetched and slave not in seen.excused:
+        if slave not in seen.fetched or slave in seen.excused:
+            seen.excused.discard(slave)
+            seen.again.discard(slave)
+            seen.fetched[slave] = at
+        elif slave in seen.again or at - seen.fetched[slave] > self._redelivery_s:
             raise Violation(3, f"{slave} got a key twice")
-        seen.excused.discard(slave)
-        seen.fetched[slave] = at
+        else:
+            seen.again.add(slave)
 
     def _trace(self, key_id: bytes, key: bytes) -> None:
         """Every unit of a key belongs to it alone, and comes from good blocks exactly if it is a stream's key."""

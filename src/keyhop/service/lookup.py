@@ -1,0 +1,138 @@
+"""What the IDs of a dec_keys request name. Looking changes nothing, so that a request gets all of its keys or none.
+
+An ID names a record, or a place in the stream from the master's KME. It is *unauthorised* when it names bytes that
+are there for somebody else, and *not found* in every other case, delivered and void ones included.
+"""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+from keyhop.core.errors import BadRequest, Unauthorised
+from keyhop.core.ids import KEY_ID_BYTES, key_id_text
+from keyhop.core.records import RecordBook
+from keyhop.core.streams import FollowedStream, Place
+from keyhop.core.units import units_for
+from keyhop.service.redelivery import Redelivery
+from keyhop.service.requests import GetKeyWithIds
+
+_NOT_FOUND = "one or more keys specified are not found on KME"
+_GROWTH = 8
+
+
+class InStream(NamedTuple):
+    """`number` keys, one after the other in the stream from the first one's place."""
+
+    place: Place
+    number: int
+
+
+class InRecord(NamedTuple):
+    """A key that is a record."""
+
+    key_id: bytes
+
+
+class SentBefore(NamedTuple):
+    """A key that this slave was sent a moment ago and may be sent once more."""
+
+    key_id: bytes
+
+
+type Found = InStream | InRecord | SentBefore
+
+
+class Lookup:
+    """Looks for keys in the stream that a slave's KME follows, in its records, and among what it has just sent."""
+
+    def __init__(self, stream: FollowedStream | None, records: RecordBook, redelivery: Redelivery) -> None:
+        self._stream = stream
+        self._records = records
+        self._redelivery = redelivery
+
+    def find(self, request: GetKeyWithIds) -> list[Found]:
+        """What the IDs name, in their order. Raises RequestError."""
+        found: list[Found] = []
+        missing: list[bytes] = []
+        ids, at = request.key_ids, 0
+        while at < len(ids):
+            run = self._find_run(request, at)
+            if run is not None and self._stream is not None and self._stream.has(run.place, run.number):
+                found.append(run)
+                at += run.number
+                continue
+            for key_id in ids[at : at + (run.number if run else 1)]:
+                one = self._find_one(request, key_id)
+                if one is None:
+                    missing.append(key_id)
+                else:
+                    found.append(one)
+                at += 1
+        if missing:
+            raise BadRequest(_NOT_FOUND, details=tuple({"key_ID": key_id_text(key_id)} for key_id in missing))
+        if len(found) > 1 and _overlap([run for run in found if isinstance(run, InStream)]):
+            raise BadRequest(_NOT_FOUND)
+        return found
+
+    def _find_run(self, request: GetKeyWithIds, at: int) -> InStream | None:
+        """The place in the stream that the ID at this index names, and the following IDs that go on from there."""
+        stream = self._stream
+        place = stream.find(request.key_ids[at], request.master, request.slave) if stream else None
+        if stream is None or place is None:
+            return None
+        return InStream(place, _run_length(request, at, place, stream))
+
+    def _find_one(self, request: GetKeyWithIds, key_id: bytes) -> Found | None:
+        if key_id in self._records:
+            return self._find_record(request, key_id)
+        stream = self._stream
+        place = stream.find(key_id, request.master, request.slave) if stream else None
+        if stream and place and stream.has(place):
+            return InStream(place, 1)
+        if self._redelivery.holds(request.master, request.slave, key_id):
+            return SentBefore(key_id)
+        if stream and not place and stream.is_someone_elses(key_id):
+            raise _unauthorised()
+        return None
+
+    def _find_record(self, request: GetKeyWithIds, key_id: bytes) -> Found | None:
+        if self._records.was_delivered(key_id, request.master, request.slave):
+            return SentBefore(key_id) if self._redelivery.holds(request.master, request.slave, key_id) else None
+        if not self._records.entitles(key_id, request.master, request.slave):
+            raise _unauthorised()
+        return InRecord(key_id)
+
+
+def _unauthorised() -> Unauthorised:
+    return Unauthorised("this SAE was not among those that the key was requested for")
+
+
+def _overlap(runs: list[InStream]) -> bool:
+    """Whether two of them share bytes: only a KME that breaks the protocol makes such IDs."""
+    spans = sorted(
+        (run.place.epoch, located.position, located.position + units_for(located.size_bytes) * run.number)
+        for run in runs
+        for located in (run.place.located,)
+    )
+    return any(a[0] == b[0] and b[1] < a[2] for a, b in pairwise(spans))
+
+
+def _run_length(request: GetKeyWithIds, at: int, first: Place, stream: FollowedStream) -> int:
+    """How many IDs from `at` on name keys that follow `first` without a gap; looks ahead further and further."""
+    ids, size = request.key_ids, first.located.size_bytes
+    length = ahead = 1
+    while at + length < len(ids):
+        shown = b"".join(ids[at + length : at + length + ahead])
+        position = first.located.position + units_for(size) * length
+        pair = stream.key_ids(first.epoch).pair(request.master, request.slave)
+        expected = pair.seal(position, size, len(shown) // KEY_ID_BYTES)
+        if shown != expected:
+            return length + _common_ids(shown, expected)
+        length += len(shown) // KEY_ID_BYTES
+        ahead *= _GROWTH
+    return length
+
+
+def _common_ids(one: bytes, other: bytes) -> int:
+    """How many IDs the two begin with in common; they are equally long."""
+    difference = int.from_bytes(one) ^ int.from_bytes(other)
+    return (8 * len(one) - difference.bit_length()) // (8 * KEY_ID_BYTES)
