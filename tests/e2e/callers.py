@@ -115,6 +115,6 @@ def spent(inventory: Inventory) -> dict[tuple[str, str], int]:
         for stream in management(inventory, kme.id, "/v1/streams"):
             assert stream["balanced"], stream
             accounts[kme.id, stream["owner"]] = sum(
-                stream[account] for account in ("delivered", "pad", "voided", "expired")
+                stream[account] for account in ("delivered", "pad", "voided", "expired", "burnt")
             )
     return accounts

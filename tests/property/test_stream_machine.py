@@ -93,7 +93,7 @@ class StreamMachine(RuleBasedStateMachine):
         lease = self.owned.lease(units)
         assert (lease is None) == (before == 0)
         if lease:
-            assert lease.end - lease.start >= min(units, before)
+            assert lease.end - lease.start == min(units, before)
             self.pending.append(lease)
 
     @precondition(lambda self: self.pending)

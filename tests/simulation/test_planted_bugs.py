@@ -20,7 +20,7 @@ from keyhop.service.requests import GetKeyWithIds, KeyReply, Keys
 from keyhop.testing.history import Violation
 from keyhop.testing.simulation import wander
 
-WALKS = 60
+WALKS = 400
 STEPS = 80
 
 type Plant = Callable[[pytest.MonkeyPatch], None]

@@ -80,9 +80,11 @@ def test_a_restored_follower_learns_what_was_taken(simulation: Simulation) -> No
 def test_an_altered_batch_erases_nobodys_key(simulation: Simulation) -> None:
     used = enc(simulation)
     simulation.ask_for_keys(GetKey(A1, B1, additional_slaves=(B2,)))
-    simulation.flush()
-    source, target, data = simulation._on_the_way.pop()
-    envelope = wire.decode(data)
+    while not simulation._on_the_way or not isinstance(
+        (envelope := wire.decode(simulation._on_the_way[-1][2])).body, wire.Carry
+    ):
+        simulation.step()
+    source, target, _ = simulation._on_the_way.pop()
     assert isinstance(envelope.body, wire.Carry)
     altered = msgspec.structs.replace(envelope.body, pad=envelope.body.pad - 4)
     simulation._on_the_way.append((source, target, wire.encode(msgspec.structs.replace(envelope, body=altered))))

@@ -64,6 +64,14 @@ class Chunk:
         self.data[low * UNIT_BYTES : high * UNIT_BYTES] = bytes((high - low) * UNIT_BYTES)
         return erased
 
+    def cut(self, units: int) -> tuple["Chunk", "Chunk"]:
+        """Its first units and the rest. All its units are there."""
+        at = units * UNIT_BYTES
+        return (
+            Chunk.fresh(self.start, bytes(self.data[:at]), self.produced_at, self.source),
+            Chunk.fresh(self.start + units, bytes(self.data[at:]), self.produced_at, self.source),
+        )
+
     def encode(self) -> bytes:
         """The form that the store keeps. Secret."""
         live = self.live.to_bytes(CHUNK_UNITS // 8)

@@ -1,6 +1,6 @@
 """Where every byte of a stream went. Each byte has one use, and the books must balance:
 
-produced = available + leased + delivered + pad + mac + id_key + voided + expired
+produced = available + leased + delivered + pad + mac + id_key + voided + expired + burnt
 """
 
 from typing import Literal
@@ -11,7 +11,10 @@ Purpose = Literal["delivered", "pad", "mac", "id_key", "voided", "expired"]
 
 
 class Ledger(msgspec.Struct):
-    """Bytes by account, over the life of one end of a stream. `available` is not kept: it is counted in the chunks."""
+    """Bytes by account, over the life of one end of a stream. `available` is not kept: it is counted in the chunks.
+
+    `burnt` was leased when the owner crashed: whether it was used is not known, so it is not used.
+    """
 
     produced: int = 0
     leased: int = 0
@@ -21,6 +24,7 @@ class Ledger(msgspec.Struct):
     id_key: int = 0
     voided: int = 0
     expired: int = 0
+    burnt: int = 0
 
     def spend(self, purpose: Purpose, size_bytes: int) -> None:
         """Books bytes that have left the stream."""
@@ -33,5 +37,5 @@ class Ledger(msgspec.Struct):
 
     def balances(self, available: int) -> bool:
         """Whether every byte ever produced is accounted for."""
-        spent = self.delivered + self.pad + self.mac + self.id_key + self.voided + self.expired
+        spent = self.delivered + self.pad + self.mac + self.id_key + self.voided + self.expired + self.burnt
         return self.produced == available + self.leased + spent

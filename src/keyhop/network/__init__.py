@@ -4,6 +4,7 @@
     marks       do the two ends of a stream remember the same history?
     filling     link blocks → streams: who owns which, durable at the follower first
     leasing     stream bytes → uses: leases that the follower has noted, and who waits for them
+    demand      how much to lease ahead
     windows     the follower's delivery windows, so that a restored backup is found out
     link_channels  what the adapters of links say to each other, in the same session
     carriage    records carried to the peer under a one-time pad and a one-time MAC

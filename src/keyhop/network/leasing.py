@@ -1,7 +1,7 @@
 """Stream bytes → uses: leases that the follower has noted, and who waits for them.
 
-A lease is asked for ahead of its use, sized from demand, so that a crash burns a fraction of a second of key and a
-request normally finds its bytes in memory.
+A lease is asked for ahead of its use, sized from demand (`demand`), so that a crash burns seconds of key at most and
+a request normally finds its bytes in memory.
 """
 
 from collections import deque
@@ -11,12 +11,8 @@ from keyhop.core.clock import Clock
 from keyhop.core.ledger import Purpose
 from keyhop.core.streams import Lease, OwnedStream, Taken
 from keyhop.core.units import units_for
+from keyhop.network.demand import Demand
 from keyhop.network.wire import Body, Leased, LeaseNoted
-
-AHEAD_S = 0.25
-MIN_MEASURE_S = 0.05
-MIN_LEASE_UNITS = 2 << 10
-MAX_LEASE_UNITS = 1 << 20
 
 type Use = Callable[[Taken | None], None]
 """Gets the bytes, or None when the wait is over without them."""
@@ -48,9 +44,7 @@ class Leasing:
         self._sealed = False
         self._pending: deque[Lease] = deque()
         self._wants: deque[_Want] = deque()
-        self._target = MIN_LEASE_UNITS
-        self._taken_units = 0
-        self._leased_at = clock.monotonic()
+        self.demand = Demand(clock)
 
     def take(self, size_bytes: int, count: int, purpose: Purpose) -> Taken | None:
         """The next bytes at once, or None: then `wait`. Nobody overtakes those who wait for what there is."""
@@ -58,7 +52,7 @@ class Leasing:
             return None
         taken = self._stream.take(size_bytes, count, purpose)
         if taken is not None:
-            self._taken_units += units_for(size_bytes) * count
+            self.demand.took(units_for(size_bytes) * count)
             self._ask_ahead()
         return taken
 
@@ -131,7 +125,7 @@ class Leasing:
             want = waiting.popleft()
             taken = self._stream.take(want.size_bytes, want.count, want.purpose)
             if taken is not None:
-                self._taken_units += want.units
+                self.demand.took(want.units)
                 want.use(taken)
             elif self._starved(want):
                 self._wants.append(want)
@@ -151,21 +145,13 @@ class Leasing:
         if not self._synchronised or self._sealed or self._pending or not stream.available_units:
             return
         wanted = sum(want.units for want in self._wants if not self._starved(want))
-        if stream.leased_units >= max(wanted, self._target // 2):
+        ahead = self.demand.lease_units()
+        if stream.leased_units >= max(wanted, (ahead + 1) // 2):
             return
-        self._measure()
-        lease = stream.lease(wanted + self._target - stream.leased_units)
+        lease = stream.lease(wanted + ahead - stream.leased_units)
         if lease is not None:
             self._pending.append(lease)
             self._tell()
-
-    def _measure(self) -> None:
-        """Sets the target to what AHEAD_S needs at the rate since the last lease, within bounds."""
-        now = self._clock.monotonic()
-        rate = self._taken_units / max(now - self._leased_at, MIN_MEASURE_S)
-        self._target = min(max(int(rate * AHEAD_S), MIN_LEASE_UNITS), MAX_LEASE_UNITS)
-        self._taken_units = 0
-        self._leased_at = now
 
     def _tell(self) -> None:
         if self._pending:

@@ -110,6 +110,7 @@ class Pair:
 
     def link_block(self, link: LinkId, sequence: int, material: KeyMaterial, produced_at: float, source: str) -> None:
         """A block from the adapter of a link to this peer."""
+        self.leasing.demand.brought(len(material) // UNIT_BYTES)
         self.filling.link_block(link, sequence, material, produced_at, source)
 
     def link_channel(self, link: LinkId) -> PairChannel:

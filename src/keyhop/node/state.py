@@ -83,6 +83,7 @@ class StreamInfo:
     id_key: int
     voided: int
     expired: int
+    burnt: int
     balanced: bool
 
 
@@ -96,6 +97,7 @@ ACCOUNTS = (
     "id_key",
     "voided",
     "expired",
+    "burnt",
 )
 
 

@@ -124,11 +124,30 @@ def test_a_restart_burns_the_lease_and_nothing_else(ends: Ends) -> None:
     ends.restart()
     ends.balance()
     assert ends.owned.leased_units == 0
+    assert ends.owned.ledger.burnt == 9 * UNIT_BYTES
     ends.lease(10)
     second = ends.owned.take(8, 1, "delivered")
     assert first is not None
     assert second is not None
-    assert second.position == ID_KEY_UNITS + CHUNK_UNITS
+    assert second.position == ID_KEY_UNITS + 10
+
+
+def test_a_lease_cuts_a_chunk_and_what_is_left_is_in_the_store(ends: Ends) -> None:
+    ends.append(2 * CHUNK_UNITS)
+    for units in (10, CHUNK_UNITS, 3):
+        before = ends.owned.available_units
+        ends.lease(units)
+        assert ends.owned.available_units == before - units
+        ends.balance()
+    ends.flush()
+    ends.restart()
+    ends.balance()
+    at = ID_KEY_UNITS + CHUNK_UNITS + 13
+    assert ends.owned.available_units == 2 * CHUNK_UNITS - at
+    ends.lease(2 * CHUNK_UNITS)
+    taken = ends.owned.take(8, 2 * CHUNK_UNITS - at, "delivered")
+    assert taken is not None
+    assert (taken.position, taken.data) == (at, pattern(2 * CHUNK_UNITS - at, at))
 
 
 def test_expiring_does_not_bring_back_a_lease_that_was_used_up(ends: Ends) -> None:

@@ -33,6 +33,7 @@ class End:
         self.owned = OwnedStream(StreamRef(me, peer), self.store, self.journal)
         self.followed = FollowedStream(StreamRef(peer, me), self.store, self.journal)
         self.leasing = Leasing(self.owned, clock, self.sent.append)
+        self.leasing.demand.took(4096)  # much was asked for of late, so that leases are long
         self.records = RecordBook(self.store, self.journal)
         self.carriage = Carriage(
             self.owned, self.followed, self.leasing, self.records, clock, self.sent.append, HOME.get

@@ -170,7 +170,7 @@ def test_the_bytes_are_the_blocks_without_its_mac_key(two: Two) -> None:
     two.produce(0)
     two.settle()
     data = SeededEntropy(0).token(SIZE)
-    lease = two.alice.owned.lease(1)
+    lease = two.alice.owned.lease(UNITS)
     assert lease is not None
     two.alice.owned.activate(lease)
     taken = two.alice.owned.take(UNITS * 8 - 64, 1, "delivered")

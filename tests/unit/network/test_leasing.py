@@ -6,9 +6,11 @@ from keyhop.core.ids import KmeId
 from keyhop.core.journal import Journal
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import ID_KEY_UNITS, Block, OwnedStream, StreamRef
-from keyhop.network.leasing import MIN_LEASE_UNITS, Leasing
+from keyhop.network.leasing import Leasing
 from keyhop.network.wire import Body, Leased, LeaseNoted
 from keyhop.testing.virtual import VirtualClock
+
+LEASE_UNITS = 2048
 
 
 class Owner:
@@ -35,6 +37,12 @@ class Owner:
             lambda taken: self.served.append((who, taken and taken.position)),
         )
 
+    def lease_much(self) -> None:
+        """Makes leases as long as `LEASE_UNITS`: one such request of late, and a link that brings enough."""
+        self.leasing.demand.took(LEASE_UNITS)
+        self.clock.advance(1000.0)
+        self.leasing.demand.brought(1 << 20)
+
     def note(self) -> None:
         told = self.sent[-1]
         assert isinstance(told, Leased)
@@ -44,16 +52,17 @@ class Owner:
 @pytest.fixture
 def owner() -> Owner:
     owner = Owner()
+    owner.lease_much()
     owner.leasing.synchronised()
     return owner
 
 
 def test_a_lease_is_asked_for_ahead_and_usable_only_once_it_is_noted(owner: Owner) -> None:
-    owner.produce(MIN_LEASE_UNITS * 4)
+    owner.produce(LEASE_UNITS * 4)
     (told,) = owner.sent
     assert isinstance(told, Leased)
     assert told.epoch == 1
-    assert told.taken >= MIN_LEASE_UNITS
+    assert told.taken >= LEASE_UNITS
     assert owner.leasing.take(8, 1, "delivered") is None
     owner.note()
     taken = owner.leasing.take(8, 1, "delivered")
@@ -62,7 +71,7 @@ def test_a_lease_is_asked_for_ahead_and_usable_only_once_it_is_noted(owner: Owne
 
 
 def test_a_note_of_less_or_of_another_epoch_activates_nothing(owner: Owner) -> None:
-    owner.produce(MIN_LEASE_UNITS * 4)
+    owner.produce(LEASE_UNITS * 4)
     (told,) = owner.sent
     assert isinstance(told, Leased)
     owner.leasing.noted(LeaseNoted(1, told.taken - 1))
@@ -98,9 +107,9 @@ def test_those_who_wait_are_served_in_their_order(owner: Owner) -> None:
 
 
 def test_nobody_overtakes_those_who_wait_for_what_there_is(owner: Owner) -> None:
-    owner.produce(MIN_LEASE_UNITS * 3)
+    owner.produce(LEASE_UNITS * 3)
     owner.note()
-    owner.wait("big", MIN_LEASE_UNITS * 2)
+    owner.wait("big", LEASE_UNITS * 2)
     assert owner.stream.leased_units
     assert owner.leasing.take(8, 1, "delivered") is None
     owner.wait("small", 1)
@@ -136,10 +145,10 @@ def test_at_the_deadline_the_wait_is_over_and_the_next_is_served(owner: Owner) -
 
 
 def test_one_who_held_up_others_lets_them_in_by_leaving(owner: Owner) -> None:
-    owner.produce(MIN_LEASE_UNITS * 3)
+    owner.produce(LEASE_UNITS * 3)
     owner.note()
     owner.leasing.interrupted()
-    owner.wait("big", MIN_LEASE_UNITS * 2, wait_s=1.0)
+    owner.wait("big", LEASE_UNITS * 2, wait_s=1.0)
     owner.wait("small", 1, wait_s=5.0)
     owner.clock.advance(1.0)
     owner.leasing.tick()
@@ -165,14 +174,27 @@ def test_no_lease_is_made_while_the_follower_is_away(owner: Owner) -> None:
 
 
 def test_demand_makes_leases_grow(owner: Owner) -> None:
-    owner.produce(100 * MIN_LEASE_UNITS)
+    owner.produce(100 * LEASE_UNITS)
     owner.note()
     for _ in range(3):
-        owner.clock.advance(0.01)
+        owner.clock.advance(0.05)
         while owner.leasing.take(64, 16, "delivered") is not None and owner.stream.leased_units > 200:
             pass
         owner.note()
-    assert owner.stream.leased_units > 4 * MIN_LEASE_UNITS
+    assert owner.stream.leased_units > 2 * LEASE_UNITS
+
+
+def test_a_new_lease_is_asked_for_when_less_than_half_is_left(owner: Owner) -> None:
+    owner.produce(4 * LEASE_UNITS)
+    owner.note()
+    told = len(owner.sent)
+    for left in (1536, 1024, 512, 256):
+        owner.clock.advance(1000.0)
+        assert owner.leasing.take(8, owner.stream.leased_units - left, "delivered") is not None
+        assert len(owner.sent) == told
+    owner.clock.advance(1000.0)
+    assert owner.leasing.take(8, 256, "delivered") is not None
+    assert len(owner.sent) == told + 1
 
 
 def test_after_the_seal_nothing_is_taken_and_nobody_waits(owner: Owner) -> None:
@@ -211,7 +233,7 @@ def test_leases_of_a_closed_epoch_are_gone(owner: Owner) -> None:
 
 
 def test_while_the_follower_is_away_one_who_needs_a_new_lease_does_not_hold_up_others(owner: Owner) -> None:
-    owner.produce(MIN_LEASE_UNITS * 8)
+    owner.produce(LEASE_UNITS * 8)
     owner.note()
     owner.leasing.interrupted()
     owner.wait("big", owner.stream.leased_units + 1)
@@ -220,9 +242,9 @@ def test_while_the_follower_is_away_one_who_needs_a_new_lease_does_not_hold_up_o
 
 
 def test_one_who_cannot_be_served_does_not_move_the_whole_stock_into_the_lease(owner: Owner) -> None:
-    owner.produce(MIN_LEASE_UNITS * 8)
+    owner.produce(LEASE_UNITS * 8)
     owner.note()
-    owner.wait("huge", MIN_LEASE_UNITS * 100)
-    assert owner.leasing.take(8 * MIN_LEASE_UNITS // 2, 1, "delivered") is not None
+    owner.wait("huge", LEASE_UNITS * 100)
+    assert owner.leasing.take(8 * LEASE_UNITS // 2, 1, "delivered") is not None
     owner.note()
-    assert owner.stream.available_units > MIN_LEASE_UNITS * 4
+    assert owner.stream.available_units > LEASE_UNITS * 4

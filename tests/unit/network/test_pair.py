@@ -165,6 +165,25 @@ def test_a_crash_of_the_owner_burns_its_lease_and_no_more(network: VirtualNetwor
     assert_balanced(network)
 
 
+@pytest.mark.parametrize("keys_at_once", [1, 4, 100])
+def test_a_crash_on_a_slow_link_burns_seconds_of_key(keys_at_once: int) -> None:
+    """A kilobit a second with a full stock; one SAE asks now and then, for little or for much."""
+    network = joined()
+    for _ in range(150):
+        network.produce(1, size=1000)
+        network.pass_time(8.0)
+    for _ in range(20):
+        get(network, keys_at_once)
+        network.produce(1, size=1000)
+        network.pass_time(8.0)
+    network.kmes[ALICE].crash()
+    network.settle()
+    burnt = pairs(network)[0].owned.ledger.burnt
+    assert burnt <= 2 * 125 * 1.5, "two seconds of what the link brings; its average is a little more after a block"
+    assert_balanced(network)
+    get(network, keys_at_once)
+
+
 @pytest.mark.parametrize("name", [ALICE, BOB])
 def test_an_end_that_lost_its_disk_starts_anew_and_repeats_nothing(network: VirtualNetwork, name: KmeId) -> None:
     network.produce(16)

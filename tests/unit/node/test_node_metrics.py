@@ -18,7 +18,7 @@ class View:
         return [self.link]
 
     def streams(self) -> list[StreamInfo]:
-        return [StreamInfo(ALICE, BOB, "owner", 3, 100, 50, 10, 20, 5, 4, 3, 2, 6, True)]
+        return [StreamInfo(ALICE, BOB, "owner", 3, 100, 50, 10, 20, 5, 4, 3, 2, 6, 1, True)]
 
     def peers(self) -> list[PeerInfo]:
         return [PeerInfo(BOB, True, False, 1.0)]
@@ -62,6 +62,7 @@ def test_streams_by_account_and_peers() -> None:
         "id_key": 3,
         "voided": 2,
         "expired": 6,
+        "burnt": 1,
     }
     stream = (("follower", "bob"), ("owner", "alice"), ("role", "owner"))
     assert samples["keyhop_stream_epoch", stream] == 3

@@ -52,7 +52,7 @@ class OwnedStream:
         self._lease_start = self._cursor = self._state.taken
         self._ages: deque[tuple[int, Age]] = deque()
         ledger = self._state.ledger
-        ledger.voided += ledger.leased
+        ledger.burnt += ledger.leased
         ledger.leased = 0
 
     @property
@@ -119,7 +119,7 @@ class OwnedStream:
         self._save()
 
     def lease(self, units: int) -> Lease | None:
-        """Moves at least `units` (or whatever there is) out of the store; None when there is nothing."""
+        """Moves `units` (or what there is of them) out of the store; None when there is nothing."""
         start = self._state.taken
         chunks = list(self._pop(units))
         if not chunks:
@@ -218,10 +218,14 @@ class OwnedStream:
     def _pop(self, units: int) -> Iterator[Chunk]:
         while units > 0 and self._chunks:
             chunk = self._chunks.popleft()
+            self._journal.delete(chunk_slot(self._slot, self.epoch, chunk.start))
+            if chunk.units > units:
+                chunk, rest = chunk.cut(units)
+                self._chunks.appendleft(rest)
+                self._journal.save(chunk_slot(self._slot, self.epoch, rest.start), rest.encode)
             self._available -= chunk.units
             units -= chunk.units
             self._state.taken = chunk.end
-            self._journal.delete(chunk_slot(self._slot, self.epoch, chunk.start))
             yield chunk
         self._save()
 

@@ -1,0 +1,62 @@
+"""How much to lease ahead, from what is taken and what the link brings. All rates are in units a second.
+
+A lease holds what the next quarter of a second takes, so that nobody waits for one; but no more than the link brings
+in two seconds, because a crash burns it. Where more is taken than the link brings, out of stock, a lease holds at
+least a hundredth of a second of it: a trip to the follower and back.
+"""
+
+from math import exp
+
+from keyhop.core.clock import Clock
+
+AHEAD_S = 0.25
+BURN_S = 2.0
+HASTE_S = 0.01
+LEAST_UNITS = 4
+MOST_UNITS = 1 << 20
+WINDOW_S = 0.05
+PEAK_DECAY_S = 2.0
+BROUGHT_OVER_S = 10.0
+
+
+class Demand:
+    """Measures one stream's demand, with its peaks, and the average of its link."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since = self._brought_at = clock.monotonic()
+        self._taken = self._last = 0
+        self._peak = 0.0
+        self._brought_units = self._brought_s = 0.0
+
+    def took(self, units: int) -> None:
+        """A request took so many units."""
+        self._taken += units
+        self._last = units
+
+    def brought(self, units: int) -> None:
+        """The link brought so many, for whichever of its two streams."""
+        now = self._clock.monotonic()
+        decay = exp((self._brought_at - now) / BROUGHT_OVER_S)
+        self._brought_units = self._brought_units * decay + units
+        self._brought_s = self._brought_s * decay + BROUGHT_OVER_S * (1.0 - decay)
+        self._brought_at = now
+
+    def lease_units(self) -> int:
+        """How many units a lease shall hold now."""
+        taking, bringing = self._taking(), self._bringing()
+        most = max(BURN_S * bringing, HASTE_S * taking, LEAST_UNITS)
+        return int(min(max(AHEAD_S * taking, self._last, LEAST_UNITS), most, MOST_UNITS))
+
+    def _taking(self) -> float:
+        """Follows a rise within a window, and a fall over `PEAK_DECAY_S`."""
+        now = self._clock.monotonic()
+        elapsed = now - self._since
+        if elapsed >= WINDOW_S:
+            rate, decay = self._taken / elapsed, exp(-elapsed / PEAK_DECAY_S)
+            self._peak = max(rate, self._peak * decay + rate * (1.0 - decay))
+            self._taken, self._since = 0, now
+        return max(self._peak, self._taken / WINDOW_S)
+
+    def _bringing(self) -> float:
+        return self._brought_units / self._brought_s if self._brought_s else 0.0
