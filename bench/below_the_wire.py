@@ -3,8 +3,8 @@
     bench/below_the_wire.py [--seconds S] [--at-once 1,64] [--profile]
 
 Two KMEs in one process, without TLS, HTTP and sockets. `at-once` requests come in one turn of the loop and share a
-commit. Prints microseconds of CPU per request, how many of them went into the store's commits, and how long one
-commit took at the worst.
+commit and a write of the audit log. Prints microseconds of CPU per request, how many of them went into the store's
+commits and into the audit log's writes, and how long one commit took at the worst.
 """
 
 import argparse
@@ -13,10 +13,11 @@ import itertools
 import pstats
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from keyhop.audit.log import AuditLog, AuditOptions
 from keyhop.core.clock import SystemClock
 from keyhop.core.entropy import SystemEntropy
 from keyhop.core.errors import KeyhopError
@@ -51,6 +52,17 @@ class TimedStore(SqliteStore):
         self.commits += 1
 
 
+class TimedAudit(AuditLog):
+    """Knows what its writes cost."""
+
+    cpu_s = 0.0
+
+    def write(self, records: Sequence[bytes]) -> None:
+        cpu = time.process_time()
+        super().write(records)
+        self.cpu_s += time.process_time() - cpu
+
+
 class Network:
     """alice and bob, and what is on its way between them."""
 
@@ -58,6 +70,9 @@ class Network:
         self.clock, self.entropy = SystemClock(), SystemEntropy()
         self.messages: list[tuple[KmeId, KmeId, bytes]] = []
         self.stores = {name: TimedStore(directory / name, KeyMaterial(bytes(32))) for name in (ALICE, BOB)}
+        self.audits = {
+            name: TimedAudit(directory / f"{name}-audit", name, self.clock, AuditOptions()) for name in HOME.values()
+        }
         self.kmes = {ALICE: self._kme(ALICE, BOB), BOB: self._kme(BOB, ALICE)}
         self.sequence = itertools.count()
         self.ticked_at = 0.0
@@ -67,7 +82,8 @@ class Network:
 
     def _kme(self, me: KmeId, peer: KmeId) -> Kme:
         options = KmeOptions(Policy(), PairOptions(stock_bytes=2 * STOCK_BYTES, unfetched_bytes=64 << 20))
-        return Kme(me, [peer], HOME.get, self.stores[me], self.clock, self.entropy, lambda: None, options)
+        store, audit = self.stores[me], self.audits[me]
+        return Kme(me, [peer], HOME.get, store, audit, self.clock, self.entropy, lambda: None, options)
 
     def _transmit(self, me: KmeId, peer: KmeId, data: bytes) -> None:
         self.messages.append((me, peer, data))
@@ -106,10 +122,11 @@ class Network:
 class Cost:
     """Of many requests."""
 
-    def __init__(self, store: TimedStore) -> None:
+    def __init__(self, store: TimedStore, audit: TimedAudit) -> None:
         self.store = store
+        self.audit = audit
         self.requests = 0
-        self.cpu_s = self.commit_s = 0.0
+        self.cpu_s = self.commit_s = self.audit_s = 0.0
         store.longest_s = 0.0
 
     def measure(self, count: int) -> "Cost":
@@ -119,19 +136,22 @@ class Cost:
     def __enter__(self) -> None:
         self.cpu_s -= time.process_time()
         self.commit_s -= self.store.cpu_s
+        self.audit_s -= self.audit.cpu_s
 
     def __exit__(self, *_: object) -> None:
         self.cpu_s += time.process_time()
         self.commit_s += self.store.cpu_s
+        self.audit_s += self.audit.cpu_s
 
     def __str__(self) -> str:
-        whole, commit = (1e6 * s / self.requests for s in (self.cpu_s, self.commit_s))
-        return f"{whole:8.2f} us, {commit:7.2f} of them in commits; longest commit {1e3 * self.store.longest_s:6.2f} ms"
+        whole, commit, audit = (1e6 * s / self.requests for s in (self.cpu_s, self.commit_s, self.audit_s))
+        of_them = f"{commit:7.2f} of them in commits, {audit:6.2f} in the audit log"
+        return f"{whole:8.2f} us, {of_them}; longest commit {1e3 * self.store.longest_s:6.2f} ms"
 
 
 def run(network: Network, at_once: int, number: int, seconds: float, profile: cProfile.Profile | None) -> None:
     """Both calls in turn."""
-    enc, dec = Cost(network.stores[ALICE]), Cost(network.stores[BOB])
+    enc, dec = (Cost(network.stores[kme], network.audits[kme]) for kme in (ALICE, BOB))
     refused: list[KeyhopError] = []
     until = time.monotonic() + seconds
     while time.monotonic() < until:

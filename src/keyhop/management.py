@@ -13,7 +13,17 @@ import httpx
 import msgspec
 
 from keyhop.core.errors import KeyhopError
-from keyhop.node.state import Disturbance, LinkActivity, LinkInfo, LinkSample, NodeInfo, PeerInfo, Readiness, StreamInfo
+from keyhop.node.state import (
+    AuditInfo,
+    Disturbance,
+    LinkActivity,
+    LinkInfo,
+    LinkSample,
+    NodeInfo,
+    PeerInfo,
+    Readiness,
+    StreamInfo,
+)
 
 TIMEOUT_S = 5.0
 MAX_ANSWER_BYTES = 4 << 20
@@ -63,6 +73,10 @@ class Management:
     def streams(self) -> list[StreamInfo]:
         """The ends of key streams that it holds."""
         return self._get("/v1/streams", list[StreamInfo])
+
+    def audit(self) -> AuditInfo:
+        """How far its audit log has come: what to keep elsewhere, to hold the log against."""
+        return self._get("/v1/audit", AuditInfo)
 
     def link(self, link: str) -> LinkInfo:
         """One link."""

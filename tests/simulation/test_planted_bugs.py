@@ -15,6 +15,7 @@ from keyhop.network import carriage, pair, wire
 from keyhop.network.filling import Filling
 from keyhop.network.marks import Verdict
 from keyhop.network.windows import Windows
+from keyhop.service.audit import Handed
 from keyhop.service.claims import Claims
 from keyhop.service.requests import GetKeyWithIds, KeyReply, Keys
 from keyhop.testing.history import Violation
@@ -94,7 +95,7 @@ def reply_before_the_flush(patch: pytest.MonkeyPatch) -> None:
 
     def at_once(self: Claims, request: GetKeyWithIds, source: KmeId, reply: KeyReply) -> None:
         with pytest.MonkeyPatch.context() as inner:
-            inner.setattr(self._journal, "then", lambda happens, _=None: happens())
+            inner.setattr(self._replies._journal, "then", lambda happens, _=None: happens())
             original(self, request, source, reply)
 
     original = Claims.get_key_with_ids
@@ -185,9 +186,9 @@ def claim_is_consumed_in_part(patch: pytest.MonkeyPatch) -> None:
     """The good keys of a request are gone although one bad ID makes it fail."""
     claim = Claims._claim
 
-    def one_by_one(self: Claims, request: GetKeyWithIds, of: KmeId) -> Keys:
+    def one_by_one(self: Claims, request: GetKeyWithIds, of: KmeId) -> tuple[Keys, Handed]:
         single = (GetKeyWithIds(request.slave, request.master, (key_id,)) for key_id in request.key_ids)
-        return Keys(tuple(run for one in single for run in claim(self, one, of).runs))
+        return Keys(tuple(run for one in single for run in claim(self, one, of)[0].runs)), {}
 
     patch.setattr(Claims, "_claim", one_by_one)
 

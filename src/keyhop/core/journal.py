@@ -1,14 +1,16 @@
 """One durable commit for everything that one turn of the event loop decided, and what may happen only after it.
 
 State machines change their memory at once and note here which slots changed. The owner of the journal (the node's
-loop, or a simulation) flushes it: one store commit, then the effects, in the order in which they were noted. When
-the commit fails, no effect runs; the journal is dead, and tells everyone who asked to be told.
+loop, or a simulation) flushes it: one store commit, then one write of the audit log, then the effects, in the order in
+which they were noted. When commit or write fail, no effect runs; the journal is dead, and tells everyone who asked to
+be told.
 """
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
+from keyhop.core.audit import AuditSink, NoAudit
 from keyhop.core.errors import StoreFailure
 from keyhop.core.store.base import KeyStore, Slot
 
@@ -21,11 +23,13 @@ class _Effect(NamedTuple):
 class Journal:
     """Collects writes and effects. A slot that is noted several times is written once, as it is at the flush."""
 
-    def __init__(self, store: KeyStore, wake: Callable[[], None]) -> None:
+    def __init__(self, store: KeyStore, wake: Callable[[], None], audit: AuditSink | None = None) -> None:
         """`wake` is called when there is something to flush; it shall arrange for a `flush` soon."""
         self._store = store
+        self._audit = audit or NoAudit()
         self._wake = wake
         self._writes: dict[Slot, Callable[[], bytes] | None] = {}
+        self._records: list[bytes] = []
         self._effects: list[_Effect] = []
         self._awake = False
         self.failure: StoreFailure | None = None
@@ -40,6 +44,11 @@ class Journal:
     def delete(self, slot: Slot) -> None:
         """Notes that the slot shall be empty."""
         self._writes[slot] = None
+        self._stir()
+
+    def record(self, record: bytes) -> None:
+        """Notes a record for the audit log: it is written before any effect of this turn happens."""
+        self._records.append(record)
         self._stir()
 
     def then(self, effect: Callable[[], None], otherwise: Callable[[StoreFailure], None] | None = None) -> None:
@@ -59,11 +68,15 @@ class Journal:
         """
         self._awake = False
         writes, self._writes = self._writes, {}
+        records, self._records = self._records, []
         effects, self._effects = self._effects, []
-        if writes and self.failure is None:
+        if self.failure is None:
             try:
-                self._store.commit({slot: encode and encode() for slot, encode in writes.items()})
-                self.commits += 1
+                if writes:
+                    self._store.commit({slot: encode and encode() for slot, encode in writes.items()})
+                    self.commits += 1
+                if records:
+                    self._audit.write(records)
             except StoreFailure as failure:
                 self.fail(failure)
             except Exception as error:  # noqa: BLE001 - the writes are lost: memory is ahead of the store for good

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from keyhop.audit.log import AuditOptions
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import KmeId, LinkId, SaeId
 from keyhop.link.bb84.settings import Bb84Options
@@ -97,6 +98,32 @@ class StoreSection:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditSection:
+    """The audit log: who got which key IDs. The node gives out no key that it cannot write down."""
+
+    directory: Annotated[
+        Path | None, Meta(description="Where its files are; one node's only. Default: audit in data_dir.")
+    ] = None
+    sync: Annotated[
+        bool,
+        Meta(
+            description="Bring each write to the disk before its keys leave, so that not even a power cut loses a "
+            "record. Without it, a crash of the node loses none, one of the machine the last seconds."
+        ),
+    ] = False
+    rotate_bytes: Annotated[int, Meta(ge=4096, le=1 << 40, description="A new file begins when one has this size.")] = (
+        67_108_864
+    )
+    keep_files: Annotated[
+        int, Meta(ge=0, le=10_000_000, description="How many files to keep; older ones are deleted. 0: all.")
+    ] = 0
+
+    def options(self) -> AuditOptions:
+        """As the log knows it."""
+        return AuditOptions(self.sync, self.rotate_bytes, self.keep_files)
+
+
+@dataclass(frozen=True, slots=True)
 class LogSection:
     """What the node writes on stderr."""
 
@@ -151,6 +178,7 @@ class NodeConfig:
     management: ManagementSection = field(default_factory=ManagementSection)
     peers: PeersSection = field(default_factory=PeersSection)
     store: StoreSection = field(default_factory=StoreSection)
+    audit: AuditSection = field(default_factory=AuditSection)
     policy: PolicySection = field(default_factory=PolicySection)
     log: LogSection = field(default_factory=LogSection)
     kmes: tuple[KmeSection, ...] = ()
@@ -161,6 +189,11 @@ class NodeConfig:
     def store_file(self) -> Path:
         """The file of the store."""
         return self.node.data_dir / "store.db"
+
+    @property
+    def audit_directory(self) -> Path:
+        """Where the audit log is."""
+        return self.audit.directory or self.node.data_dir / "audit"
 
     @property
     def store_key_file(self) -> Path:

@@ -4,18 +4,22 @@ from collections.abc import Mapping
 
 import msgspec
 
+from keyhop.audit.log import AuditLog
 from keyhop.core.ids import KmeId, LinkId
 from keyhop.core.journal import Journal
 from keyhop.core.streams import FollowedStream, OwnedStream
 from keyhop.network.pair import Pair
 from keyhop.node.node_link import NodeLink
-from keyhop.node.state import LinkInfo, PeerInfo, StreamInfo
+from keyhop.node.state import AuditInfo, LinkInfo, PeerInfo, StreamInfo
 
 
 class NetworkState:
-    """The links, streams and peers of one node."""
+    """The links, streams, peers and audit log of one node."""
 
-    def __init__(self, pairs: Mapping[KmeId, Pair], links: Mapping[LinkId, NodeLink], journal: Journal) -> None:
+    def __init__(
+        self, pairs: Mapping[KmeId, Pair], links: Mapping[LinkId, NodeLink], journal: Journal, audit: AuditLog
+    ) -> None:
+        self._audit = audit
         self._pairs = pairs
         self._links = links
         self._journal = journal
@@ -31,6 +35,10 @@ class NetworkState:
     def peers(self) -> list[PeerInfo]:
         """GET /v1/peers."""
         return [PeerInfo(peer, pair.connected, pair.synchronised, pair.since) for peer, pair in self._pairs.items()]
+
+    def audit(self) -> AuditInfo:
+        """GET /v1/audit."""
+        return AuditInfo(self._audit.records, self._audit.head)
 
     def readiness(self) -> list[str]:
         """What keeps the node from serving; empty when it is ready."""

@@ -10,6 +10,8 @@ from importlib.metadata import version
 
 import structlog
 
+from keyhop.audit.log import AuditLog
+from keyhop.core.audit import event_record
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.errors import LinkError, StoreFailure
@@ -30,7 +32,7 @@ from keyhop.node.listening import listen, not_bound
 from keyhop.node.measured import MeasuredService
 from keyhop.node.network_state import NetworkState
 from keyhop.node.node_link import SAMPLE_S, NodeLink
-from keyhop.node.state import LinkActivity, LinkInfo, LinkSample, NodeInfo, PeerInfo, StreamInfo
+from keyhop.node.state import AuditInfo, LinkActivity, LinkInfo, LinkSample, NodeInfo, PeerInfo, StreamInfo
 from keyhop.node.telemetry import Metrics, configure_logging
 from keyhop.service.etsi014.connection import Limits
 from keyhop.service.etsi014.server import Etsi014Server
@@ -40,7 +42,7 @@ from keyhop.service.kme import Kme, KmeOptions
 TICK_S = 0.1
 CERTIFICATE_CHECK_S = 5.0
 DRAIN_S = 5.0
-_RESTART_ONLY = ("node", "tls", "etsi014", "management", "peers", "store", "kmes", "links")
+_RESTART_ONLY = ("node", "tls", "etsi014", "management", "peers", "store", "audit", "kmes", "links")
 
 _log = structlog.get_logger(__name__)
 
@@ -56,15 +58,18 @@ class Node:
         self._started_at = clock.wall()
         self._loop = asyncio.get_running_loop()
         self.store = _open_store(config)
+        self._audit = _open_audit(config, clock)
         self.directory = _directory(config)
         peers = [kme.id for kme in config.kmes]
         keeper = FileWitness(config.store.witness) if config.store.witness else None
-        self.kme = Kme(self.id, peers, self._home, self.store, clock, entropy, self._wake, _options(config), keeper)
+        self.kme = Kme(
+            self.id, peers, self._home, self.store, self._audit, clock, entropy, self._wake, _options(config), keeper
+        )
         self._tell_of_restored()
         self.kme.journal.on_failure.append(self._store_failed)
         self.credentials = credentials_of(config, clock)
         self._links = {link.id: self._link(link, entropy) for link in config.links}
-        self.state = NetworkState(self.kme.pairs, self._links, self.kme.journal)
+        self.state = NetworkState(self.kme.pairs, self._links, self.kme.journal, self._audit)
         self._metrics = Metrics(self.state, version=version("keyhop"), restored=self.kme.restored is not None)
         for what, expiry in self.credentials.expiries.items():
             self._metrics.expires(what, expiry)
@@ -83,6 +88,7 @@ class Node:
     async def start(self) -> None:
         """Opens everything, the SAEs' door last. Raises ConfigurationError for an address that cannot be had."""
         self.credentials.refresh()
+        self.kme.journal.record(event_record("started", version=version("keyhop"), pid=os.getpid()))
         listener = listen(self.config.etsi014.listen)
         try:
             await self._peers.start(*host_and_port(self.config.peers.listen, "listen"))
@@ -116,11 +122,13 @@ class Node:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(StoreFailure):
             self.kme.seal()
+            self.kme.journal.record(event_record("stopped"))
         self.kme.flush()
         await self._peers.stop()
         if self.kme.witness:
             self.kme.witness.close()
         self.store.close()
+        self._audit.close()
         _log.info("node stopped", kme=self.id)
 
     def reload(self, config: NodeConfig) -> None:
@@ -199,6 +207,10 @@ class Node:
     def readiness(self) -> list[str]:
         """GET /readyz."""
         return self.credentials.troubles() + self.state.readiness()
+
+    def audit(self) -> AuditInfo:
+        """GET /v1/audit."""
+        return self.state.audit()
 
     def metrics(self) -> bytes:
         """GET /metrics."""
@@ -283,6 +295,18 @@ def _open_store(config: NodeConfig) -> KeyStore:
     config.node.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_key_is_not_lost(config.store_key_file, config.store_file)
     return SqliteStore(config.store_file, load_store_key(config.store_key_file))
+
+
+def _open_audit(config: NodeConfig, clock: Clock) -> AuditLog:
+    log = AuditLog(config.audit_directory, config.node.id, clock, config.audit.options())
+    if (left := log.left_unsealed) is not None:
+        tell = _log.error if left.misfits else _log.warning
+        what = (
+            "the end of the audit log was damaged" if left.misfits else "a crash cut the audit log's last write short"
+        )
+        tell(what, unsealed_bytes=left.size_bytes, hint="keyhop audit verify tells more")
+    _log.info("audit log opened", records=log.records, head=log.head)
+    return log
 
 
 def _directory(config: NodeConfig, kme: KmeId | None = None) -> SaeDirectory:

@@ -22,22 +22,23 @@ def preflight(config: NodeConfig, clock: Clock) -> None:
         end = unconnected_end(link, config.node.id, lab=config.node.lab, clock=clock)
         make_adapter(link.kind, link.options, end)
     if config.store.kind == "sqlite":
-        _check_data_dir(config.node.data_dir)
+        _check_writable(config.node.data_dir, "[node] data_dir")
         check_key_is_not_lost(config.store_key_file, config.store_file)
         _check_store_key(config.store_key_file, config.node.data_dir)
         if config.store.witness is not None:
             _check_witness(config.store.witness)
+    _check_writable(config.audit_directory, "[audit] directory")
 
 
-def _check_data_dir(path: Path) -> None:
+def _check_writable(path: Path, field: str) -> None:
     nearest = _nearest_existing(path)
     if not nearest.is_dir():
         raise ConfigurationError(
-            f"[node] data_dir {path}: {nearest} is not a directory", hint="give a directory, or remove what is there"
+            f"{field} {path}: {nearest} is not a directory", hint="give a directory, or remove what is there"
         )
     if not os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
         raise ConfigurationError(
-            f"[node] data_dir {path}: this user may not write in {nearest}",
+            f"{field} {path}: this user may not write in {nearest}",
             hint="run the node as the owner of that directory, or give another one",
         )
 

@@ -27,6 +27,14 @@ class NodeInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditInfo:
+    """How far the audit log has come: its records, and its last seal, which vouches for all of them."""
+
+    records: int
+    head: str
+
+
+@dataclass(frozen=True, slots=True)
 class LinkInfo:
     """One link as its end at this node sees it; `sbr_bps` in bits per second, `qber` a fraction.
 
@@ -132,6 +140,10 @@ class NetworkView(Protocol):
 
     def peers(self) -> list[PeerInfo]:
         """Every node that this one should be connected to."""
+        ...
+
+    def audit(self) -> AuditInfo:
+        """How far the audit log has come."""
         ...
 
 

@@ -6,6 +6,7 @@
     lookup      what key IDs name: places in a stream, records, what was sent a moment ago
     redelivery  what was sent a moment ago, for slaves whose answer was lost
     multicast   keys for several slaves, or for a slave at this very KME
+    audit       keys leave through it: first the record, then the reply
     policy      sizes, numbers, waiting, who may talk to whom
     limits      how much each SAE and each pair may ask for (`gauges`: levels that time raises)
     identity    who an SAE is

@@ -3,30 +3,37 @@
 What the IDs name is found first (`lookup`). Then everything is taken at once, and the answer waits for the journal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from keyhop.core.errors import KeyhopError, Unavailable
 from keyhop.core.ids import KmeId, SaeId
-from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook
 from keyhop.core.streams import FollowedStream
 from keyhop.network.pair import Pair
+from keyhop.service.audit import AuditedReplies, Handed, Handover
 from keyhop.service.lookup import InRecord, InStream, Lookup, SentBefore
 from keyhop.service.redelivery import Redelivery
-from keyhop.service.requests import GetKeyWithIds, KeyReply, KeyRun, Keys
+from keyhop.service.requests import RECORD_SOURCE, GetKeyWithIds, KeyReply, KeyRun, Keys
 
 
 class Claims:
     """Answers get_key_with_ids."""
 
     def __init__(
-        self, pairs: Mapping[KmeId, Pair], records: RecordBook, redelivery: Redelivery, journal: Journal
+        self,
+        me: KmeId,
+        pairs: Mapping[KmeId, Pair],
+        records: RecordBook,
+        redelivery: Redelivery,
+        replies: AuditedReplies,
     ) -> None:
+        self._me = me
         self._pairs = pairs
         self._records = records
         self._redelivery = redelivery
-        self._journal = journal
+        self._replies = replies
 
     def get_key_with_ids(self, request: GetKeyWithIds, source: KmeId, reply: KeyReply) -> None:
         """`source` is the master's KME. Raises Unavailable; otherwise replies."""
@@ -36,8 +43,8 @@ class Claims:
 
         def deliver() -> None:
             try:
-                keys = self._claim(request, source)
-                self._journal.then(lambda: reply(keys), reply)
+                keys, handed = self._claim(request, source)
+                self._replies.give(keys, handed, reply)
             except KeyhopError as error:
                 reply(error)
 
@@ -47,12 +54,13 @@ class Claims:
         late = Unavailable(f"KME {gate.peer} does not answer", retry_after_s=1.0)
         gate.windows.enter(deliver, lambda: reply(late))
 
-    def _claim(self, request: GetKeyWithIds, source: KmeId) -> Keys:
-        """Takes all keys or, with a KeyhopError, none."""
+    def _claim(self, request: GetKeyWithIds, source: KmeId) -> tuple[Keys, Handed]:
+        """Takes all keys or, with a KeyhopError, none. Says how each was handed over."""
         pair = self._pairs.get(source)
         stream = pair.followed if pair else None
         runs: list[KeyRun] = []
-        fresh: list[KeyRun] = []
+        sent_again: list[KeyRun] = []
+        fresh: dict[str, list[KeyRun]] = {}
         at = 0
         for found in Lookup(stream, self._records, self._redelivery).find(request):
             count = found.number if isinstance(found, InStream) else 1
@@ -60,19 +68,35 @@ class Claims:
             at += count
             if isinstance(found, SentBefore):
                 key = self._redelivery.take(request.master, request.slave, ids)
-                runs.append(KeyRun(ids, len(key), key))
+                runs.append(run := KeyRun(ids, len(key), key))
+                sent_again.append(run)
             else:
-                size, data = self._consume(found, stream, request.slave)
+                size, data, made_by = self._consume(found, stream, request.slave)
                 runs.append(run := KeyRun(ids, size, KeyMaterial(data)))
-                fresh.append(run)
-        for run in fresh:  # last, because it may push out what was sent before
+                fresh.setdefault(made_by, []).append(run)
+        for run in chain.from_iterable(fresh.values()):  # last, because it may push out what was sent before
             self._redelivery.keep(request.master, request.slave, run)
-        return Keys(tuple(runs), sent_before=len(runs) - len(fresh))
+        return Keys(tuple(runs), sent_before=len(sent_again)), self._handed(request, source, fresh, sent_again)
 
-    def _consume(self, found: InStream | InRecord, stream: FollowedStream | None, slave: SaeId) -> tuple[int, bytes]:
-        """The size of the keys, and their bytes one after the other."""
+    def _handed(
+        self, request: GetKeyWithIds, source: KmeId, fresh: Mapping[str, list[KeyRun]], sent_again: list[KeyRun]
+    ) -> Handed:
+        path = (self._me,) if source == self._me else (source, self._me)
+        who = (request.interface, request.slave, request.master, (request.slave,), path)
+        handed: dict[Handover, Sequence[KeyRun]] = {
+            Handover("dec_keys", *who, made_by): runs for made_by, runs in fresh.items()
+        }
+        if sent_again:
+            handed[Handover("redelivery", *who, "memory")] = sent_again
+        return handed
+
+    def _consume(
+        self, found: InStream | InRecord, stream: FollowedStream | None, slave: SaeId
+    ) -> tuple[int, bytes, str]:
+        """The size of the keys, their bytes one after the other, and what made them."""
         if isinstance(found, InStream):
             assert stream is not None  # it was found there
-            return found.place.located.size_bytes, stream.consume(found.place, "delivered", found.number)[0]
+            data, age = stream.consume(found.place, "delivered", found.number)
+            return found.place.located.size_bytes, data, age.source
         data = self._records.deliver(found.key_id, slave)
-        return len(data), data
+        return len(data), data, RECORD_SOURCE

@@ -6,10 +6,11 @@ dec_keys                                the place or the record that the ID name
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
-from keyhop.core.errors import BadRequest, KeyhopError, Unavailable
+from keyhop.core.errors import BadRequest, KeyhopError, StoreFailure, Unavailable
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
@@ -17,6 +18,7 @@ from keyhop.core.records import RecordBook
 from keyhop.core.streams import Taken
 from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.pair import Pair
+from keyhop.service.audit import AuditedReplies, Handover
 from keyhop.service.claims import Claims
 from keyhop.service.limits import Charge, Limits
 from keyhop.service.multicast import Multicast
@@ -62,8 +64,9 @@ class Delivery:
         self._journal = journal
         self._clock = clock
         self.stock_bytes = stock_bytes
-        self._multicast = Multicast(me, pairs, records, journal, clock, entropy)
-        self._claims = Claims(pairs, records, redelivery, journal)
+        self._replies = AuditedReplies(journal)
+        self._multicast = Multicast(me, pairs, records, self._replies, clock, entropy)
+        self._claims = Claims(me, pairs, records, redelivery, self._replies)
 
     def get_status(self, request: GetStatus) -> Status:
         """ETSI GS QKD 014, clause 5.1. Raises RequestError."""
@@ -132,19 +135,24 @@ class Delivery:
         self, request: GetKey, pair: Pair, size: int, number: int, deadline: float, reply: KeyReply
     ) -> None:
         self._check_age(request, pair)
+        use = partial(self._give, request, pair, size, number, reply)
         taken = pair.leasing.take(size, number, "delivered")
-        if taken is not None:
-            reply(self._keys(request, pair, size, number, taken))
-        elif self.policy.wait_s <= 0:
-            reply(self._dry(pair))
+        if taken is not None or self.policy.wait_s <= 0:
+            use(taken)
         else:
-            pair.leasing.wait(
-                size,
-                number,
-                "delivered",
-                deadline,
-                lambda late: reply(self._dry(pair) if late is None else self._keys(request, pair, size, number, late)),
-            )
+            pair.leasing.wait(size, number, "delivered", deadline, use)
+
+    def _give(self, request: GetKey, pair: Pair, size: int, number: int, reply: KeyReply, taken: Taken | None) -> None:
+        if taken is None:
+            reply(self._dry(pair))
+            return
+        keys = self._keys(request, pair, size, number, taken)
+        master, slaves, path = request.master, (request.slave,), (self._me, pair.peer)
+        handover = Handover("enc_keys", request.interface, master, master, slaves, path, taken.age.source)
+        try:
+            self._replies.give(keys, {handover: keys.runs}, reply)
+        except StoreFailure as failure:
+            reply(failure)
 
     def _keys(self, request: GetKey, pair: Pair, size: int, number: int, taken: Taken) -> Keys:
         key_ids = pair.owned.key_ids

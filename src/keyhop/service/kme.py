@@ -7,6 +7,7 @@ one wiring, so what is tested is what runs.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from keyhop.core.audit import AuditSink
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KmeId, SaeId
@@ -42,6 +43,7 @@ class Kme:
         peers: Collection[KmeId],
         home: Callable[[SaeId], KmeId | None],
         store: KeyStore,
+        audit: AuditSink,
         clock: Clock,
         entropy: Entropy,
         wake: Callable[[], None],
@@ -55,7 +57,7 @@ class Kme:
         """
         self._clock = clock
         self._options = options
-        self.journal = Journal(store, wake)
+        self.journal = Journal(store, wake, audit)
         self.records = RecordBook(store, self.journal)
         self.pairs = {
             peer: Pair(me, peer, store, self.journal, self.records, clock, entropy, home, options.pairs)
@@ -110,7 +112,7 @@ class Kme:
             self.records.expire(self._clock.wall() - self._options.pairs.key_lifetime_s)
 
     def flush(self) -> None:
-        """Makes durable what this turn decided, and lets happen what waits for that."""
+        """Makes durable and records what this turn decided, and lets happen what waits for that."""
         self.journal.flush()
 
     def seal(self) -> None:

@@ -12,13 +12,13 @@ from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.errors import BadRequest, Unavailable
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
-from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook, record_ids
 from keyhop.network.carriage import Batch
 from keyhop.network.pair import Pair
 from keyhop.network.wire import MAX_RECORDS_PER_BATCH, MAX_SEALED_BYTES
-from keyhop.service.requests import GetKey, KeyReply, KeyRun, Keys, Provenance
+from keyhop.service.audit import AuditedReplies, Handover
+from keyhop.service.requests import RECORD_SOURCE, GetKey, KeyReply, KeyRun, Keys, Provenance
 
 
 @dataclass(slots=True)
@@ -40,14 +40,14 @@ class Multicast:
         me: KmeId,
         pairs: Mapping[KmeId, Pair],
         records: RecordBook,
-        journal: Journal,
+        replies: AuditedReplies,
         clock: Clock,
         entropy: Entropy,
     ) -> None:
         self._me = me
         self._pairs = pairs
         self._records = records
-        self._journal = journal
+        self._replies = replies
         self._clock = clock
         self._entropy = entropy
 
@@ -78,9 +78,12 @@ class Multicast:
             local = tuple(slave for slave, kme in homes.items() if kme == self._me)
             if local:
                 self._keep(call, size, request.master, local, now)
-            provenance = Provenance("kme", (self._me, *sorted(remote)), 0.0) if request.provenance else None
+            path = (self._me, *sorted(remote))
+            provenance = Provenance(RECORD_SOURCE, path, 0.0) if request.provenance else None
             keys = Keys((KeyRun(ids, size, call.keys),), provenance)
-            self._journal.then(lambda: reply(keys), reply)
+            master, slaves = request.master, tuple(homes)
+            handover = Handover("enc_keys", request.interface, master, master, slaves, path, RECORD_SOURCE)
+            self._replies.give(keys, {handover: keys.runs}, reply)
 
         def arrived(kme: KmeId, failure: str | None) -> None:
             call.waiting.discard(kme)

@@ -13,6 +13,10 @@ from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 
 RouteType = Literal["direct", "any"]
+Interface = Literal["etsi014"]
+"""Through which door a request came, for the audit log."""
+RECORD_SOURCE = "kme"
+"""What made the bytes of a record: the master's KME."""
 
 
 class GetStatus(msgspec.Struct, frozen=True):
@@ -55,6 +59,7 @@ class GetKey(msgspec.Struct, frozen=True):
     max_age_s: float | None = None
     max_age_strict: bool = False
     provenance: bool = False
+    interface: Interface = "etsi014"
 
 
 class GetKeyWithIds(msgspec.Struct, frozen=True):
@@ -66,6 +71,7 @@ class GetKeyWithIds(msgspec.Struct, frozen=True):
     slave: SaeId
     master: SaeId
     key_ids: tuple[bytes, ...]
+    interface: Interface = "etsi014"
 
 
 class Provenance(msgspec.Struct, frozen=True):
@@ -106,7 +112,8 @@ type KeyReply = Callable[[Keys | KeyhopError], None]
 class KeyService(Protocol):
     """What an interface needs of the delivery. Both calls answer through `reply`, exactly once, often at once.
 
-    A reply comes only after everything that it depends on is durable here and at the other KMEs.
+    A reply comes only after everything that it depends on is durable here and at the other KMEs, and keys only after
+    their record is in the audit log.
     """
 
     def get_status(self, request: GetStatus) -> Status:

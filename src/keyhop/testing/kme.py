@@ -14,10 +14,11 @@ from keyhop.core.witness import WitnessKeeper
 from keyhop.network.pair import PairOptions
 from keyhop.service.kme import Kme, KmeOptions
 from keyhop.service.policy import Policy
+from keyhop.testing.audit import MemoryAudit
 
 
 class VirtualKme:
-    """A KME without sockets: a disk that survives crashes, and memory that does not.
+    """A KME without sockets: a disk and an audit log that survive crashes, and memory that does not.
 
     `home` maps each SAE to its KME; `peers` are this KME's neighbours. What it would send to a neighbour goes to
     `transmit(peer, message)`. With a `keeper` it has a witness, which outlives crashes and restored disks.
@@ -44,6 +45,7 @@ class VirtualKme:
         self._policy = policy
         self._options = options
         self._keeper = keeper
+        self.audit = MemoryAudit(clock)
         self.start({})
 
     def start(self, disk: Mapping[Slot, bytes]) -> None:
@@ -54,6 +56,7 @@ class VirtualKme:
             self._peers,
             self._home.get,
             self.store,
+            self.audit,
             self._clock,
             self._entropy,
             lambda: None,

@@ -24,7 +24,7 @@ from keyhop.lab.layout import Layout
 from keyhop.lab.setup import set_up
 from keyhop.lab.topology import load_topology
 from keyhop.node.management import management_app
-from keyhop.node.state import Disturbance, LinkActivity, LinkInfo, LinkSample, NodeInfo, PeerInfo, StreamInfo
+from keyhop.node.state import AuditInfo, Disturbance, LinkActivity, LinkInfo, LinkSample, NodeInfo, PeerInfo, StreamInfo
 from keyhop.pki import create_authority
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
@@ -66,6 +66,9 @@ class View:
 
     def streams(self) -> list[StreamInfo]:
         return [StreamInfo(ALICE, BOB, "owner", 3, 100, 50, 10, 20, 5, 4, 3, 2, 6, 1, True)]
+
+    def audit(self) -> AuditInfo:
+        return AuditInfo(17, "ab" * 32)
 
     def peers(self) -> list[PeerInfo]:
         return [PeerInfo(BOB, True, False, None)]

@@ -4,10 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keyhop.core.audit import event_record
 from keyhop.core.errors import StoreFailure
 from keyhop.core.journal import Journal
 from keyhop.core.store.base import Slot
 from keyhop.core.store.memory import MemoryStore
+from keyhop.testing.audit import MemoryAudit
+from keyhop.testing.virtual import VirtualClock
 
 SLOT = Slot("stream", "a")
 
@@ -18,7 +21,8 @@ class Desk:
     def __init__(self) -> None:
         self.store = MemoryStore()
         self.wakes = 0
-        self.journal = Journal(self.store, self._wake)
+        self.audit = MemoryAudit(VirtualClock())
+        self.journal = Journal(self.store, self._wake, self.audit)
         self.happened: list[str] = []
 
     def _wake(self) -> None:
@@ -227,3 +231,63 @@ def test_an_effect_that_breaks_does_not_keep_the_others_from_happening() -> None
         desk.journal.flush()
     assert raised.group_contains(ZeroDivisionError)
     assert [what.partition(" ")[0] for what in desk.happened] == ["first", "last"]
+
+
+def events(desk: Desk) -> list[str]:
+    return [record["event"] for record in desk.audit.records()]
+
+
+def test_records_are_written_after_the_commit_and_before_any_effect() -> None:
+    desk, seen = Desk(), list[tuple[list[str], bytes | None]]()
+    desk.journal.then(lambda: seen.append((events(desk), desk.store.read(SLOT))))
+    desk.journal.record(event_record("one"))
+    desk.journal.save(SLOT, lambda: str(events(desk)).encode())
+    desk.journal.record(event_record("two"))
+    assert events(desk) == []
+    desk.journal.flush()
+    assert seen == [(["one", "two"], b"[]")]
+    desk.journal.flush()
+    assert events(desk) == ["one", "two"]
+
+
+def test_the_records_of_a_turn_are_one_write() -> None:
+    desk = Desk()
+    for event in ("one", "two", "three"):
+        desk.journal.record(event_record(event))
+    desk.journal.flush()
+    assert desk.audit.written.count(b"seal") == 1
+    assert desk.wakes == 1
+    assert desk.journal.commits == 0
+
+
+def test_a_failed_write_of_the_audit_log_has_no_effect_and_ends_the_journal() -> None:
+    desk, told = Desk(), list[StoreFailure]()
+    desk.journal.on_failure.append(told.append)
+    desk.audit.failure = StoreFailure("the disk is full")
+    desk.journal.save(SLOT, lambda: b"1")
+    desk.journal.record(event_record("one"))
+    desk.then("effect")
+    desk.journal.flush()
+    assert desk.happened == ["effect failed"]
+    assert told == [desk.audit.failure]
+    with pytest.raises(StoreFailure):
+        desk.journal.record(event_record("two"))
+
+
+def test_what_could_not_be_committed_is_not_recorded() -> None:
+    desk = Desk()
+    desk.journal.save(SLOT, lambda: b"1")
+    desk.journal.record(event_record("one"))
+    desk.store.close()
+    desk.journal.flush()
+    assert events(desk) == []
+
+
+def test_a_journal_without_an_audit_log_lets_nothing_out_that_has_a_record() -> None:
+    happened = list[str]()
+    journal = Journal(MemoryStore(), lambda: None)
+    journal.record(event_record("one"))
+    journal.then(lambda: happened.append("effect"))
+    journal.flush()
+    assert happened == []
+    assert journal.failure is not None

@@ -10,7 +10,7 @@ from keyhop.core.errors import LinkError
 from keyhop.core.ids import KmeId, LinkId
 from keyhop.link.adapter import Disturbance, Eavesdropper
 from keyhop.node.management import management_app
-from keyhop.node.state import LinkActivity, LinkInfo, LinkSample, NodeInfo, PeerInfo, StreamInfo
+from keyhop.node.state import AuditInfo, LinkActivity, LinkInfo, LinkSample, NodeInfo, PeerInfo, StreamInfo
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
 
@@ -57,6 +57,9 @@ class View:
 
     def streams(self) -> list[StreamInfo]:
         return [StreamInfo(ALICE, BOB, "owner", 3, 100, 50, 10, 20, 5, 4, 3, 2, 6, 1, True)]
+
+    def audit(self) -> AuditInfo:
+        return AuditInfo(17, "ab" * 32)
 
     def peers(self) -> list[PeerInfo]:
         return [PeerInfo(BOB, True, True, None)]
@@ -107,6 +110,7 @@ def test_the_node_and_what_belongs_to_it() -> None:
         }
     ]
     assert ask("/v1/peers").json() == [{"id": "bob", "connected": True, "synchronised": True, "since": None}]
+    assert ask("/v1/audit").json() == {"records": 17, "head": "ab" * 32}
     (stream,) = ask("/v1/streams").json()
     assert (stream["owner"], stream["role"], stream["available"], stream["balanced"]) == ("alice", "owner", 50, True)
 

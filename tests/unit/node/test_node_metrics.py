@@ -4,7 +4,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from keyhop.core.ids import KmeId, LinkId
 from keyhop.node.expiry import Expiry
-from keyhop.node.state import LinkInfo, PeerInfo, StreamInfo
+from keyhop.node.state import AuditInfo, LinkInfo, PeerInfo, StreamInfo
 from keyhop.node.telemetry import Metrics
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
@@ -19,6 +19,9 @@ class View:
 
     def streams(self) -> list[StreamInfo]:
         return [StreamInfo(ALICE, BOB, "owner", 3, 100, 50, 10, 20, 5, 4, 3, 2, 6, 1, True)]
+
+    def audit(self) -> AuditInfo:
+        return AuditInfo(17, "ab" * 32)
 
     def peers(self) -> list[PeerInfo]:
         return [PeerInfo(BOB, True, False, 1.0)]
@@ -69,6 +72,7 @@ def test_streams_by_account_and_peers() -> None:
     assert samples["keyhop_stream_balanced", stream] == 1
     assert samples["keyhop_peer_connected", (("peer", "bob"),)] == 1
     assert samples["keyhop_peer_synchronised", (("peer", "bob"),)] == 0
+    assert samples["keyhop_audit_records_total", ()] == 17
 
 
 def test_requests_and_commits_are_counted_and_timed() -> None:

@@ -108,6 +108,9 @@ def test_a_witness_that_this_user_may_not_write(here: Path) -> None:
         fly(here, CONFIG.replace("[store]", '[store]\nwitness = "witness"'))
 
 
-def test_a_store_in_memory_needs_no_directory(here: Path) -> None:
+def test_a_store_in_memory_needs_no_directory_but_the_audit_log_does(here: Path) -> None:
     (here / "state").touch()
-    fly(here, CONFIG.replace("[store]", '[store]\nkind = "memory"'))
+    in_memory = CONFIG.replace("[store]", '[store]\nkind = "memory"')
+    fly(here, in_memory + '[audit]\ndirectory = "audit"\n')
+    with pytest.raises(ConfigurationError, match=r"\[audit\] directory .*/state/alice/audit: .*/state is not a dir"):
+        fly(here, in_memory)

@@ -91,6 +91,9 @@ class _ViewCollector(Collector):
         yield from self._links()
         yield from self._streams()
         yield from self._peers()
+        records = CounterMetricFamily("keyhop_audit_records", "Records that the audit log holds.")
+        records.add_metric((), self._view.audit().records)
+        yield records
 
     def _links(self) -> Iterable[Metric]:
         labels = ("link", "peer", "kind")
