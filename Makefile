@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-link
+.PHONY: help demo test lint format bench bench-floods bench-link
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -28,6 +28,9 @@ format: $(READY) ## Rewrite the sources in the house style
 
 bench: $(READY) ## Measure key delivery over ETSI 014 against nginx
 	$(BIN)/python bench/etsi014.py $(ARGS)
+
+bench-floods: $(READY) ## Measure what an honest SAE notices of floods
+	$(BIN)/python bench/floods.py $(ARGS)
 
 bench-link: $(READY) ## Measure BB84 links, part by part and as a whole
 	$(BIN)/python bench/link.py $(ARGS)

@@ -18,6 +18,7 @@ from delivery_new import new_connections
 from delivery_open import open_loop
 from keyhop.core.errors import KeyhopError
 from load import LoadGenerator
+from measure import go_first
 from nginx import version
 from progress import say
 from report import Report, Section
@@ -50,10 +51,11 @@ def main() -> int:
     """The command."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything started is ended
+    nice = go_first()
     try:
         with tempfile.TemporaryDirectory(prefix="keyhop-bench-") as directory:
             generator = LoadGenerator(Path(directory))
-            report = Report(nginx=version(), seconds=f"{options.seconds:g}")
+            report = Report(nginx=version(), nice=nice, seconds=f"{options.seconds:g}")
             for section in sections(options, generator, Path(directory)):
                 say("")
                 report.add(section)

@@ -47,7 +47,7 @@ class Way:
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What came back; `refused` are answers other than 200, `lost` are new connections that got none.
+    """What came back; `refused` are answers other than 200, `lost` are requests that got none.
 
     `body_bytes` is the size of the last good answer; `tickets` counts session tickets.
     """

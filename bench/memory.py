@@ -1,4 +1,4 @@
-"""What a process keeps in memory."""
+"""What a process keeps in memory, and where files are kept there."""
 
 import re
 from pathlib import Path
@@ -19,6 +19,12 @@ def peak_rss_mib(pid: int) -> float:
 def forget_peak(pid: int) -> None:
     """From now on counts what comes."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def in_memory() -> Path | None:
+    """A directory that is on no disk, where there is one."""
+    path = Path("/dev/shm")
+    return path if path.is_dir() else None
 
 
 def _kib(pid: int, field: str) -> int:

@@ -2,7 +2,8 @@
 
    closed  every connection has one request under way until the time or the requests are used up
    open    RATE requests begin every second, whether or not earlier ones were answered; one that finds no idle
-           connection waits here, and its time counts from when it should have begun
+           connection waits here, and its time counts from when it should have begun. A lost connection is opened
+           again; requests that are not answered some seconds after the last are lost, and their times count so far
    new     as closed, but every request has a connection of its own with a full handshake, and its time counts from
            before the connection; one that is lost is counted and followed by the next
 
@@ -26,16 +27,17 @@
 
 #include "connection.h"
 #include "histogram.h"
+#include "requests.h"
 
 #define SECOND_NS 1000000000ull
 #define DRAIN_NS (15 * SECOND_NS)
+#define OPEN_DRAIN_NS (5 * SECOND_NS)
 #define EVENTS 64
 
 static enum { CLOSED_LOOP, OPEN_LOOP, NEW_CONNECTIONS } way;
 static struct server server;
 static struct connection *all, **idle; /* a ring of those that have nothing to do */
 static int connections, idle_first, idle_count;
-static char *requests, *requests_end, *next_request;
 static long limit, begun, done, refused, lost;
 static double rate;
 static uint64_t start_ns, stop_ns;
@@ -43,25 +45,9 @@ static size_t body_bytes;
 static struct histogram times;
 static FILE *answers;
 
-static void read_requests(const char *path) {
-    FILE *file = fopen(path, "rb");
-    if (!file || fseek(file, 0, SEEK_END)) fail(path);
-    long size = ftell(file);
-    rewind(file);
-    requests = malloc(size + 1);
-    if (!requests || fread(requests, 1, size, file) != (size_t)size) fail(path);
-    fclose(file);
-    requests_end = requests + size;
-    next_request = requests;
-    if (!size) fail("no requests");
-}
-
 static void send_next(struct connection *c) {
-    uint32_t length;
-    if (next_request == requests_end) next_request = requests;
-    memcpy(&length, next_request, sizeof length);
-    char *request = next_request + sizeof length;
-    next_request = request + length;
+    size_t length;
+    const char *request = next_request(&length);
     ask(c, request, length);
 }
 
@@ -106,17 +92,39 @@ static void take_answer(struct connection *c) {
     }
 }
 
+/* Takes it out of the ring when it was idle. */
+static void open_again(struct connection *c) {
+    if (c->state == IDLE) {
+        for (int i = idle_count; i--;) {
+            struct connection *other = take_idle();
+            if (other != c) put_idle(other);
+        }
+    }
+    close_connection(c);
+    start_opening(c, &server);
+}
+
+static void lose(struct connection *c) {
+    if (way == CLOSED_LOOP) fail("a connection was lost");
+    if (way == NEW_CONNECTIONS || c->state == WAITING) lost++;
+    if (way == OPEN_LOOP) open_again(c);
+    else close_connection(c), put_idle(c);
+}
+
 static void go_on(struct connection *c) {
     switch (advance(c)) {
     case PENDING: return;
-    case OPENED: send_next(c); return;
-    case ANSWERED: take_answer(c); break;
-    case LOST:
-        if (way != NEW_CONNECTIONS) fail("a connection was lost");
-        lost++;
+    case OPENED:
+        if (way == NEW_CONNECTIONS) send_next(c);
+        else put_idle(c);
+        return;
+    case ANSWERED:
+        take_answer(c);
+        if (way == NEW_CONNECTIONS) close_connection(c);
+        put_idle(c);
+        return;
+    case LOST: lose(c);
     }
-    if (way == NEW_CONNECTIONS) close_connection(c);
-    put_idle(c);
 }
 
 static int await_events(struct epoll_event *events, uint64_t now) {
@@ -129,12 +137,23 @@ static int await_events(struct epoll_event *events, uint64_t now) {
     return ready;
 }
 
+/* Whatever waits still, here or there. */
+static void give_up(uint64_t now) {
+    for (int i = 0; i < connections; i++)
+        if (all[i].state == WAITING) lost++, note(&times, now - all[i].since_ns);
+    for (; begun < due(now); begun++) lost++, note(&times, now - arrival_ns(begun));
+}
+
 static double run(double seconds) {
     struct epoll_event events[EVENTS];
     start_ns = now_ns();
     stop_ns = start_ns + seconds * SECOND_NS;
     for (;;) {
         uint64_t now = now_ns();
+        if (way == OPEN_LOOP && now > stop_ns + OPEN_DRAIN_NS) {
+            give_up(now);
+            return (now - start_ns) * 1e-9;
+        }
         if (now > stop_ns + DRAIN_NS) fail("no answer in time");
         begin_due(now);
         if (idle_count == connections && (now >= stop_ns || begun == limit)) return (now - start_ns) * 1e-9;
@@ -146,12 +165,15 @@ static double run(double seconds) {
 static void open_all(void) {
     struct epoll_event event;
     for (int i = 0; i < connections; i++) {
-        if (way != NEW_CONNECTIONS) start_opening(all + i, &server);
-        while (way != NEW_CONNECTIONS && all[i].state != IDLE) {
-            if (epoll_wait(server.epoll, &event, 1, DRAIN_NS / 1000000) != 1) fail("a handshake in time");
-            if (advance(event.data.ptr) == LOST) fail("a connection was lost");
+        if (way == NEW_CONNECTIONS) {
+            put_idle(all + i);
+            continue;
         }
-        put_idle(all + i);
+        start_opening(all + i, &server);
+        while (all[i].state != IDLE) {
+            if (epoll_wait(server.epoll, &event, 1, DRAIN_NS / 1000000) != 1) fail("no handshake in time");
+            go_on(event.data.ptr);
+        }
     }
 }
 
