@@ -2,8 +2,12 @@
 
 Only a certificate that others will take for this node's is used. A server context is used for every new handshake,
 so a renewed certificate or a newer list takes effect at once; whoever asks `refresh` also closes the open connections
-whose certificate `has_ended`.
+whose certificate `has_ended`. The context for SAEs is used by another thread, so it is never changed: there is a new
+one, which whoever asked `refresh` or `renew` takes over.
 """
+
+import ssl
+from dataclasses import replace
 
 import structlog
 
@@ -28,6 +32,7 @@ class Credentials:
     def __init__(self, kme: KmeId, files: TlsFiles, etsi014_minimum: str, clock: Clock) -> None:
         self.files = files
         self._kme = kme
+        self._etsi014_minimum = etsi014_minimum
         self._clock = clock
         self._published = False
         self._certificate = Expiry("certificate of this node", self._checked_not_after(), _RENEW_HINT.format(kme))
@@ -36,7 +41,7 @@ class Credentials:
         if files.crl is not None:
             self._revocations = Revocations(files.ca, files.crl, clock=clock)
             self.expiries["crl"] = Expiry("revocation list", self._revocations.not_after, PUBLISH_HINT)
-        self.etsi014 = server_context(files, etsi014_minimum)
+        self.etsi014 = self._new_etsi014()
         self.peer_server = server_context(files, "1.3")
         self.peer_client = client_context(files, "1.3", check_hostname=False)
         self._publish()
@@ -68,8 +73,9 @@ class Credentials:
         Raises ConfigurationError when they cannot be used; those in use stay.
         """
         not_after = self._checked_not_after()
-        for context in (self.etsi014, self.peer_server, self.peer_client):
+        for context in (self.peer_server, self.peer_client):
             load_own_certificate(context, self.files)
+        self.etsi014 = self._new_etsi014()
         self._certificate.not_after = not_after
 
     def _checked_not_after(self) -> float:
@@ -91,9 +97,16 @@ class Credentials:
 
     def _publish(self) -> None:
         if self._revocations is not None:
-            for context in (self.etsi014, self.peer_server, self.peer_client):
+            for context in (self.peer_server, self.peer_client):
                 self._revocations.refresh_context(context)
+            self.etsi014 = self._new_etsi014()
         self._published = True
+
+    def _new_etsi014(self) -> ssl.SSLContext:
+        context = server_context(replace(self.files, crl=None), self._etsi014_minimum)
+        if self._revocations is not None:
+            self._revocations.refresh_context(context)
+        return context
 
 
 def credentials_of(config: NodeConfig, clock: Clock) -> Credentials:

@@ -282,6 +282,8 @@ class Node:
 
     def _check_certificates(self) -> None:
         self.credentials.refresh()
+        if self._server is not None:
+            self._server.context = self.credentials.etsi014
         closed = self._peers.close_revoked(self.credentials.has_ended)
         if self._server is not None:
             closed += self._server.close_revoked(self.credentials.has_ended)

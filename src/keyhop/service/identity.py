@@ -7,6 +7,7 @@ certificate. Matches are exact. A certificate that could be two SAEs is nobody.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -60,6 +61,10 @@ class SaeDirectory:
             return None
         return found.pop() if len(found) == 1 else None
 
+    def identify_common_name(self, name: str) -> SaeId | None:
+        """The SAE that is known by this subject CN, or None."""
+        return self._by_mark.get(("subject_cn", name))
+
     def kme_of(self, sae: SaeId) -> KmeId | None:
         """The KME that serves this SAE, or None when nobody knows the SAE."""
         return self._kmes.get(sae)
@@ -94,7 +99,13 @@ def _fingerprint(entry: SaeEntry) -> str:
     )
 
 
-def _marks_of(der: bytes) -> Iterator[_Mark]:
+@lru_cache(maxsize=4096)
+def _marks_of(der: bytes) -> tuple[_Mark, ...]:
+    """Also who connects again and again is parsed once."""
+    return tuple(_read_marks(der))
+
+
+def _read_marks(der: bytes) -> Iterator[_Mark]:
     certificate = x509.load_der_x509_certificate(der)
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     if len(names) > 1:

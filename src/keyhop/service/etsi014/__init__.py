@@ -1,12 +1,16 @@
 """ETSI GS QKD 014 V1.1.1, the server's edge: what an SAE's HTTPS connection sees of its KME.
 
-    server.py       accepts connections, holds their limits, closes revoked ones, drains
-    connection.py   one TLS connection: identity, deadlines, bounds on what arrives
-    app.py          one request: who, what, answer (a bare ASGI callable)
+    server.py       the listener and the open connections: closes revoked ones, drains
+    handshakes.py   TLS handshakes, on a thread of their own
+    wire.py         a socket with TLS or without, on the event loop
+    registry.py     who has how many connections
+    connection.py   one connection without I/O: order of answers, deadlines
+    reading.py      bytes to requests: httptools and our bounds
+    calls.py        what a request's head asks for
     target.py       path and query        body.py         strict JSON
     extensions.py   extension parameters  models.py       wire spellings of requests and status
-    encode.py       key containers and errors as bytes
+    answers.py      HTTP answers          encode.py       key containers and errors as bytes
 
-Requests enter as `service.requests` types at a `KeyService`; what it replies leaves as JSON. Nothing here
-decides who may have which key.
+Requests enter as `service.requests` types at a `KeyService`; what it replies leaves as JSON, in one write. Nothing
+here decides who may have which key.
 """

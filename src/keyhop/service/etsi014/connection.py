@@ -1,38 +1,34 @@
-"""One TLS connection of an SAE: uvicorn's HTTP protocol with an identity, bounds and deadlines.
+"""One connection of an SAE, without I/O: bytes in, bytes out, and time from outside.
 
 Rules, from the point of view of the client:
 
-1. The certificate is looked at once, after the handshake; every request of the connection is that SAE's.
-2. A request is RECEIVING from its first byte to its last and has one deadline for that. Between requests the
+1. Every request of the connection is of one SAE: that of its certificate.
+2. Requests are answered in their order, one under way at a time. While others wait behind it, nothing more is read.
+3. A request is RECEIVING from its first byte to its last and has one deadline for that. Between requests the
    connection is idle and has another. Bytes that the client does not take have a third.
-3. What breaks a bound, a deadline or HTTP itself is answered here, in JSON, after the answers that are still
+4. What breaks a bound, a deadline or HTTP itself is answered here, in JSON, after the answers that are still
    due; then nothing more is read and the connection closes.
+
+A caller that went away cancels nothing: its key is spent either way.
 """
 
-import fcntl
-import struct
-import termios
-from collections import Counter
+import logging
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from http import HTTPStatus
-from typing import Any, Protocol, override
+from dataclasses import dataclass
+from typing import Protocol
 
-from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
-
-from keyhop.core.errors import KeyhopError
+from keyhop.core.errors import KeyhopError, Unavailable
 from keyhop.core.ids import SaeId
-from keyhop.service.etsi014.app import SCOPE_SAE
-from keyhop.service.etsi014.body import MAX_BODY_BYTES, TOO_LARGE
-from keyhop.service.etsi014.encode import encode_error
+from keyhop.service.etsi014.answers import CONTINUE, Answer, encode_answer, encode_farewell
+from keyhop.service.etsi014.reading import Call, RequestReader
+from keyhop.service.requests import KeyService
 
-MAX_HEAD_BYTES = 16 * 1024
-MAX_HEADERS = 64
-MAX_CODED_BODY_BYTES = 8 * MAX_BODY_BYTES  # with the sizes of its chunks and the trailers, which nobody reads
-# How long a refused client may go on sending before it is cut off: closing at once could lose our answer.
+# How long the far end may go on sending after our last byte: to close at once could lose that byte.
 LINGER_S = 1.0
+
+_log = logging.getLogger(__name__)
+_OURS = Unavailable("internal error of the KME")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,227 +41,199 @@ class Limits:
     request_timeout_s: float = 10.0
     idle_timeout_s: float = 60.0
     write_timeout_s: float = 30.0
+    handshake_share: float = 1.0
 
 
-class Identify(Protocol):
-    """Whose certificate (DER) this is."""
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end: a verified certificate (DER), or the subject CN that a trusted proxy has verified."""
 
-    def __call__(self, der: bytes) -> SaeId | None: ...
-
-
-@dataclass
-class Registry:
-    """The live connections of one server, and what they need of it."""
-
-    limits: Limits
-    identify: Identify
-    is_revoked: Callable[[bytes], bool]
-    open: set["SaeConnection"] = field(default_factory=set)
-    per_sae: Counter[SaeId | None] = field(default_factory=Counter)
-    on_release: Callable[[], None] = lambda: None
-
-    def admit(self, connection: "SaeConnection") -> str | None:
-        """Counts a connection; the reason why it is one too many, or None."""
-        self.open.add(connection)
-        self.per_sae[connection.sae] += 1
-        if len(self.open) > self.limits.max_connections:
-            return "too many connections to this KME"
-        if self.per_sae[connection.sae] > self.limits.max_connections_per_sae:
-            return "too many connections of this SAE"
-        return None
-
-    def release(self, connection: "SaeConnection") -> None:
-        """Forgets a connection that `admit` counted."""
-        if connection not in self.open:
-            return
-        self.open.discard(connection)
-        self.per_sae[connection.sae] -= 1
-        if not self.per_sae[connection.sae]:
-            del self.per_sae[connection.sae]
-        self.on_release()
+    certificate: bytes | None = None
+    common_name: str | None = None
 
 
-class _Refusal(Exception):
-    """Raised inside the parser's callbacks; ends the connection with this message."""
+class Wire(Protocol):
+    """What carries the bytes; tells the connection `receive`, `drained` and `lost`."""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the client has not taken what was written; `drained` is told when it has."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Sends, now or when the client takes it."""
+        ...
+
+    def read_on(self, on: bool) -> None:
+        """Whether to go on reading."""
+        ...
+
+    def untaken(self) -> bool:
+        """Whether bytes are under way that the client has not acknowledged."""
+        ...
+
+    def close(self) -> None:
+        """Says goodbye after what was written; what still comes in is dropped."""
+        ...
+
+    def abort(self) -> None:
+        """Ends now."""
+        ...
 
 
-class SaeConnection(HttpToolsProtocol):
-    """See the rules at the top of the file. Times are the event loop's."""
+class SaeConnection:
+    """See the rules at the top of the file. `now` is a monotonic clock in seconds."""
 
-    def __init__(self, registry: Registry, config: Config, state: ServerState) -> None:
-        super().__init__(config, state, {})
-        self._registry = registry
-        self.sae: SaeId | None = None
-        self.certificate = b""
-        self._since = self.loop.time()
-        self._receiving = False
-        self._in_body = False
-        self._part_bytes = 0
-        self._body_bytes = 0
-        self._answers_due = 0
+    def __init__(
+        self,
+        wire: Wire,
+        service: KeyService,
+        limits: Limits,
+        peer: Peer,
+        sae: SaeId | None,
+        now: Callable[[], float],
+        on_lost: Callable[["SaeConnection"], None],
+    ) -> None:
+        self.peer = peer
+        self.sae = sae
+        self._wire = wire
+        self._service = service
+        self._limits = limits
+        self._now = now
+        self._on_lost = on_lost
+        self._reader = RequestReader(sae)
+        self._waiting: deque[tuple[Call, bytes]] = deque()
+        self._current: Call | None = None
+        self._serving = False
         self._closing = False
-        self._reason = "malformed HTTP request"
+        self._last = False
         self._farewell = b""
+        self._since = now()
 
-    @override
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self._since = self.loop.time()
-        self.certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
-        if self._registry.is_revoked(self.certificate):
-            transport.abort()
+    def receive(self, data: bytes) -> None:
+        """Bytes from the client."""
+        if self._closing:
             return
-        self.sae = self._registry.identify(self.certificate)
-        refusal = self._registry.admit(self)
-        if refusal is not None:
-            self.refuse(503, refusal)
+        reader = self._reader
+        if not reader.receiving:
+            self._since = self._now()
+        requests = reader.feed(data)
+        if requests:
+            self._since = self._now()
+            self._waiting.extend(requests)
+            if not self._serving:
+                self._serve()
+        if reader.refusal is not None:
+            self.refuse(400, reader.refusal)
+        elif reader.awaited and not self._answers_due:
+            reader.awaited = False
+            self._wire.write(CONTINUE)
 
-    @override
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._registry.release(self)
-        super().connection_lost(exc)
+    def drained(self) -> None:
+        """The client has taken everything that was written."""
+        self._since = self._now()
+        self._serve()
+
+    def lost(self) -> None:
+        """The wire has ended."""
+        self._closing = True
+        self._farewell = b""
+        self._waiting.clear()
+        self._on_lost(self)
 
     def abort(self) -> None:
         """Ends the connection now; answers that are due are lost."""
-        self.transport.abort()
+        self._wire.abort()
 
-    @override
-    def data_received(self, data: bytes) -> None:
-        if self._closing:
-            return
-        self._part_bytes += len(data)
-        super().data_received(data)
-        if not self._receiving:
-            return
-        if self._in_body and self._part_bytes > MAX_CODED_BODY_BYTES:
-            self.refuse(400, TOO_LARGE)
-        elif not self._in_body and self._part_bytes > MAX_HEAD_BYTES:
-            self.refuse(400, f"the request head shall have at most {MAX_HEAD_BYTES} bytes")
-
-    @override
-    def send_400_response(self, msg: str) -> None:
-        self.refuse(400, self._reason)
-
-    @override
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope[SCOPE_SAE] = self.sae  # type: ignore[literal-required]
-        self._receiving = True
-        self._since = self.loop.time()
-
-    @override
-    def on_headers_complete(self) -> None:
-        if self._part_bytes > MAX_HEAD_BYTES:
-            head = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-            self._require(head <= MAX_HEAD_BYTES, f"the request head shall have at most {MAX_HEAD_BYTES} bytes")
-        self._require(len(self.headers) <= MAX_HEADERS, f"a request shall have at most {MAX_HEADERS} headers")
-        self._require(not self.parser.should_upgrade(), "protocol upgrades are not supported")
-        for name, value in self.headers:
-            if name == b"content-length":
-                self._require(len(value) < 10 and int(value) <= MAX_BODY_BYTES, TOO_LARGE)
-        super().on_headers_complete()
-        self._answers_due += 1
-        self._in_body = True
-        self._part_bytes = self._body_bytes = 0
-
-    @override
-    def on_body(self, body: bytes) -> None:
-        self._body_bytes += len(body)
-        self._require(self._body_bytes <= MAX_BODY_BYTES, TOO_LARGE)
-        super().on_body(body)
-
-    @override
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self._receiving = self._in_body = False
-        self._part_bytes = 0
-        self._since = self.loop.time()
-
-    @override
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._since = self.loop.time()
-        self._answers_due -= 1
-        if self._farewell and not self._answers_due:
-            self._say_farewell()
-
-    def _require(self, condition: bool, otherwise: str) -> None:
-        if not condition:
-            self._reason = otherwise
-            raise _Refusal(otherwise)
+    def shutdown(self) -> None:
+        """Answers the request that is under way, or that is known by its head, and closes."""
+        if self._answers_due or self._reader.in_body:
+            self._last = True
+        elif not self._closing:
+            self._close()
 
     def refuse(self, status: int, message: str) -> None:
-        """Answers in the application's place once it has no other answer to give, and closes."""
-        if self._closing or self.transport.is_closing():
-            return
-        self._closing = True
-        self._since = self.loop.time()
-        self._farewell = _farewell(status, message)
-        if self._in_body:
-            self._abandon_request()
-        if not self._answers_due:
-            self._say_farewell()
-
-    def _abandon_request(self) -> None:
-        """The request that was arriving will never be whole: unless it is answered, the application must not."""
-        if self.cycle.response_started:
-            self._farewell = b""
-        if self.cycle.response_complete:
-            return
-        self._answers_due -= 1
-        if self.pipeline and self.pipeline[0][0] is self.cycle:
-            self.pipeline.popleft()
-        self.cycle.disconnected = self.cycle.response_complete = True
-        self.cycle.message_event.set()
-
-    def _say_farewell(self) -> None:
-        farewell, self._farewell = self._farewell, b""
-        if farewell and not self.transport.is_closing():
-            self.transport.write(farewell)
-            self.flow.resume_reading()
+        """Says so after the answers that are due, and closes."""
+        if not self._closing:
+            self._closing = True
+            self._since = self._now()
+            self._farewell = encode_farewell(status, message)
+            self._serve()
 
     def check_deadlines(self, now: float) -> None:
         """Called every now and then by the server."""
-        limits, age = self._registry.limits, now - self._since
-        if self._answers_due and not self._in_body:
-            if age > limits.write_timeout_s and self.flow.write_paused:
-                self.abort()
-        elif self._closing:
-            if age > LINGER_S:
-                self._close()
-        elif self._receiving:
-            if age > limits.request_timeout_s:
-                self.refuse(400, f"the request was not complete within {limits.request_timeout_s:g} s")
-        elif _untaken_bytes(self.transport):
+        limits, age = self._limits, now - self._since
+        if self._wire.blocked:
             if age > limits.write_timeout_s:
                 self.abort()
-        elif age > (LINGER_S if self.transport.is_closing() else limits.idle_timeout_s):
+        elif self._answers_due:
+            pass  # that takes the time it takes
+        elif self._closing:
+            if age > LINGER_S:
+                self.abort()
+        elif self._reader.receiving:
+            if age > limits.request_timeout_s:
+                self.refuse(400, f"the request was not complete within {limits.request_timeout_s:g} s")
+        elif self._wire.untaken():
+            if age > limits.write_timeout_s:
+                self.abort()
+        elif age > limits.idle_timeout_s:
             self._close()
 
+    @property
+    def _answers_due(self) -> bool:
+        return self._current is not None or bool(self._waiting)
+
+    def _serve(self) -> None:
+        """Asks for what waits, as long as there are answers at once and the client takes them."""
+        self._serving = True
+        waiting = self._waiting
+        while waiting and self._current is None and not self._wire.blocked:
+            self._ask(*waiting.popleft())
+        self._serving = False
+        if self._farewell and not self._answers_due:
+            farewell, self._farewell = self._farewell, b""
+            self._wire.write(farewell)
+            self._close()
+        self._wire.read_on(not waiting)
+
+    def _ask(self, call: Call, body: bytes) -> None:
+        self._current = call
+        try:
+            call.ask(self._service, body, self._reply)
+        except KeyhopError as error:
+            self._reply(error)
+        except Exception:  # noqa: BLE001 (whatever it is, the SAE gets JSON and the node goes on)
+            _log.exception("a request failed for a reason that is ours")
+            self._reply(_OURS)
+
+    def _reply(self, answer: Answer) -> None:
+        """Of the one request that is under way; once it is answered, another reply is nobody's."""
+        call = self._current
+        if call is None:
+            return
+        self._current = None
+        self._since = self._now()
+        if self._closing and not self._farewell:
+            return  # the client has gone
+        ends = self._last or not call.keep_alive
+        self._wire.write(_encoded(answer, ends, call.bodiless))
+        if ends:
+            self._waiting.clear()
+            self._farewell = b""
+            self._close()
+        elif not self._serving:
+            self._serve()
+
     def _close(self) -> None:
-        """First politely; a client that does not answer the TLS close is cut off at the next look."""
-        if self.transport.is_closing():
-            self.abort()
-        else:
-            self.transport.close()
+        self._closing = True
+        self._since = self._now()
+        self._wire.close()
 
 
-def _untaken_bytes(transport: Any) -> int:
-    """Bytes that the client has not acknowledged; of all buffers the kernel's is the first to be full."""
-    sock = transport.get_extra_info("socket")
-    if sock is None or sock.fileno() < 0:  # closed, and about to tell us
-        return 0
-    (count,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
-    return int(count)
-
-
-def _farewell(status: int, message: str) -> bytes:
-    body = encode_error(KeyhopError(message))
-    phrase = HTTPStatus(status).phrase.encode("ascii")
-    retry = b"retry-after: 1\r\n" if status == HTTPStatus.SERVICE_UNAVAILABLE else b""
-    return (
-        b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n" % (status, phrase, len(body))
-        + retry
-        + b"connection: close\r\n\r\n"
-        + body
-    )
+def _encoded(answer: Answer, close: bool, bodiless: bool) -> bytes:
+    try:
+        return encode_answer(answer, close=close, bodiless=bodiless)
+    except Exception:  # noqa: BLE001 (as for `ask`: a request is never left without an answer)
+        _log.exception("an answer could not be encoded")
+        return encode_answer(_OURS, close=close, bodiless=bodiless)

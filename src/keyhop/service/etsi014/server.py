@@ -1,39 +1,33 @@
-"""The ETSI 014 server of a node: accepts on a bound socket, inside the node's own event loop.
+"""The ETSI 014 server of a node, inside the node's own event loop.
 
-Accepting is done here rather than by `create_server`, because handshakes are where strangers are: they have
-a deadline, and when too many are pending the oldest gives way, so that half-open clients lock nobody out.
+Connections come from the thread that makes their TLS handshakes (`handshakes`), and from a TLS off-loader on a unix
+socket (`offload`), if there is one.
 """
 
 import asyncio
-import errno
-import logging
-import math
+import contextlib
 import socket
 import ssl
 from collections.abc import Callable
 
-from uvicorn import Config
-from uvicorn.server import ServerState
-
-from keyhop.service.etsi014.app import Etsi014App
-from keyhop.service.etsi014.connection import Limits, Registry, SaeConnection
+from keyhop.service.etsi014.connection import Limits, Peer, SaeConnection
+from keyhop.service.etsi014.handshakes import HandshakeLimits, Handshakes
+from keyhop.service.etsi014.registry import Registry
+from keyhop.service.etsi014.wire import SocketWire
 from keyhop.service.identity import SaeDirectory
 from keyhop.service.requests import KeyService
 
 MAX_PENDING_HANDSHAKES = 256
 MAX_SWEEP_S = 1.0
 
-_log = logging.getLogger(__name__)
-_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-_ACCEPT_PAUSE_S = 0.1
-
 
 class Etsi014Server:
     """Serves a `KeyService` to the SAEs of a directory over mutual TLS.
 
-    `context` demands client certificates and is used for every new connection, so assigning another one
-    renews certificates without a restart. `is_revoked` gets the DER of each new connection's certificate;
-    `on_refused` is told of each handshake that failed.
+    `context` demands client certificates and is used for every new connection, so assigning another one renews
+    certificates without a restart; a context in use shall not be changed, because another thread uses it.
+    `is_revoked` gets the DER of each new connection's certificate; `on_refused` is told, on any thread, of each
+    connection that failed its handshake or came when there were too many.
     """
 
     def __init__(
@@ -48,111 +42,101 @@ class Etsi014Server:
         on_refused: Callable[[], None] = lambda: None,
     ) -> None:
         self.context = context
+        self._service = service
         self._limits = limits or Limits()
         self._listener = listener
-        self._registry = Registry(self._limits, directory.identify, is_revoked)
-        self._state = ServerState()
-        self._config = Config(
-            Etsi014App(service),
-            http=SaeConnection,
-            interface="asgi3",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=math.ceil(self._limits.idle_timeout_s),
-        )
-        self._handshakes: dict[asyncio.Task[None], None] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._is_revoked = is_revoked
         self._on_refused = on_refused
+        self._registry = Registry(self._limits, directory)
+        self._loop: asyncio.AbstractEventLoop
+        self._handshakes = Handshakes(
+            listener,
+            lambda: self.context,
+            HandshakeLimits(MAX_PENDING_HANDSHAKES, self._limits.handshake_timeout_s, self._limits.handshake_share),
+            lambda: self._registry.is_full,
+            self._hand_over,
+            on_refused,
+        )
+        self._sweeping: asyncio.Task[None] | None = None
 
     @property
     def connections(self) -> int:
         """Open connections whose handshake is over."""
         return len(self._registry.open)
 
+    @property
+    def pending_handshakes(self) -> int:
+        """Connections whose handshake is not over."""
+        return self._handshakes.pending
+
     async def start(self) -> None:
         """Begins to accept; returns at once."""
+        self._loop = asyncio.get_running_loop()
         self._listener.setblocking(False)
         self._listener.listen(1024)
-        self._tasks = [asyncio.create_task(self._accept()), asyncio.create_task(self._sweep())]
+        self._handshakes.start()
+        self._sweeping = asyncio.create_task(self._sweep())
 
     async def stop(self, grace_s: float) -> None:
         """Accepts nobody new, answers what is under way, and cuts off what is left after `grace_s`."""
-        accepting, sweeping = self._tasks
-        for task in (accepting, *self._handshakes):
-            task.cancel()
-        await asyncio.gather(accepting, *self._handshakes, return_exceptions=True)
-        self._listener.close()
+        await asyncio.to_thread(self._handshakes.stop)
         empty = asyncio.Event()
         self._registry.on_release = lambda: None if self._registry.open else empty.set()
         for connection in list(self._registry.open):
             connection.shutdown()
         if self._registry.open:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(empty.wait(), grace_s)
-            except TimeoutError:
-                for connection in list(self._registry.open):
-                    connection.abort()
-                await empty.wait()
-        sweeping.cancel()
-        await asyncio.gather(sweeping, return_exceptions=True)
+        for connection in list(self._registry.open):
+            connection.abort()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
 
     def replace_directory(self, directory: SaeDirectory) -> None:
-        """Who is who from now on; connections whose certificate now means another SAE are closed."""
-        self._registry.identify = directory.identify
+        """Who is who from now on; connections that now belong to another SAE are closed."""
+        self._registry.directory = directory
         for connection in list(self._registry.open):
-            if directory.identify(connection.certificate) != connection.sae:
+            if self._registry.identify(connection.peer) != connection.sae:
                 connection.abort()
 
     def close_revoked(self, is_revoked: Callable[[bytes], bool]) -> int:
         """Cuts off the open connections whose certificate (DER) is revoked; how many they were."""
-        revoked = [connection for connection in self._registry.open if is_revoked(connection.certificate)]
+        revoked = [
+            connection
+            for connection in self._registry.open
+            if connection.peer.certificate is not None and is_revoked(connection.peer.certificate)
+        ]
         for connection in revoked:
             connection.abort()
         return len(revoked)
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                accepted, _ = await loop.sock_accept(self._listener)
-            except OSError as error:
-                if error.errno in _OUT_OF_RESOURCES:
-                    _log.warning("cannot accept: %s", error.strerror)
-                    await asyncio.sleep(_ACCEPT_PAUSE_S)
-                continue
-            if len(self._registry.open) >= self._limits.max_connections:
-                accepted.close()
-                continue
-            if len(self._handshakes) >= MAX_PENDING_HANDSHAKES:
-                next(iter(self._handshakes)).cancel()
-            task = loop.create_task(self._handshake(loop, accepted))
-            self._handshakes[task] = None
-            task.add_done_callback(self._handshakes.pop)
+    def _hand_over(self, tls: ssl.SSLSocket) -> None:
+        certificate = tls.getpeercert(binary_form=True) or b""
+        self._loop.call_soon_threadsafe(self._admit, tls, certificate)
 
-    async def _handshake(self, loop: asyncio.AbstractEventLoop, accepted: socket.socket) -> None:
-        try:
-            await loop.connect_accepted_socket(
-                lambda: SaeConnection(self._registry, self._config, self._state),
-                accepted,
-                ssl=self.context,
-                ssl_handshake_timeout=self._limits.handshake_timeout_s,
-                ssl_shutdown_timeout=self._limits.write_timeout_s,
-            )
-        except OSError as error:
+    def _admit(self, tls: ssl.SSLSocket, certificate: bytes) -> None:
+        if self._is_revoked(certificate):
+            tls.close()
             self._on_refused()
-            _log.debug("handshake refused: %s", error)
+            return
+        self._connect(SocketWire(self._loop, tls), Peer(certificate=certificate))
+
+    def _connect(self, wire: SocketWire, peer: Peer) -> SaeConnection:
+        registry = self._registry
+        sae = registry.identify(peer)
+        connection = SaeConnection(wire, self._service, self._limits, peer, sae, self._loop.time, registry.release)
+        refusal = registry.admit(connection)
+        wire.start(connection)
+        if refusal is not None:
+            connection.refuse(503, refusal)
+        return connection
 
     async def _sweep(self) -> None:
         limits = self._limits
         shortest_s = min(limits.request_timeout_s, limits.idle_timeout_s, limits.write_timeout_s)
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(min(MAX_SWEEP_S, shortest_s / 4))
-            now = loop.time()
+            now = self._loop.time()
             for connection in list(self._registry.open):
                 connection.check_deadlines(now)

@@ -1,0 +1,190 @@
+"""An SAE's connection between a wire and a service that the test holds in its hands."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.keys import KeyMaterial
+from keyhop.service.etsi014.connection import LINGER_S, Limits, Peer, SaeConnection
+from keyhop.service.requests import GetKey, GetKeyWithIds, GetStatus, KeyReply, KeyRun, Keys, Status
+
+GET = b"GET /api/v1/keys/bobsae/enc_keys HTTP/1.1\r\nhost: x\r\n\r\n"
+STATUS = b"GET /api/v1/keys/bobsae/status HTTP/1.1\r\nhost: x\r\n\r\n"
+KEYS = Keys((KeyRun(bytes(16), 32, KeyMaterial(bytes(32))),))
+LIMITS = Limits(request_timeout_s=10, idle_timeout_s=60, write_timeout_s=30)
+
+
+@dataclass
+class Bench:
+    """The wire, the service, the clock and the connection between them."""
+
+    written: list[bytes] = field(default_factory=list)
+    ended: str = ""
+    reading: bool = True
+    blocked: bool = False
+    unacknowledged: bool = False
+    now: float = 0.0
+    replies: list[KeyReply] = field(default_factory=list)
+    lost: list[SaeConnection] = field(default_factory=list)
+    fault: Callable[[], None] = lambda: None
+
+    def __post_init__(self) -> None:
+        peer, sae = Peer(b"der"), SaeId("alicesae")
+        self.connection = SaeConnection(self, self, LIMITS, peer, sae, lambda: self.now, self.lost.append)
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def read_on(self, on: bool) -> None:
+        self.reading = on
+
+    def untaken(self) -> bool:
+        return self.unacknowledged
+
+    def close(self) -> None:
+        self.ended = self.ended or "closed"
+
+    def abort(self) -> None:
+        self.ended = "aborted"
+        self.connection.lost()
+
+    def get_status(self, request: GetStatus) -> Status:
+        return Status(KmeId("a"), KmeId("b"), request.caller, request.peer, 256, 1, 2, 3, 4, 5, 6)
+
+    def get_key(self, request: GetKey, reply: KeyReply) -> None:
+        self.fault()
+        self.replies.append(reply)
+
+    def get_key_with_ids(self, request: GetKeyWithIds, reply: KeyReply) -> None:
+        raise NotImplementedError
+
+    def after(self, seconds: float) -> str:
+        self.now += seconds
+        self.connection.check_deadlines(self.now)
+        return self.ended
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_an_answer_is_one_write(bench: Bench) -> None:
+    bench.connection.receive(GET)
+    bench.replies.pop()(KEYS)
+    (answer,) = bench.written
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head == b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d" % len(body)
+
+
+def test_what_waits_behind_a_request_stops_the_reading(bench: Bench) -> None:
+    bench.connection.receive(GET)
+    assert bench.reading
+    bench.connection.receive(GET)
+    assert (bench.reading, len(bench.replies)) == (False, 1)
+    bench.replies.pop()(KEYS)
+    assert (bench.reading, len(bench.replies), len(bench.written)) == (True, 1, 1)
+
+
+def test_nothing_is_asked_for_a_client_that_takes_nothing(bench: Bench) -> None:
+    bench.blocked = True
+    bench.connection.receive(GET)
+    assert (bench.replies, bench.reading) == ([], False)
+    bench.blocked = False
+    bench.connection.drained()
+    assert (len(bench.replies), bench.reading) == (1, True)
+
+
+def test_another_reply_to_the_same_request_is_nobodys(bench: Bench) -> None:
+    bench.connection.receive(GET)
+    (reply,) = bench.replies
+    reply(KEYS)
+    reply(KEYS)
+    assert len(bench.written) == 1
+
+
+def test_a_reply_after_the_client_has_gone_goes_nowhere(bench: Bench) -> None:
+    bench.connection.receive(GET)
+    bench.connection.lost()
+    bench.replies.pop()(KEYS)
+    assert (bench.written, bench.lost) == ([], [bench.connection])
+
+
+def test_a_fault_of_ours_is_answered(bench: Bench) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    bench.fault = fail
+    bench.connection.receive(GET + STATUS)
+    assert [answer[:12] for answer in bench.written] == [b"HTTP/1.1 503", b"HTTP/1.1 200"]
+    assert b"internal error of the KME" in bench.written[0]
+
+
+def test_keys_that_cannot_be_encoded_are_answered(bench: Bench) -> None:
+    bench.connection.receive(GET)
+    bench.replies.pop()(Keys((None,)))  # type: ignore[arg-type]
+    assert bench.written[0].startswith(b"HTTP/1.1 503")
+
+
+def test_shutdown_answers_what_is_under_way_and_nothing_more(bench: Bench) -> None:
+    bench.connection.receive(GET + GET)
+    bench.connection.shutdown()
+    bench.replies.pop()(KEYS)
+    assert b"connection: close\r\n" in bench.written[0]
+    bench.connection.receive(GET)
+    assert (len(bench.written), bench.replies, bench.ended) == (1, [], "closed")
+
+
+def test_an_idle_connection_that_is_shut_down_asks_nothing_more(bench: Bench) -> None:
+    bench.connection.shutdown()
+    bench.connection.receive(GET)
+    assert (bench.replies, bench.ended) == ([], "closed")
+    assert bench.after(LINGER_S + 0.1) == "aborted"
+
+
+def test_a_body_that_the_client_asks_about_is_asked_for(bench: Bench) -> None:
+    head = b"POST /api/v1/keys/bobsae/enc_keys HTTP/1.1\r\ncontent-type: application/json\r\n"
+    bench.connection.receive(head + b"content-length: 2\r\nexpect: 100-continue\r\n\r\n")
+    assert bench.written == [b"HTTP/1.1 100 Continue\r\n\r\n"]
+    bench.connection.receive(b"{}")
+    assert len(bench.replies) == 1
+
+
+def test_the_answer_to_head_has_no_body(bench: Bench) -> None:
+    bench.connection.receive(GET.replace(b"GET", b"HEAD"))
+    assert bench.written[0].startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
+    assert bench.written[0].endswith(b"allow: GET, POST\r\n\r\n")
+
+
+def test_idle(bench: Bench) -> None:
+    assert bench.after(59) == ""
+    bench.connection.receive(STATUS)
+    assert bench.after(59) == ""
+    assert bench.after(2) == "closed"
+    assert bench.after(LINGER_S + 0.1) == "aborted"
+
+
+def test_a_request_that_does_not_end(bench: Bench) -> None:
+    bench.now = 59
+    bench.connection.receive(GET[:20])
+    assert bench.after(9) == ""
+    bench.connection.receive(GET[20:30])
+    assert bench.after(2) == "closed"
+    assert b"the request was not complete within 10 s" in bench.written[0]
+
+
+def test_a_request_that_waits_for_its_answer_has_all_the_time(bench: Bench) -> None:
+    bench.connection.receive(GET)
+    assert bench.after(1000) == ""
+    bench.replies.pop()(KEYS)
+    assert bench.after(59) == ""
+
+
+@pytest.mark.parametrize("where", ["blocked", "unacknowledged"])
+def test_bytes_that_are_not_taken(bench: Bench, where: str) -> None:
+    bench.connection.receive(STATUS)
+    setattr(bench, where, True)
+    assert bench.after(29) == ""
+    assert bench.after(2) == "aborted"
