@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from keyhop.node.expiry import Expiry
 from keyhop.node.state import ACCOUNTS, NetworkView
+from keyhop.node.telemetry.tallies import Tallies, Tally
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _REQUEST_BUCKETS_S = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -19,27 +20,26 @@ class Metrics:
 
     def __init__(self, view: NetworkView, *, version: str, restored: bool = False) -> None:
         self._registry = registry = CollectorRegistry()
-        self._requests = Counter(
-            "keyhop_requests", "Requests answered.", ("interface", "call", "code"), registry=registry
+        self._requests = Tallies(
+            ("keyhop_requests", "Requests answered."),
+            ("keyhop_request_duration_seconds", "From the last byte of a request to its answer."),
+            ("interface", "call", "code"),
+            _REQUEST_BUCKETS_S,
+            only_counted=1,
         )
-        self._latency = Histogram(
-            "keyhop_request_duration_seconds",
-            "From the last byte of a request to its answer.",
-            ("interface", "call"),
-            buckets=_REQUEST_BUCKETS_S,
-            registry=registry,
+        commits = Tallies(
+            ("keyhop_store_commits", "Durable commits."),
+            ("keyhop_store_commit_duration_seconds", "How long a commit took."),
+            (),
+            _COMMIT_BUCKETS_S,
         )
-        self._commits = Counter("keyhop_store_commits", "Durable commits.", registry=registry)
-        self._commit_duration = Histogram(
-            "keyhop_store_commit_duration_seconds",
-            "How long a commit took.",
-            buckets=_COMMIT_BUCKETS_S,
-            registry=registry,
-        )
+        registry.register(self._requests)
+        registry.register(commits)
+        self._commits = commits.of(())
         self._refused = Counter(
             "keyhop_refused_connections", "Connections refused before any request.", ("interface",), registry=registry
         )
-        self._observers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._answers: dict[tuple[str, str, int], Tally] = {}
         Info("keyhop_build", "The running software.", registry=registry).info({"version": version})
         Gauge(
             "keyhop_store_restored",
@@ -51,18 +51,14 @@ class Metrics:
 
     def request(self, interface: str, call: str, code: int, duration_s: float) -> None:
         """One answered request, such as ("etsi014", "enc_keys", 200, 0.0004). Names must come from a fixed set."""
-        key = (interface, call, code)
-        if key not in self._observers:  # the lookup by label costs more than the rest
-            count = self._requests.labels(interface, call, str(code))
-            self._observers[key] = count, self._latency.labels(interface, call)
-        count, latency = self._observers[key]
-        count.inc()
-        latency.observe(duration_s)
+        tally = self._answers.get((interface, call, code))
+        if tally is None:
+            tally = self._answers[interface, call, code] = self._requests.of((interface, call, str(code)))
+        tally.add(duration_s)
 
     def store_commit(self, duration_s: float) -> None:
         """One durable commit."""
-        self._commits.inc()
-        self._commit_duration.observe(duration_s)
+        self._commits.add(duration_s)
 
     def refused_connection(self, interface: str) -> None:
         """One connection that failed its handshake or was over a limit."""
