@@ -3,6 +3,7 @@
     wire        the messages between two nodes, and their frames
     marks       do the two ends of a stream remember the same history?
     filling     link blocks → streams: who owns which, durable at the follower first
+    pending     link blocks that wait for that
     leasing     stream bytes → uses: leases that the follower has noted, and who waits for them
     demand      how much to lease ahead
     windows     the follower's delivery windows, so that a restored backup is found out

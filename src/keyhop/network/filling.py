@@ -4,15 +4,15 @@ Both ends of a link get the same blocks from their adapters. The node with the l
 whose stream it goes to (the one with less left to take: stock follows demand) and offers the other its share. The
 owner then places blocks: it names them, with a tag under the block's own first 32 bytes, the follower checks its
 copies against the tags and stores them durably at that position, and only then does the owner append them. A
-block whose copies differ, or that one end no longer has, is dropped by both. One placement is under way at a time,
-of many blocks when there are many.
+block whose copies differ, or that one end no longer has, is dropped by both. One placement is under way at a time.
+It costs both ends a commit, so while there is enough in stock blocks wait for others to be placed with them, until
+the next tick at the latest.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from keyhop.core.clock import Clock
 from keyhop.core.errors import PeerError
@@ -20,13 +20,17 @@ from keyhop.core.ids import LinkId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.base import KeyStore, Slot
-from keyhop.core.streams import ID_KEY_UNITS, Block, FollowedStream, OwnedStream
+from keyhop.core.streams import ID_KEY_UNITS, FollowedStream, OwnedStream
 from keyhop.core.units import UNIT_BYTES
+from keyhop.network.pending import MAC_KEY_BYTES, BlockName, BlockQueue, PendingBlock
 from keyhop.network.wire import MAX_AHEAD, Body, Offer, Part, Placed, Placing
 
-MAC_KEY_BYTES = 32
 MIN_BLOCK_BYTES = MAC_KEY_BYTES + (ID_KEY_UNITS + 1) * UNIT_BYTES
 MAX_PARTS = 16
+MAX_PLACED_UNITS = 1 << 15
+"""A placement takes as many blocks as come to this (256 KiB), or one: nobody is to wait long for its commit."""
+ENOUGH = 1 / 8
+"""Of the stock: with that much available, blocks may wait."""
 MAX_PENDING = 512
 PENDING_S = 30.0
 RESEND_S = 1.0
@@ -34,38 +38,6 @@ MISMATCH_S = 5.0
 MISMATCH_REFUSALS = 3
 OFFER_COUNTS_S = 2.0
 """How long an offer counts as stock of the other end, which may have been down when the block came."""
-
-type _Name = tuple[LinkId, int]
-
-
-@dataclass(slots=True)
-class _Pending:
-    material: KeyMaterial
-    produced_at: float
-    source: str
-    arrived: float
-    offered: bool = False
-
-    def tag(self, name: _Name) -> bytes:
-        """Always over the same message, because the key may be used for one message only."""
-        return self._poly(name).finalize()
-
-    def verify(self, name: _Name, tag: bytes) -> None:
-        """Raises InvalidSignature."""
-        self._poly(name).verify(tag)
-
-    def _poly(self, name: _Name) -> Poly1305:
-        data = self.material.reveal()
-        poly = Poly1305(data[:MAC_KEY_BYTES])
-        link = name[0].encode()
-        poly.update(b"keyhop block v1" + len(link).to_bytes(2) + link + name[1].to_bytes(8))
-        poly.update(data[MAC_KEY_BYTES:])
-        return poly
-
-    def block(self, name: _Name) -> Block:
-        """What goes into a stream."""
-        data = self.material.reveal()[MAC_KEY_BYTES:]
-        return Block(data, MAC_KEY_BYTES, self.tag(name), self.produced_at, self.source)
 
 
 class Filling:
@@ -94,11 +66,12 @@ class Filling:
         self._decides = owned.ref.owner < owned.ref.follower
         self._mine_last = False
         self._synchronised = False
-        self._pending: dict[_Name, _Pending] = {}
-        self._mine: list[_Name] = []
-        self._offered: dict[_Name, float] = {}
+        self._pending: dict[BlockName, PendingBlock] = {}
+        self._mine = BlockQueue()
+        self._theirs = BlockQueue()
+        self._offered: dict[BlockName, float] = {}
         self._placing: Placing | None = None
-        self._in_flight: dict[_Name, _Pending] = {}
+        self._in_flight: dict[BlockName, PendingBlock] = {}
         self._sent_at = 0.0
         self._place = 0
         self._answered: Placed | None = None
@@ -126,7 +99,7 @@ class Filling:
             self.discarded_bytes += len(material)
             return
         name = (link, sequence)
-        self._pending[name] = _Pending(material, produced_at, source, self._clock.monotonic())
+        self._pending[name] = PendingBlock(material, produced_at, source, self._clock.monotonic())
         if self._decides:
             self._decide(name)
         elif name in self._offered:
@@ -134,7 +107,7 @@ class Filling:
             self._accept(name)
         if len(self._pending) > MAX_PENDING:
             self._discard(next(iter(self._pending)))
-        self._place_next()
+        self._place_soon()
 
     def offer(self, message: Offer) -> None:
         """The decider leaves a block to us."""
@@ -143,7 +116,7 @@ class Filling:
             return
         if name in self._pending:
             self._accept(name)
-            self._place_next()
+            self._place_soon()
         elif message.sequence > self.last_seen(name[0]) and len(self._offered) < MAX_PENDING:
             self._offered[name] = self._clock.monotonic()
 
@@ -184,7 +157,7 @@ class Filling:
                 self._owned.append(pending.block(name))
                 self._consumed(name)
             self._on_appended()
-        self._place_next()
+        self._place_soon()
 
     def synchronised(self) -> None:
         """A session begins: both forget what was under way, and offers are made again."""
@@ -218,47 +191,65 @@ class Filling:
                 self._send(Offer(*name))
         self._place_next()
 
-    def _decide(self, name: _Name) -> None:
-        queued = sum(self._units(n) for n in self._mine)
-        mine = self._owned.produced - self._owned.taken + queued
-        recent = self._clock.monotonic() - OFFER_COUNTS_S
-        offered = sum(self._units(n) for n, p in self._pending.items() if p.offered and p.arrived >= recent)
-        theirs = self._followed.untaken_units + offered
+    def _decide(self, name: BlockName) -> None:
+        mine = self._owned.produced - self._owned.taken + self._mine.units
+        self._forget_late_offers()
+        theirs = self._followed.untaken_units + self._theirs.units
         if min(mine, theirs) >= self.stock_units:
             self._discard(name)
             return
         # With equal stock in turn, for a slow link whose blocks are all leased at once: both ends have nothing left.
         self._mine_last = not self._mine_last if mine == theirs else mine < theirs
         if self._mine_last:
-            self._mine.append(name)
+            self._mine.add(name, self._units(name))
         else:
             self._pending[name].offered = True
+            self._theirs.add(name, self._units(name))
             if self._synchronised:
                 self._send(Offer(*name))
 
-    def _accept(self, name: _Name) -> None:
+    def _forget_late_offers(self) -> None:
+        recent = self._clock.monotonic() - OFFER_COUNTS_S
+        while self._theirs and self._pending[name := next(iter(self._theirs))].arrived < recent:
+            self._theirs.discard(name)
+
+    def _accept(self, name: BlockName) -> None:
         """Takes a block that the decider leaves to us, unless that would heap up what nobody asks for."""
         if self._owned.available_units < 2 * self.stock_units:
-            self._mine.append(name)
+            self._mine.add(name, self._units(name))
         else:
             self._discard(name)
 
-    def _units(self, name: _Name) -> int:
+    def _units(self, name: BlockName) -> int:
         return len(self._pending[name].material) // UNIT_BYTES
+
+    def _place_soon(self) -> None:
+        """Places what there is, unless it may wait for more."""
+        many = len(self._mine) > MAX_PARTS or self._mine.units > MAX_PLACED_UNITS
+        if many or self._owned.available_units < ENOUGH * self.stock_units:
+            self._place_next()
+
+    def _next_parts(self) -> Iterator[BlockName]:
+        units = 0
+        for name in islice(self._mine, MAX_PARTS):
+            units += self._units(name)
+            if units > MAX_PLACED_UNITS and units > self._units(name):
+                return
+            yield name
 
     def _place_next(self) -> None:
         if not self._synchronised or self._placing or not self._mine:
             return
         if self._owned.full:
             self._on_epoch_full()
-        self._in_flight = {name: self._pending[name] for name in self._mine[:MAX_PARTS]}
+        self._in_flight = {name: self._pending[name] for name in self._next_parts()}
         parts = tuple(Part(*name, pending.tag(name)) for name, pending in self._in_flight.items())
         self._place += 1
         self._placing = Placing(self._place, self._owned.epoch, self._owned.produced, parts)
         self._sent_at = self._agreed_at = self._clock.monotonic()
         self._send(self._placing)
 
-    def _agrees(self, name: _Name, tag: bytes) -> bool:
+    def _agrees(self, name: BlockName, tag: bytes) -> bool:
         pending = self._pending.get(name)
         if name in self._mine or self._followed.untaken_units >= 2 * self.stock_units:
             return False  # it may be on its way to our stream; or the owner takes nothing and only fills our disk
@@ -270,7 +261,7 @@ class Filling:
             return False
         return True
 
-    def _append_followed(self, message: Placing, names: list[_Name]) -> None:
+    def _append_followed(self, message: Placing, names: list[BlockName]) -> None:
         followed = self._followed
         opens = followed.epoch < message.epoch <= followed.epoch + MAX_AHEAD and message.start == 0
         at_end = (message.epoch, message.start) == (followed.epoch, followed.produced)
@@ -282,17 +273,17 @@ class Filling:
         for name in names:
             self._consumed(name)
 
-    def _consumed(self, name: _Name) -> None:
+    def _consumed(self, name: BlockName) -> None:
         self._forget(name)
         link, seen = name[0], self._seen
         self._journal.save(Slot("link", link), lambda: seen[link].to_bytes(8))
 
-    def _discard(self, name: _Name) -> None:
+    def _discard(self, name: BlockName) -> None:
         pending = self._forget(name)
         if pending:
             self.discarded_bytes += len(pending.material)
 
-    def _forget(self, name: _Name) -> _Pending | None:
-        if name in self._mine:
-            self._mine.remove(name)
+    def _forget(self, name: BlockName) -> PendingBlock | None:
+        self._mine.discard(name)
+        self._theirs.discard(name)
         return self._pending.pop(name, None)

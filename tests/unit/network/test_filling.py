@@ -9,7 +9,16 @@ from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import FollowedStream, OwnedStream, StreamRef
-from keyhop.network.filling import MAX_PENDING, MIN_BLOCK_BYTES, MISMATCH_S, PENDING_S, RESEND_S, Filling
+from keyhop.network.filling import (
+    MAX_PARTS,
+    MAX_PENDING,
+    MAX_PLACED_UNITS,
+    MIN_BLOCK_BYTES,
+    MISMATCH_S,
+    PENDING_S,
+    RESEND_S,
+    Filling,
+)
 from keyhop.network.wire import Body, Offer, Part, Placed, Placing
 from keyhop.testing.virtual import SeededEntropy, VirtualClock
 
@@ -65,6 +74,8 @@ class Two:
         self.alice = End(ALICE, BOB, self.clock, stock_units)
         self.bob = End(BOB, ALICE, self.clock, stock_units)
         self.ends = (self.alice, self.bob)
+        self.placements: list[int] = []
+        """How many blocks each of them had."""
         for end in self.ends:
             end.filling.synchronised()
 
@@ -80,6 +91,8 @@ class Two:
             for end, far in ((self.alice, self.bob), (self.bob, self.alice)):
                 sent, end.sent[:] = list(end.sent), []
                 for message in sent:
+                    if isinstance(message, Placing):
+                        self.placements.append(len(message.parts))
                     far.receive(message)
         self.check()
 
@@ -113,6 +126,44 @@ def test_blocks_go_to_both_directions_in_turn_and_nowhere_twice(two: Two) -> Non
         two.settle()
     assert two.stocks == (3 * UNITS, 3 * UNITS)
     assert [end.filling.discarded_bytes for end in two.ends] == [0, 0]
+
+
+def test_with_enough_in_stock_blocks_wait_for_others_until_the_next_tick() -> None:
+    two = Two(stock_units=64 * (UNITS - 1))
+    for sequence in range(16):
+        two.produce(sequence)
+        two.settle()
+    assert (two.stocks, two.placements) == ((8 * UNITS, 8 * UNITS), [1] * 16)
+    for sequence in range(16, 26):
+        two.produce(sequence)
+        two.settle()
+    assert two.stocks == (8 * UNITS, 8 * UNITS)
+    two.tick(0.1)
+    two.settle()
+    assert (two.stocks, two.placements) == ((13 * UNITS, 13 * UNITS), [1] * 16 + [5, 5])
+
+
+def test_blocks_that_wait_go_when_they_are_many() -> None:
+    two = Two(stock_units=64 * (UNITS - 1))
+    for sequence in range(16 + 2 * (MAX_PARTS + 1)):
+        two.produce(sequence)
+        two.settle()
+    assert two.placements[16:] == [MAX_PARTS, MAX_PARTS]
+
+
+@pytest.mark.parametrize(("size", "parts"), [(8 * MAX_PLACED_UNITS // 3, 3), (8 * MAX_PLACED_UNITS + 8, 1)])
+def test_a_placement_of_big_blocks_has_few_of_them(two: Two, size: int, parts: int) -> None:
+    for end in two.ends:
+        end.filling.interrupted()
+    for sequence in range(12):
+        two.produce(sequence, size=size)
+    for end in two.ends:
+        end.filling.synchronised()
+    two.settle()
+    two.tick(0.1)
+    two.settle()
+    assert max(two.placements) == parts
+    assert sum(two.placements) == 12
 
 
 def test_direction_follows_demand(two: Two) -> None:
@@ -318,6 +369,8 @@ def test_with_both_stocks_full_blocks_are_discarded(two: Two) -> None:
     for sequence in range(40):
         two.produce(sequence)
         two.settle()
+    two.tick(0.1)
+    two.settle()
     assert all(3 * UNITS <= stock <= 4 * UNITS for stock in two.stocks)
     lease = two.alice.owned.lease(3 * UNITS)
     assert lease is not None
