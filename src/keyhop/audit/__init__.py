@@ -5,7 +5,7 @@
     log            appends to the files, and begins new ones
     ending         the last seal of a log, and what a crash left behind it
     verification   reads a log from its first line and says whether it is whole
-    export         one row per key ID
+    records        lines as data, and one row per key ID
 
 What enters: records (`keyhop.core.audit`) from the journal, before the keys leave. What leaves: lines on a disk; for
 auditors, a verdict and rows. The format is docs/reference/audit.md.

@@ -58,7 +58,7 @@ def find_ending(directory: Path) -> Ending:
             break
     newest = numbers[-1] if numbers else 0
     size = path_of(directory, newest).stat().st_size if newest else 0
-    return Ending(kme, newest, size, head, records, _unsealed(loose, misfits) if loose else None)
+    return Ending(kme, newest, size, head, records, unsealed(loose, misfits) if loose else None)
 
 
 def _read(path: Path) -> _FileEnd:
@@ -79,7 +79,8 @@ def _read(path: Path) -> _FileEnd:
     return _FileEnd(beginning.kme, head, records, sealed, follower.misfits)
 
 
-def _unsealed(loose: list[tuple[Path, int]], misfits: int) -> Unsealed:
+def unsealed(loose: list[tuple[Path, int]], misfits: int) -> Unsealed:
+    """Files, each from a byte on, in their order, as what no seal vouches for. Raises OSError."""
     digest, size = hashlib.sha256(), 0
     for path, start in loose:
         with path.open("rb") as file:

@@ -40,7 +40,8 @@ class Beginning(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
             beginning = msgspec.json.decode(line, type=cls)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
-        return beginning if beginning.line() == line and len(beginning.previous) == 64 else None
+        is_seal = re.fullmatch(r"[0-9a-f]{64}", beginning.previous, re.ASCII)
+        return beginning if is_seal and beginning.line() == line else None
 
 
 def path_of(directory: Path, number: int) -> Path:

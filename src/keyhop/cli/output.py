@@ -5,6 +5,7 @@ own, so that no URL or ID is cut. When piped, it is a line of column names and a
 JSON is the stable form for programs.
 """
 
+import csv
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -37,6 +38,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         console.print(table)
     else:
         _print_records(columns, cells)
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Comma-separated values on stdout (RFC 4180), a line of column names first."""
+    writer = csv.writer(sys.stdout)
+    writer.writerow(columns)
+    writer.writerows([_printable(str(cell)) for cell in row] for row in rows)
 
 
 def print_gap() -> None:
