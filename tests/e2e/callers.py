@@ -2,17 +2,25 @@
 
 import http.client
 import json
+import os
+import signal
 import ssl
+import time
+import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import tomli_w
 
 from keyhop.lab import Inventory
 
 JSON = {"Content-Type": "application/json"}
 TIMEOUT_S = 30.0
+POLL_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -118,3 +126,22 @@ def spent(inventory: Inventory) -> dict[tuple[str, str], int]:
                 stream[account] for account in ("delivered", "pad", "voided", "expired", "burnt")
             )
     return accounts
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Waits for something that can only be seen by looking."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(POLL_S)
+
+
+def reload(inventory: Inventory, kme: str, change: Callable[[dict[str, Any]], None]) -> None:
+    """Changes a node.toml and sends SIGHUP; when this returns the node may not have read it yet."""
+    entry = inventory.kme(kme)
+    path = Path(entry.config)
+    document = tomllib.loads(path.read_text())
+    change(document)
+    path.write_text(tomli_w.dumps(document))
+    assert entry.pid
+    os.kill(entry.pid, signal.SIGHUP)

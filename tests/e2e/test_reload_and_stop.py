@@ -9,15 +9,13 @@ import subprocess
 import sys
 import threading
 import time
-import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tomli_w
-from callers import JSON, Answer, Caller, ask, management, spent
+from callers import JSON, Answer, Caller, ask, management, reload, spent, until
 
 from keyhop.lab import Inventory, Lab, load_topology
 from keyhop.lab.topology import Link, Topology
@@ -41,24 +39,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.fixture
 def inventory(lab: Lab) -> Inventory:
     return lab.inventory()
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(POLL_S)
-
-
-def reload(inventory: Inventory, kme: str, change: Callable[[dict[str, Any]], None]) -> None:
-    """Changes a node.toml and sends SIGHUP; when this returns the node may not have read it yet."""
-    entry = inventory.kme(kme)
-    path = Path(entry.config)
-    document = tomllib.loads(path.read_text())
-    change(document)
-    path.write_text(tomli_w.dumps(document))
-    assert entry.pid
-    os.kill(entry.pid, signal.SIGHUP)
 
 
 def test_sighup_takes_over_a_new_sae(lab: Lab, inventory: Inventory) -> None:
@@ -192,7 +172,8 @@ def trickle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """`two-sites` over a link that brings each stream a dozen keys every four seconds."""
     shipped = load_topology("two-sites-paced")
     link = Link(id="alice-bob", ends=("alice", "bob"), options={"rate_bps": 2048, "block_bytes": 512})
-    topology = Topology(kmes=shipped.kmes, saes=shipped.saes, links=(link,), policy={"wait_s": WAIT_S})
+    policy = {"wait_s": WAIT_S, "reserved_bytes_per_pair": 0}
+    topology = Topology(kmes=shipped.kmes, saes=shipped.saes, links=(link,), policy=policy)
     lab = Lab.up(topology, tmp_path_factory.mktemp("trickle"))
     yield lab
     lab.down()

@@ -11,6 +11,8 @@ from keyhop.core.errors import BadRequest
 KmeId = NewType("KmeId", str)
 SaeId = NewType("SaeId", str)
 LinkId = NewType("LinkId", str)
+type SaePair = tuple[SaeId, SaeId]
+"""A master and a slave."""
 
 MAX_NAME_LENGTH = 64
 KEY_ID_BYTES = 16

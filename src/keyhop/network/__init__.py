@@ -6,6 +6,7 @@
     pending     link blocks that wait for that
     leasing     stream bytes → uses: leases that the follower has noted, and who waits for them
     demand      how much to lease ahead
+    shares      how much of the stock each pair of SAEs may take
     windows     the follower's delivery windows, so that a restored backup is found out
     link_channels  what the adapters of links say to each other, in the same session
     carriage    records carried to the peer under a one-time pad and a one-time MAC

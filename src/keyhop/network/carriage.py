@@ -86,12 +86,8 @@ class Carriage:
             self._under_way[batch.batch] = _UnderWay(message, deadline, self._clock.monotonic(), done)
             self._send(message)
 
-        size = MAC_KEY_BYTES + len(batch.keys)
-        taken = self._leasing.take(size, 1, "pad")
-        if taken is None:
-            self._leasing.wait(size, 1, "pad", deadline, padded)
-        else:
-            padded(taken)
+        pair = (batch.master, batch.slaves[0])
+        self._leasing.wait(MAC_KEY_BYTES + len(batch.keys), 1, "pad", deadline, padded, pair)
 
     def received(self, message: Carry) -> None:
         """A batch from the peer: kept if it is what the peer's KME sent for our SAEs, else refused."""

@@ -1,36 +1,39 @@
 """Stream bytes → uses: leases that the follower has noted, and who waits for them.
 
 A lease is asked for ahead of its use, sized from demand (`demand`), so that a crash burns seconds of key at most and
-a request normally finds its bytes in memory.
+a request normally finds its bytes in memory. Who may take how much of what there is, leased or not, is another matter:
+`shares` says that.
+
+Those who wait are served in their order. One whose bytes only have to be leased holds up all others, for the time of a
+message there and back. One who may not have that much yet holds up nobody, except later requests of its own pair that
+would keep its floor from ever holding enough.
 """
 
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 from keyhop.core.clock import Clock
+from keyhop.core.ids import SaePair
 from keyhop.core.ledger import Purpose
 from keyhop.core.streams import Lease, OwnedStream, Taken
-from keyhop.core.units import units_for
+from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.demand import Demand
+from keyhop.network.shares import Shares
 from keyhop.network.wire import Body, Leased, LeaseNoted
 
 type Use = Callable[[Taken | None], None]
 """Gets the bytes, or None when the wait is over without them."""
 
 
-class _Want:
-    __slots__ = ("count", "deadline", "purpose", "size_bytes", "use")
-
-    def __init__(self, size_bytes: int, count: int, purpose: Purpose, deadline: float, use: Use) -> None:
-        self.size_bytes = size_bytes
-        self.count = count
-        self.purpose: Purpose = purpose
-        self.deadline = deadline
-        self.use = use
-
-    @property
-    def units(self) -> int:
-        return units_for(self.size_bytes) * self.count
+class _Want(NamedTuple):
+    size_bytes: int
+    number: int
+    units: int
+    purpose: Purpose
+    deadline: float
+    use: Use
+    pair: SaePair | None
 
 
 class Leasing:
@@ -44,39 +47,74 @@ class Leasing:
         self._sealed = False
         self._pending: deque[Lease] = deque()
         self._wants: deque[_Want] = deque()
+        self._lease_awaited = False
+        """Whether one of those who wait holds up all others."""
+        self._floors_awaited: set[SaePair] = set()
+        """Pairs of which one who waits holds up later ones."""
+        self._enough_units = 0
+        """With fewer leased units it is time to see how much to lease."""
         self.demand = Demand(clock)
+        self._shares = Shares()
+        self._shares.settle(stream.stock_units)
 
-    def take(self, size_bytes: int, count: int, purpose: Purpose) -> Taken | None:
-        """The next bytes at once, or None: then `wait`. Nobody overtakes those who wait for what there is."""
-        if self._sealed or any(not self._starved(want) for want in self._wants):
+    def reserve(self, bytes_per_pair: int, pairs: int, stock_bytes: int) -> None:
+        """Reserves so much of the stock for each of so many pairs of SAEs, and half of the stock in all at most."""
+        most = stock_bytes // UNIT_BYTES // 2 // max(pairs, 1)
+        self._shares.reserve(min(bytes_per_pair // UNIT_BYTES, most), pairs)
+        self._serve()
+
+    def entitled_units(self, pair: SaePair) -> int:
+        """What this pair may take of what there is."""
+        return self._shares.entitled(pair)
+
+    def is_kept_from(self, pair: SaePair, size_bytes: int, count: int) -> bool:
+        """Whether there would be enough for this pair, were it not reserved for others."""
+        return self._shares.entitled(pair) < units_for(size_bytes) * count <= self._shares.stock
+
+    def take(self, size_bytes: int, count: int, purpose: Purpose, pair: SaePair | None = None) -> Taken | None:
+        """The next bytes at once, or None: then `wait`."""
+        if self._sealed or self._lease_awaited or (self._floors_awaited and pair in self._floors_awaited):
             return None
-        taken = self._stream.take(size_bytes, count, purpose)
-        if taken is not None:
-            self.demand.took(units_for(size_bytes) * count)
+        taken = self._take(size_bytes, count, purpose, pair)
+        if taken is not None and self._stream.leased_units < self._enough_units:
             self._ask_ahead()
         return taken
 
-    def wait(self, size_bytes: int, count: int, purpose: Purpose, deadline: float, use: Use) -> None:
+    def wait(
+        self,
+        size_bytes: int,
+        count: int,
+        purpose: Purpose,
+        deadline: float,
+        use: Use,
+        pair: SaePair | None = None,
+    ) -> None:
         """Calls `use` when the bytes have come, or with None at the deadline (monotonic seconds)."""
-        if self._sealed:
-            use(None)
+        taken = self.take(size_bytes, count, purpose, pair)
+        if taken is not None or self._sealed:
+            use(taken)
             return
-        self._wants.append(_Want(size_bytes, count, purpose, deadline, use))
+        want = _Want(size_bytes, count, units_for(size_bytes) * count, purpose, deadline, use, pair)
+        if pair is not None and want.units > self._shares.entitled(pair):
+            self._shares.ask(pair)
+        self._keep(want)
         self._ask_ahead()
 
     def synchronised(self) -> None:
         """A session begins: leases that the follower may not have noted are told again."""
         self._synchronised = True
         self._tell()
-        self._ask_ahead()
+        self._serve()
 
     def interrupted(self) -> None:
         """The session is over; noted leases can still be used."""
         self._synchronised = False
+        self._serve()
 
-    def replenished(self) -> None:
-        """The stream has more to lease."""
-        self._ask_ahead()
+    def stock_changed(self) -> None:
+        """The stream has more, or has lost some."""
+        self._shares.settle(self._stream.stock_units)
+        self._serve()
 
     def noted(self, message: LeaseNoted) -> None:
         """The follower knows the lease: its bytes can be used."""
@@ -86,11 +124,11 @@ class Leasing:
         ):
             self._stream.activate(self._pending.popleft())
         self._serve()
-        self._ask_ahead()
 
     def epoch_closed(self) -> None:
         """The stream began anew: what was leased is gone."""
         self._pending.clear()
+        self.stock_changed()
 
     def seal(self) -> tuple[int, int] | None:
         """Stops all taking and voids the rest of the lease; returns its range."""
@@ -118,35 +156,58 @@ class Leasing:
             self._tell()
             self._ask_ahead()
 
-    def _serve(self) -> None:
-        """Serves in their order; those who want more than there is at all do not hold up the others."""
-        waiting, self._wants = self._wants, deque()
-        while waiting:
-            want = waiting.popleft()
-            taken = self._stream.take(want.size_bytes, want.count, want.purpose)
-            if taken is not None:
-                self.demand.took(want.units)
-                want.use(taken)
-            elif self._starved(want):
-                self._wants.append(want)
-            else:
-                self._wants.extend((want, *waiting))
-                return
+    def _take(self, size_bytes: int, count: int, purpose: Purpose, pair: SaePair | None) -> Taken | None:
+        units, shares = units_for(size_bytes) * count, self._shares
+        if units > shares.common and units > shares.entitled(pair):
+            return None
+        taken = self._stream.take(size_bytes, count, purpose)
+        if taken is not None:
+            shares.spend(pair, units)
+            self.demand.took(units)
+        return taken
 
-    def _starved(self, want: _Want) -> bool:
-        """Whether there is less than somebody wants: in all, or without the follower, who has to note a lease."""
-        there = self._stream.leased_units
-        if self._synchronised:
-            there += self._stream.available_units + sum(lease.end - lease.start for lease in self._pending)
-        return want.units > there
+    def _serve(self) -> None:
+        """Gives those who wait what they may have now, in their order."""
+        waiting, self._wants = self._wants, deque()
+        self._lease_awaited = False
+        self._floors_awaited.clear()
+        served: list[tuple[_Want, Taken]] = []
+        for want in waiting:
+            held_up = self._lease_awaited or want.pair in self._floors_awaited
+            taken = None if held_up else self._take(want.size_bytes, want.number, want.purpose, want.pair)
+            if taken is None:
+                self._keep(want)
+            else:
+                served.append((want, taken))
+        for want, taken in served:
+            want.use(taken)
+        self._ask_ahead()
+
+    def _keep(self, want: _Want) -> None:
+        """Lets it wait, and notes whom it holds up."""
+        self._wants.append(want)
+        if self._lease_awaited or want.pair in self._floors_awaited:
+            return
+        if self._needs_only_a_lease(want):
+            self._lease_awaited = True
+        elif want.pair is not None and want.units <= self._shares.floor_units:
+            self._floors_awaited.add(want.pair)
+
+    def _needs_only_a_lease(self, want: _Want) -> bool:
+        """Whether it may have what it wants, and there is that much: for a new lease the follower is needed."""
+        there = self._stream.stock_units if self._synchronised else self._stream.leased_units
+        return want.units <= there and want.units <= self._shares.entitled(want.pair)
 
     def _ask_ahead(self) -> None:
         stream = self._stream
         if not self._synchronised or self._sealed or self._pending or not stream.available_units:
             return
-        wanted = sum(want.units for want in self._wants if not self._starved(want))
+        wanted = 0
+        if self._lease_awaited:
+            wanted = sum(want.units for want in self._wants if self._needs_only_a_lease(want))
         ahead = self.demand.lease_units()
-        if stream.leased_units >= max(wanted, (ahead + 1) // 2):
+        self._enough_units = (ahead + 1) // 2
+        if stream.leased_units >= max(wanted, self._enough_units):
             return
         lease = stream.lease(wanted + ahead - stream.leased_units)
         if lease is not None:

@@ -30,11 +30,13 @@ type Transmit = Callable[[bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class PairOptions:
-    """How much a stream may hold for its owner, and for slaves that have not fetched; how long its bytes live."""
+    """How much a stream may hold for its owner, and for slaves that have not fetched; how long its bytes live; how much
+    of the stock is reserved for each pair of SAEs."""
 
     stock_bytes: int = 16 << 20
     unfetched_bytes: int = 64 << 20
     key_lifetime_s: float = 86400.0
+    reserved_bytes_per_pair: int = 4096
 
 
 class Pair:
@@ -71,7 +73,7 @@ class Pair:
             clock,
             self._send,
             options.stock_bytes // UNIT_BYTES,
-            self.leasing.replenished,
+            self.leasing.stock_changed,
             self._open_next_epoch,
         )
         self._channels = LinkChannels(self._send_now)
@@ -85,10 +87,11 @@ class Pair:
         self.trouble: str | None = None
         """Why there is no connection, in the words of whoever keeps it."""
 
-    def limit(self, options: PairOptions) -> None:
-        """Takes over other limits; what is over them now goes with time."""
+    def limit(self, options: PairOptions, sae_pairs: int) -> None:
+        """Takes over other limits, for so many masters and slaves that may share keys; what is over goes with time."""
         self._options = options
         self.filling.stock_units = options.stock_bytes // UNIT_BYTES
+        self.leasing.reserve(options.reserved_bytes_per_pair, sae_pairs, options.stock_bytes)
 
     @property
     def connected(self) -> bool:
@@ -284,8 +287,10 @@ class Pair:
         now = self._clock.wall()
         self.followed.expire(now - 2 * lifetime, self._options.unfetched_bytes // UNIT_BYTES)
         expired = self.owned.expire(now - lifetime)
-        if expired and self.synchronised:
-            self._send(wire.Void(self.owned.epoch, *expired))
+        if expired:
+            self.leasing.stock_changed()
+            if self.synchronised:
+                self._send(wire.Void(self.owned.epoch, *expired))
 
     def _send(self, body: wire.Body) -> None:
         """Sends once everything noted so far is durable, if the session is still the same."""

@@ -83,6 +83,15 @@ class PolicySection:
     stock_bytes: Annotated[
         int, Meta(ge=65_536, le=1 << 38, description="Bytes to keep in stock per stream; what is more is discarded.")
     ] = 16_777_216
+    reserved_bytes_per_pair: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1 << 30,
+            description="Bytes of the stock that are reserved for each master and slave, so that others cannot take "
+            "everything; half of stock_bytes in all at most. 0: nothing is reserved.",
+        ),
+    ] = 4096
     unfetched_bytes: Annotated[
         int,
         Meta(

@@ -38,6 +38,7 @@ from keyhop.service.etsi014.connection import Limits
 from keyhop.service.etsi014.server import Etsi014Server
 from keyhop.service.identity import SaeDirectory
 from keyhop.service.kme import Kme, KmeOptions
+from keyhop.service.policy import sae_pairs
 
 TICK_S = 0.1
 CERTIFICATE_CHECK_S = 5.0
@@ -63,7 +64,16 @@ class Node:
         peers = [kme.id for kme in config.kmes]
         keeper = FileWitness(config.store.witness) if config.store.witness else None
         self.kme = Kme(
-            self.id, peers, self._home, self.store, self._audit, clock, entropy, self._wake, _options(config), keeper
+            self.id,
+            peers,
+            self._home,
+            self.store,
+            self._audit,
+            clock,
+            entropy,
+            self._wake,
+            _options(config, self.directory),
+            keeper,
         )
         self._tell_of_restored()
         self.kme.journal.on_failure.append(self._store_failed)
@@ -140,7 +150,7 @@ class Node:
         self.credentials.renew()
         self._check_certificates()
         self.directory = directory
-        self.kme.reconfigure(_options(config))
+        self.kme.reconfigure(_options(config, directory))
         if self._server is not None:
             self._server.replace_directory(_directory(config, self.id))
         running = {name: getattr(self.config, name) for name in _RESTART_ONLY}
@@ -316,10 +326,13 @@ def _directory(config: NodeConfig, kme: KmeId | None = None) -> SaeDirectory:
     return SaeDirectory(tuple(sae.entry() for sae in config.saes if kme in (None, sae.kme)))
 
 
-def _options(config: NodeConfig) -> KmeOptions:
+def _options(config: NodeConfig, directory: SaeDirectory) -> KmeOptions:
     policy = config.policy
-    pairs = PairOptions(policy.stock_bytes, policy.unfetched_bytes, policy.key_lifetime_s)
-    return KmeOptions(policy.policy(), pairs, tuple(entry.limit() for entry in policy.limits))
+    pairs = PairOptions(
+        policy.stock_bytes, policy.unfetched_bytes, policy.key_lifetime_s, policy.reserved_bytes_per_pair
+    )
+    limits = tuple(entry.limit() for entry in policy.limits)
+    return KmeOptions(policy.policy(), pairs, limits, sae_pairs(policy.policy(), directory.homes, config.node.id))
 
 
 def _limits(config: NodeConfig) -> Limits:

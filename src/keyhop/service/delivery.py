@@ -80,7 +80,7 @@ class Delivery:
             pair = self._pairs.get(target)
             stored = 0
             if pair is not None:
-                stored = (pair.owned.available_units + pair.owned.leased_units) * UNIT_BYTES // width
+                stored = pair.leasing.entitled_units((request.caller, request.peer)) * UNIT_BYTES // width
         return Status(
             source_kme=self._me,
             target_kme=target,
@@ -136,15 +136,16 @@ class Delivery:
     ) -> None:
         self._check_age(request, pair)
         use = partial(self._give, request, pair, size, number, reply)
-        taken = pair.leasing.take(size, number, "delivered")
+        saes = (request.master, request.slave)
+        taken = pair.leasing.take(size, number, "delivered", saes)
         if taken is not None or self.policy.wait_s <= 0:
             use(taken)
         else:
-            pair.leasing.wait(size, number, "delivered", deadline, use)
+            pair.leasing.wait(size, number, "delivered", deadline, use, saes)
 
     def _give(self, request: GetKey, pair: Pair, size: int, number: int, reply: KeyReply, taken: Taken | None) -> None:
         if taken is None:
-            reply(self._dry(pair))
+            reply(self._dry(request, pair, size, number))
             return
         keys = self._keys(request, pair, size, number, taken)
         master, slaves, path = request.master, (request.slave,), (self._me, pair.peer)
@@ -175,13 +176,15 @@ class Delivery:
         if self._journal.failure is not None:
             raise _stopping()
 
-    def _dry(self, pair: Pair) -> Unavailable:
+    def _dry(self, request: GetKey, pair: Pair, size: int, number: int) -> Unavailable:
         if self._journal.failure is not None:
             return _stopping()
-        reason = "no key material is left for"
+        what, beyond = "no key material is left for", ""
         if not pair.synchronised:
-            reason = "no key material, and " + ("not in step with" if pair.connected else "no connection to")
-        return Unavailable(f"{reason} KME {pair.peer}", retry_after_s=RETRY_AFTER_S)
+            what = "no key material, and " + ("not in step with" if pair.connected else "no connection to")
+        elif pair.leasing.is_kept_from((request.master, request.slave), size, number):
+            beyond = " but what is reserved for other SAEs"
+        return Unavailable(f"{what} KME {pair.peer}{beyond}", retry_after_s=RETRY_AFTER_S)
 
     def _check_slaves(self, slaves: tuple[SaeId, ...]) -> None:
         if len(set(slaves)) != len(slaves):

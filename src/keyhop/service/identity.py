@@ -5,7 +5,7 @@ certificate. Matches are exact. A certificate that could be two SAEs is nobody.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -64,6 +64,11 @@ class SaeDirectory:
     def identify_common_name(self, name: str) -> SaeId | None:
         """The SAE that is known by this subject CN, or None."""
         return self._by_mark.get(("subject_cn", name))
+
+    @property
+    def homes(self) -> Mapping[SaeId, KmeId]:
+        """The KME that serves each SAE."""
+        return self._kmes
 
     def kme_of(self, sae: SaeId) -> KmeId | None:
         """The KME that serves this SAE, or None when nobody knows the SAE."""

@@ -4,8 +4,8 @@ The node runs it between sockets and a real disk (`keyhop.node`), tests on virtu
 one wiring, so what is tested is what runs.
 """
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 
 from keyhop.core.audit import AuditSink
 from keyhop.core.clock import Clock
@@ -32,6 +32,8 @@ class KmeOptions:
     policy: Policy
     pairs: PairOptions
     limits: tuple[Limit, ...] = ()
+    sae_pairs: Mapping[KmeId, int] = field(default_factory=dict)
+    """How many masters here and slaves at each neighbour may share keys (`policy.sae_pairs`)."""
 
 
 class Kme:
@@ -63,6 +65,7 @@ class Kme:
             peer: Pair(me, peer, store, self.journal, self.records, clock, entropy, home, options.pairs)
             for peer in peers
         }
+        self._limit_pairs()
         self._limits = Limits(options.limits, clock)
         self.redelivery = Redelivery(clock, options.policy)
         self.delivery = Delivery(
@@ -95,8 +98,7 @@ class Kme:
         self.redelivery.limit(options.policy)
         self.delivery.stock_bytes = options.pairs.stock_bytes
         self._limits.replace(options.limits)
-        for pair in self.pairs.values():
-            pair.limit(options.pairs)
+        self._limit_pairs()
 
     def tick(self) -> None:
         """Time has passed: what is late is asked for again or given up, what is old expires. Raises StoreFailure."""
@@ -127,6 +129,10 @@ class Kme:
         self.redelivery.clear()
         for pair in self.pairs.values():
             pair.abandon()
+
+    def _limit_pairs(self) -> None:
+        for peer, pair in self.pairs.items():
+            pair.limit(self._options.pairs, self._options.sae_pairs.get(peer, 0))
 
     def _begin(self, witness: Witness) -> None:
         """Opens the first step, before anything is used under it; what an old copy holds is gone with that commit."""

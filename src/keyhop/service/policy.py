@@ -1,9 +1,10 @@
 """What SAEs may have: sizes, numbers, waiting, and who may talk to whom."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from keyhop.core.errors import BadRequest, Unauthorised
-from keyhop.core.ids import SaeId
+from keyhop.core.ids import KmeId, SaeId
 
 ANYONE = "*"
 
@@ -58,3 +59,17 @@ class Policy:
         if not 1 <= number <= self.max_keys_per_request:
             raise BadRequest(f"number shall be between 1 and {self.max_keys_per_request}")
         return number
+
+
+def sae_pairs(policy: Policy, homes: Mapping[SaeId, KmeId], me: KmeId) -> dict[KmeId, int]:
+    """How many pairs of a master at `me` and a slave there may share keys, for each other KME."""
+    slaves: dict[KmeId, set[SaeId]] = {}
+    for sae, home in homes.items():
+        slaves.setdefault(home, set()).add(sae)
+    masters = slaves.pop(me, set())
+    return {kme: sum(_slaves_of(policy, master, there) for master in masters) for kme, there in slaves.items()}
+
+
+def _slaves_of(policy: Policy, master: SaeId, slaves: set[SaeId]) -> int:
+    named = {rule.slave for rule in policy.allow if rule.master in (ANYONE, master)}
+    return len(slaves) if ANYONE in named or not policy.allow else len(slaves & named)

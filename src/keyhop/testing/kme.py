@@ -13,7 +13,7 @@ from keyhop.core.store.memory import MemoryStore
 from keyhop.core.witness import WitnessKeeper
 from keyhop.network.pair import PairOptions
 from keyhop.service.kme import Kme, KmeOptions
-from keyhop.service.policy import Policy
+from keyhop.service.policy import Policy, sae_pairs
 from keyhop.testing.audit import MemoryAudit
 
 
@@ -60,7 +60,7 @@ class VirtualKme:
             self._clock,
             self._entropy,
             lambda: None,
-            KmeOptions(self._policy, self._options),
+            KmeOptions(self._policy, self._options, sae_pairs=sae_pairs(self._policy, self._home, self.name)),
             self._keeper,
         )
         self.journal, self.records = self.kme.journal, self.kme.records

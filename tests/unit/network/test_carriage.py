@@ -54,7 +54,7 @@ class Two:
         block = Block(SeededEntropy(self.alice.owned.produced).token(size), 32, b"tag", 0.0, "test")
         self.bob.followed.append(1, [block])
         self.alice.owned.append(block)
-        self.alice.leasing.replenished()
+        self.alice.leasing.stock_changed()
         self.note_lease()
 
     def note_lease(self) -> None:

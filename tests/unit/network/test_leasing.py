@@ -26,7 +26,7 @@ class Owner:
 
     def produce(self, units: int) -> None:
         self.stream.append(Block(bytes(units * 8), 32, b"tag", 0.0, "test"))
-        self.leasing.replenished()
+        self.leasing.stock_changed()
 
     def wait(self, who: str, units: int, wait_s: float = 10.0) -> None:
         self.leasing.wait(
@@ -147,9 +147,9 @@ def test_at_the_deadline_the_wait_is_over_and_the_next_is_served(owner: Owner) -
 def test_one_who_held_up_others_lets_them_in_by_leaving(owner: Owner) -> None:
     owner.produce(LEASE_UNITS * 3)
     owner.note()
-    owner.leasing.interrupted()
     owner.wait("big", LEASE_UNITS * 2, wait_s=1.0)
     owner.wait("small", 1, wait_s=5.0)
+    assert owner.served == []
     owner.clock.advance(1.0)
     owner.leasing.tick()
     assert [who for who, _ in owner.served] == ["big", "small"]

@@ -91,6 +91,11 @@ class OwnedStream:
         return self._lease_start + len(self._lease) // UNIT_BYTES - self._cursor
 
     @property
+    def stock_units(self) -> int:
+        """Units that can still be taken: in the store, leased, and leased but not yet active."""
+        return self._available + self._state.ledger.leased // UNIT_BYTES
+
+    @property
     def ledger(self) -> Ledger:
         """Where this end's bytes went."""
         return self._state.ledger

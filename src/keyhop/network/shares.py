@@ -1,0 +1,113 @@
+"""Who may take how much of a stream. Pure bookkeeping: where the bytes are, in the store or leased, is `leasing`'s.
+
+What can still be taken is split into what is common and the floors that are reserved, one for each pair of SAEs:
+
+    stock = common + floors
+
+ 1. A pair takes what is common, and when that is used up its own floor; never another's. So there is always something
+    that somebody may take. Uses without a pair take what is common.
+ 2. What comes fills the floors first, so nothing is common while a floor has room. Half of it goes to those that had
+    to ask for theirs, in equal parts, half to all others; what one half has no room for goes to the other half. So who
+    asks most gets no more than the others who ask, and those who never asked find something when they do.
+ 3. When stock is lost, all floors begin anew with equal parts of what is left.
+
+Amounts are in units.
+"""
+
+from keyhop.core.ids import SaePair
+
+
+class Shares:
+    """The shares of one stream. Only pairs that had to ask are remembered, until all floors are full."""
+
+    def __init__(self) -> None:
+        self.common = 0
+        self.floor_units = 0
+        self._pairs = 0
+        self._asking: dict[SaePair, int] = {}
+        self._asked = 0
+        self._others = 0
+
+    @property
+    def stock(self) -> int:
+        """What there is, common and reserved."""
+        return self.common + self._asked + self._others
+
+    def reserve(self, floor_units: int, pairs: int) -> None:
+        """So much is reserved from now on for each of so many pairs: no more different ones will ask."""
+        if (floor_units, pairs) != (self.floor_units, self._pairs):
+            self.floor_units, self._pairs = floor_units, pairs
+            self._begin_anew(self.stock)
+
+    def settle(self, stock: int) -> None:
+        """The stock is so large now: some came, or was lost."""
+        self.common += stock - self.stock
+        if self.common < 0:
+            self._begin_anew(stock)
+        else:
+            self._fill()
+
+    def entitled(self, pair: SaePair | None) -> int:
+        """What the pair may take."""
+        if pair is None:
+            return self.common
+        floor = self._asking.get(pair)
+        return self.common + (self._part() if floor is None else floor)
+
+    def ask(self, pair: SaePair) -> None:
+        """The pair may not take what it wants: from now on it gets its part of what comes to those who ask."""
+        if pair not in self._asking and self._pairs > len(self._asking):
+            floor = self._part()
+            self._asking[pair] = floor
+            self._asked += floor
+            self._others -= floor
+
+    def spend(self, pair: SaePair | None, units: int) -> None:
+        """The pair took what it is entitled to."""
+        self.common -= units
+        if self.common < 0:
+            assert pair is not None  # only pairs have floors
+            self.ask(pair)
+            self._asking[pair] += self.common
+            self._asked += self.common
+            self.common = 0
+
+    def _part(self) -> int:
+        """The floor of each of those that did not have to ask."""
+        others = self._pairs - len(self._asking)
+        return self._others // others if others > 0 else 0
+
+    def _begin_anew(self, stock: int) -> None:
+        self._asking.clear()
+        self._asked = self._others = 0
+        self.common = stock
+        self._fill()
+
+    def _fill(self) -> None:
+        """Moves what is common into floors that have room."""
+        asking_room = len(self._asking) * self.floor_units - self._asked
+        other_room = (self._pairs - len(self._asking)) * self.floor_units - self._others
+        units = min(self.common, asking_room + other_room)
+        to_asking = min(asking_room, max((units + 1) // 2, units - other_room))
+        self.common -= units
+        self._others += units - to_asking
+        self._asked += to_asking
+        if units == asking_room + other_room:
+            self._others += self._asked
+            self._asked = 0
+            self._asking.clear()
+        else:
+            self._spread(to_asking)
+
+    def _spread(self, units: int) -> None:
+        """Equal parts to all who ask and have room; what cannot be split goes round."""
+        asking, full = self._asking, self.floor_units
+        needy = [pair for pair, floor in asking.items() if floor < full]
+        while needy and units >= len(needy):
+            part = min(units // len(needy), full - max(asking[pair] for pair in needy))
+            for pair in needy:
+                asking[pair] += part
+            units -= part * len(needy)
+            needy = [pair for pair in needy if asking[pair] < full]
+        for pair in needy[:units]:
+            asking[pair] = asking.pop(pair) + 1
