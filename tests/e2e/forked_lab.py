@@ -7,12 +7,14 @@ import http.client
 import shutil
 import signal
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+import tomli_w
 from zygote import ForkedNode, Zygote
 
 from keyhop.lab import Lab, Topology
@@ -62,6 +64,29 @@ class ForkedLab:
     def log(self, kme: str) -> str:
         """What a node has logged, over all its starts."""
         return self._layout.log(kme).read_text()
+
+    def clone(self, kme: str, directory: Path, listen: dict[str, str]) -> Path:
+        """A copy of all that a node has, witness included, made while it stands still; its own addresses differ.
+
+        The path of its node.toml.
+        """
+        here = self._layout.node(kme)
+        with self.frozen(kme):
+            shutil.copytree(here, directory)
+        document = tomllib.loads((here / "node.toml").read_text())
+        for section, address in listen.items():
+            document[section]["listen"] = address
+        for table, name in [(document["tls"], name) for name in ("ca", "certificate", "key", "crl")] + [
+            (link, "secret_file") for link in document["links"]
+        ]:
+            table[name] = str((here / table[name]).resolve())
+        config = directory / "node.toml"
+        config.write_text(tomli_w.dumps(document))
+        return config
+
+    def start_other(self, config: Path) -> ForkedNode:
+        """Another node, of that configuration; its log is beside it."""
+        return self._zygote.start(config, config.with_name("node.log"))
 
     def forget_witness(self, kme: str) -> None:
         """The node has no witness from its next start on."""

@@ -10,7 +10,8 @@ from keyhop.network import wire
 
 TAG = bytes(16)
 BODIES: tuple[wire.Body, ...] = (
-    wire.Hello(),
+    wire.Hello(9),
+    wire.Replaced(),
     wire.State(wire.OwnerMarks(1, 2, 3, 4), wire.FollowerMarks(5, 6, 7, 8)),
     wire.Offer("alice-bob", 7),
     wire.Placing(1, 1, 0, (wire.Part("alice-bob", 7, TAG), wire.Part("alice-bob", 8, TAG))),
@@ -73,8 +74,11 @@ def test_a_message_cut_short_or_with_a_tail_is_refused(body: wire.Body) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        (1, 2, ["Hello"], 3),
-        (1, 2, ["Hello", 3]),
+        (1, 2, ["Hello", 3], 3),
+        (1, 2, ["Hello"]),
+        (1, 2, ["Hello", 3, 3]),
+        (1, 2, ["Hello", -1]),
+        (1, 2, ["Replaced", 3]),
         (1, 2, ["State", [1, 2, 3, 4, 5], [1, 2, 3, 4]]),
         (1, 2, ["State", [1, 2, 3, 4], [1, 2, 3, 4, 5]]),
         (1, 2, ["Placing", 1, 1, 0, [["link", 1, TAG, 9]]]),
@@ -93,7 +97,7 @@ def test_a_message_cut_short_or_with_a_tail_is_refused(body: wire.Body) -> None:
         (1, 2, ["Carry", TAG, 1, 8, "m", ["s"], float("inf"), TAG, TAG, TAG]),
         (1, 2, ["Carry", TAG, 1, 8, "m", [], 1.0, TAG, TAG, TAG]),
         (1, 2, ["Goodbye"]),
-        (-1, 2, ["Hello"]),
+        (-1, 2, ["Hello", 3]),
         "Hello",
     ],
 )

@@ -97,6 +97,11 @@ class RecordBook:
         for key_id in self._stored:
             self.discard(key_id)
 
+    def forget_all(self) -> None:
+        """Erases everything: another node that claims to be this one may have delivered any of it."""
+        for key_id in list(self._records):
+            self.discard(key_id)
+
     def expire(self, before: float) -> None:
         """Erases what was created before that wall time."""
         for key_id in [k for k, record in self._records.items() if record.created_at < before]:

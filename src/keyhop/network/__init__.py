@@ -10,6 +10,7 @@
     windows     the follower's delivery windows, so that a restored backup is found out
     link_channels  what the adapters of links say to each other, in the same session
     carriage    records carried to the peer under a one-time pad and a one-time MAC
+    twins       do two nodes claim to be the same one?
     pair        all of that for one peer: sessions, dispatch, time
     peer        the asyncio shell: mutual TLS 1.3, reconnect with back-off
 

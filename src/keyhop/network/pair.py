@@ -23,6 +23,7 @@ from keyhop.network.filling import Filling
 from keyhop.network.leasing import Leasing
 from keyhop.network.link_channels import LinkChannels, PairChannel
 from keyhop.network.marks import Verdict, compare, next_epoch
+from keyhop.network.twins import Twins
 from keyhop.network.windows import Windows
 
 type Transmit = Callable[[bytes], None]
@@ -79,6 +80,9 @@ class Pair:
         self._channels = LinkChannels(self._send_now)
         self._parts = (self.filling, self.leasing, self.windows, self.carriage)
         self._transmit: Transmit | None = None
+        self._process = self._new_session()
+        self.theirs, self.ours = Twins(clock), Twins(clock)
+        self._doubted = False
         self._session = self._new_session()
         self._peer_session = 0
         self._state: wire.State | None = None
@@ -103,7 +107,13 @@ class Pair:
         self._begin()
         self._peer_session = 0
         self._transmit = transmit
-        self._send(wire.Hello())
+        self._send(wire.Hello(self._process))
+
+    def replaced(self) -> None:
+        """Another connection takes the place of this one, whose end may live all the same: it is told."""
+        if self._transmit:
+            envelope = wire.Envelope(self._session, self._peer_session, wire.Replaced())
+            self._transmit(wire.encode(envelope))
 
     def disconnect(self) -> None:
         """The connection is gone."""
@@ -124,7 +134,8 @@ class Pair:
         """A message from the peer."""
         envelope = wire.decode(data)
         match envelope.body:
-            case wire.Hello():
+            case wire.Hello(process):
+                self.theirs.heard(process)
                 self._hear(envelope.sender)
                 self._send_state()
             case wire.State() as state:
@@ -133,7 +144,12 @@ class Pair:
                     if envelope.receiver == self._session:
                         self._synchronise(state)
                     else:
-                        self._send(wire.Hello())  # the State answered a session that has just ended
+                        self._send(wire.Hello(self._process))  # the State answered a session that has just ended
+            case wire.Replaced():
+                if envelope.receiver == self._session:
+                    self.ours.sign()
+                    self._doubted = True
+                    self.windows.doubted()
             case body:
                 current = (self._peer_session, self._session)
                 if self.synchronised and (envelope.sender, envelope.receiver) == current:
@@ -142,7 +158,7 @@ class Pair:
     def tick(self) -> None:
         """Time has passed: what is late is asked for again or given up, what is old expires."""
         if self.connected and not self.synchronised:
-            self._send(wire.Hello())
+            self._send(wire.Hello(self._process))
         for part in self._parts:
             part.tick()
         self._expire()
@@ -249,7 +265,11 @@ class Pair:
             self._judge_followed(theirs.owned, ours.followed),
         )
         if verdicts[0] is Verdict.OWNER_FORGOT or verdicts[1] is Verdict.FOLLOWER_FORGOT:
-            self._records.forget_stored()  # restored from a backup: some of them may have been delivered since
+            if self._doubted:
+                self._records.forget_all()
+            else:
+                self._records.forget_stored()  # restored from a backup: some of them may have been delivered since
+        self._doubted = False
         self.synchronised = True
         self.since = self._clock.wall()
         for part in self._parts:

@@ -127,6 +127,11 @@ class PeerConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def retire(self) -> None:
+        """Another connection has taken its place: what still comes is not heard any more."""
+        self.pair = None
+        self.close()
+
     def close(self) -> None:
         """Ends the connection once everything is written."""
         if self._transport is not None:
@@ -212,7 +217,8 @@ class Peers:
         older = self._connections.get(pair.peer)
         self._connections[pair.peer] = connection
         if older is not None:
-            older.abort()
+            pair.replaced()
+            older.retire()
         return pair
 
     def heard(self, peer: KmeId) -> None:

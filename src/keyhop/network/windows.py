@@ -37,7 +37,10 @@ class Windows:
 
     @property
     def ready(self) -> bool:
-        """Whether the two ends have compared their marks since this process began; before, nothing is delivered."""
+        """Whether the two ends have compared their marks since this process began, or was last in doubt.
+
+        Before, nothing is delivered.
+        """
         return self._was_synchronised
 
     def enter(self, deliver: Callable[[], None], late: Callable[[], None]) -> None:
@@ -68,6 +71,15 @@ class Windows:
         self._connected = False
         self._asked_at = None
         self._let_in()
+
+    def doubted(self) -> None:
+        """Somebody else claims to be this follower, and may deliver what we would: nothing more until marks agree."""
+        self._was_synchronised = False
+        self._connected = False
+        self._asked_at = None
+        waiting, self._waiting = self._waiting, deque()
+        for _, _, late in waiting:
+            late()
 
     def tick(self) -> None:
         """Asks again when the answer is late; ends a window that was used; sends away who waited too long."""

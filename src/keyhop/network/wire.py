@@ -55,7 +55,16 @@ class FollowerMarks(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
 
 
 class Hello(_Message, frozen=True):
-    """Opens a session: asks the peer for its State. Asked again until it comes."""
+    """Opens a session: asks the peer for its State. Asked again until it comes.
+
+    `process` is a number that the sender drew at its start.
+    """
+
+    process: _Number
+
+
+class Replaced(_Message, frozen=True):
+    """The last word on a connection: another one, with the receiver's own certificate, has taken its place."""
 
 
 class State(_Message, frozen=True):
@@ -170,6 +179,7 @@ class LinkMessage(_Message, frozen=True):
 
 type Body = (
     Hello
+    | Replaced
     | State
     | Offer
     | Placing

@@ -34,7 +34,7 @@ class NetworkState:
 
     def peers(self) -> list[PeerInfo]:
         """GET /v1/peers."""
-        return [PeerInfo(peer, pair.connected, pair.synchronised, pair.since) for peer, pair in self._pairs.items()]
+        return [_peer(peer, pair) for peer, pair in self._pairs.items()]
 
     def audit(self) -> AuditInfo:
         """GET /v1/audit."""
@@ -48,7 +48,15 @@ class NetworkState:
         return links + [reason for peer, pair in self._pairs.items() if (reason := _missing(peer, pair))]
 
 
+def _peer(peer: KmeId, pair: Pair) -> PeerInfo:
+    return PeerInfo(peer, pair.connected, pair.synchronised, pair.since, pair.theirs.alarm, pair.ours.alarm)
+
+
 def _missing(peer: KmeId, pair: Pair) -> str | None:
+    if pair.theirs.alarm:
+        return f"peer {peer}: two nodes claim to be it"
+    if pair.ours.alarm:
+        return f"peer {peer}: another node claims to be this one"
     if not pair.connected or pair.trouble:
         return f"peer {peer}: not connected ({pair.trouble})" if pair.trouble else f"peer {peer}: not connected"
     if not pair.synchronised:

@@ -26,6 +26,7 @@ from keyhop.network.pair import PairOptions
 from keyhop.network.peer import PeerAddress, Peers
 from keyhop.node.address import host_and_port
 from keyhop.node.config import LinkSection, NodeConfig
+from keyhop.node.copies import CopyWatch, tell_of_store
 from keyhop.node.credentials import credentials_of
 from keyhop.node.link_end import link_end
 from keyhop.node.listening import listen, not_bound
@@ -75,7 +76,8 @@ class Node:
             _options(config, self.directory),
             keeper,
         )
-        self._tell_of_restored()
+        tell_of_store(self.kme, config)
+        self._copies = CopyWatch(self.kme)
         self.kme.journal.on_failure.append(self._store_failed)
         self.credentials = credentials_of(config, clock)
         self._links = {link.id: self._link(link, entropy) for link in config.links}
@@ -226,20 +228,6 @@ class Node:
         """GET /metrics."""
         return self._metrics.render()
 
-    def _tell_of_restored(self) -> None:
-        if self.kme.restored:
-            _log.critical(
-                "the store is an old copy: the keys in it are discarded",
-                reason=self.kme.restored,
-                hint="if nobody restored it, look at the disk; a witness moves with its node, and is in no backup. "
-                "Enrol bb84 links again if the node at the far end was restored too",
-            )
-        if self.config.store.kind == "sqlite" and not self.kme.witness:
-            _log.warning(
-                "no witness: if this node and its peers are restored from backups together, nobody finds out",
-                hint="[store] witness = a file outside data_dir and its backups",
-            )
-
     def _home(self, sae: SaeId) -> KmeId | None:
         return self.directory.kme_of(sae)
 
@@ -280,6 +268,7 @@ class Node:
             await asyncio.sleep(TICK_S)
             with contextlib.suppress(StoreFailure):
                 self.kme.tick()
+                self._copies.tick()
                 if self._clock.monotonic() - sampled_at >= SAMPLE_S:
                     sampled_at = self._clock.monotonic()
                     for link in self._links.values():

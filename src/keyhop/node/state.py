@@ -111,12 +111,17 @@ ACCOUNTS = (
 
 @dataclass(frozen=True, slots=True)
 class PeerInfo:
-    """Another node; `since` is when `connected` last changed, seconds since 1970, None when it never did."""
+    """Another node; `since` is when `connected` last changed, seconds since 1970, None when it never did.
+
+    Of late, `is_two`: two nodes have claimed to be it; `replaced_us`: it was told so of this node.
+    """
 
     id: KmeId
     connected: bool
     synchronised: bool
     since: float | None
+    is_two: bool = False
+    replaced_us: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ one wiring, so what is tested is what runs.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from keyhop.core.audit import AuditSink
+from keyhop.core.audit import AuditSink, event_record
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KmeId, SaeId
@@ -140,6 +140,7 @@ class Kme:
             for pair in self.pairs.values():
                 pair.forget()
             self.records.forget_stored()
+            self.journal.record(event_record("store is an old copy", reason=witness.restored))
         self.flush()
         if self.journal.failure is not None:
             raise self.journal.failure

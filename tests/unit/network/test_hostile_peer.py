@@ -71,7 +71,7 @@ class Bob:
         """A new session in which the peer claims these marks, by default those of an honest one."""
         self._sessions += 1
         self.flush()
-        self.hear(wire.Hello(), peer)
+        self.hear(wire.Hello(1), peer)
         state = next(e.body for e in reversed(self.sent[peer]) if isinstance(e.body, wire.State))
         mine, theirs = state.owned, state.followed
         honest_owner = wire.OwnerMarks(max(theirs.epoch, 1), theirs.produced, theirs.taken, theirs.mark, theirs.history)

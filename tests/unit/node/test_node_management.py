@@ -109,7 +109,16 @@ def test_the_node_and_what_belongs_to_it() -> None:
             "details": {},
         }
     ]
-    assert ask("/v1/peers").json() == [{"id": "bob", "connected": True, "synchronised": True, "since": None}]
+    assert ask("/v1/peers").json() == [
+        {
+            "id": "bob",
+            "connected": True,
+            "synchronised": True,
+            "since": None,
+            "is_two": False,
+            "replaced_us": False,
+        }
+    ]
     assert ask("/v1/audit").json() == {"records": 17, "head": "ab" * 32}
     (stream,) = ask("/v1/streams").json()
     assert (stream["owner"], stream["role"], stream["available"], stream["balanced"]) == ("alice", "owner", 50, True)

@@ -126,7 +126,11 @@ class _ViewCollector(Collector):
     def _peers(self) -> Iterable[Metric]:
         connected = GaugeMetricFamily("keyhop_peer_connected", "1 while connected.", labels=("peer",))
         synchronised = GaugeMetricFamily("keyhop_peer_synchronised", "1 while in step.", labels=("peer",))
+        copies = GaugeMetricFamily(
+            "keyhop_peer_copies", "1 while two nodes claim to be this peer, or to be this node.", labels=("peer",)
+        )
         for peer in self._view.peers():
             connected.add_metric((peer.id,), float(peer.connected))
             synchronised.add_metric((peer.id,), float(peer.synchronised))
-        return connected, synchronised
+            copies.add_metric((peer.id,), float(peer.is_two or peer.replaced_us))
+        return connected, synchronised, copies
