@@ -13,6 +13,7 @@ import os
 import selectors
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -88,6 +89,7 @@ class Handshakes:
 
     def start(self) -> None:
         """Begins to accept."""
+        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted sockets inherit it
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._thread.start()
@@ -103,8 +105,9 @@ class Handshakes:
         self._listener.close()
 
     def _run(self) -> None:
-        if hasattr(os, "SCHED_OTHER"):  # Linux, where a thread has a niceness of its own
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        if sys.platform == "linux":  # there a thread has a niceness of its own
+            niceness = os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
         budget = CpuBudget(self._limits.share, time.monotonic())
         spent = time.thread_time()
         while self._turn():
@@ -156,7 +159,6 @@ class Handshakes:
     def _begin(self, accepted: socket.socket) -> None:
         try:
             accepted.setblocking(False)
-            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             tls = self._context().wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
         except OSError as error:  # it has gone already
             accepted.close()
