@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+from audited import check_audit_logs
 from crashing import BURNT_BYTES, Pace, Plan, burnt_bytes, fast_link, taken_for_restored
 from forked_lab import ForkedLab
 from witness import Saes, Witness, at_work, check_ledgers
@@ -31,6 +32,7 @@ def test_nothing_is_lost_or_used_twice_whenever_a_node_is_killed(tmp_path: Path)
             while plan.kills.total() < KILLS and not any(worker.failure for worker in workers):
                 plan.crash()
         check_ledgers(nodes.lab)
+        check_audit_logs(nodes.lab, witness)
         burnt = burnt_bytes(nodes.lab, saes, witness)
         assert taken_for_restored(nodes.lab) == []
     exchanges = sum(worker.exchanges for worker in workers)

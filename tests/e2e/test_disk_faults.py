@@ -18,6 +18,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from audited import check_audit_logs
 from witness import STORE_FAILED, Saes, Witness, at_work, check_ledgers, stop
 
 from keyhop.apps.client import BadRequest
@@ -70,6 +71,7 @@ static int fails(int fd, const char *call) {
 
 FAILING(int, fsync, "sync", (int fd), fd)
 FAILING(int, fdatasync, "sync", (int fd), fd)
+FAILING(ssize_t, write, "write", (int fd, const void *from, size_t size), fd, from, size)
 FAILING(ssize_t, pwrite, "write", (int fd, const void *from, size_t size, off_t at), fd, from, size, at)
 FAILING(ssize_t, pwrite64, "write", (int fd, const void *from, size_t size, off64_t at), fd, from, size, at)
 """
@@ -152,34 +154,43 @@ def until(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.requires_tool("cc")
 @pytest.mark.parametrize("fault", ["sync", "write", "full"])
-def test_calls_that_fail(broken_lab: Lab, shim: Path, fault: str) -> None:
-    sign = broken_lab.directory / "nodes" / KME / "data" / "fault"
+@pytest.mark.parametrize("place", ["data", "data/audit"])
+def test_calls_that_fail(broken_lab: Lab, shim: Path, place: str, fault: str) -> None:
+    folder = broken_lab.directory / "nodes" / KME
+    sign = folder / place / "fault"
     stop(broken_lab, KME)
-    with Saes.of(broken_lab, Witness()) as saes:
+    with (folder / "node.toml").open("a") as config:
+        config.write("\n[audit]\nsync = true\n")
+    witness = Witness()
+    with Saes.of(broken_lab, witness) as saes:
         with own_child(broken_lab, shim) as process:
             key_ids = suffers(broken_lab, saes, process, lambda: sign.write_text(fault))
         sign.unlink()
         goes_on(broken_lab, saes, key_ids)
+        check_audit_logs(broken_lab, witness)
 
 
+@pytest.mark.parametrize("tmpfs", ["data", "data/audit"], indirect=True)
 def test_a_full_disk(broken_lab: Lab, tmpfs: Path) -> None:
     filler = tmpfs / "filler"
-    with Saes.of(broken_lab, Witness()) as saes:
+    witness = Witness()
+    with Saes.of(broken_lab, witness) as saes:
         with own_child(broken_lab) as process:
             key_ids = suffers(broken_lab, saes, process, lambda: fill(filler))
         with own_child(broken_lab) as process:
             assert process.wait(ENDED_S) == 1
         filler.unlink()
         goes_on(broken_lab, saes, key_ids)
+        check_audit_logs(broken_lab, witness)
 
 
 @pytest.fixture
-def tmpfs(broken_lab: Lab) -> Iterator[Path]:
-    """The node, which is stopped, keeps its data on a small file system of its own."""
+def tmpfs(broken_lab: Lab, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """The node, which is stopped, keeps its data, or its audit log, on a small file system of its own."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount a file system")
     stop(broken_lab, KME)
-    data = broken_lab.directory / "nodes" / KME / "data"
+    data = broken_lab.directory / "nodes" / KME / request.param
     away = data.with_name("away")
     data.rename(away)
     data.mkdir(mode=0o700)
