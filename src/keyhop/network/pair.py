@@ -7,6 +7,7 @@ each stream (`marks`); until then nothing is placed, leased or marked. Messages 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from keyhop.core.audit import event_record
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.errors import PeerError
@@ -280,6 +281,7 @@ class Pair:
         if verdict is not Verdict.AGREE:
             self.owned.close_epoch(next_epoch(owner, follower))
             self.leasing.epoch_closed()
+            self._record(verdict, self.owned.ref)
         return verdict
 
     def _judge_followed(self, owner: wire.OwnerMarks, follower: wire.FollowerMarks) -> Verdict:
@@ -296,7 +298,12 @@ class Pair:
                 self.followed.forget_all(owner.mark_seen)
         if verdict is not Verdict.AGREE:
             self.followed.begin(next_epoch(owner, follower))
+            self._record(verdict, self.followed.ref)
         return verdict
+
+    def _record(self, verdict: Verdict, stream: StreamRef) -> None:
+        reason = verdict.name.lower().replace("_", " ")
+        self._journal.record(event_record("stream begins anew", stream=str(stream), reason=reason))
 
     def _open_next_epoch(self) -> None:
         self.owned.close_epoch(self.owned.epoch + 1)

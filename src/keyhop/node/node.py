@@ -10,7 +10,6 @@ from importlib.metadata import version
 
 import structlog
 
-from keyhop.audit.log import AuditLog
 from keyhop.core.audit import event_record
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
@@ -25,6 +24,7 @@ from keyhop.link.registry import make_adapter
 from keyhop.network.pair import PairOptions
 from keyhop.network.peer import PeerAddress, Peers
 from keyhop.node.address import host_and_port
+from keyhop.node.audit_log import Anchors, open_audit_log
 from keyhop.node.config import LinkSection, NodeConfig
 from keyhop.node.copies import CopyWatch, tell_of_store
 from keyhop.node.credentials import credentials_of
@@ -60,7 +60,8 @@ class Node:
         self._started_at = clock.wall()
         self._loop = asyncio.get_running_loop()
         self.store = _open_store(config)
-        self._audit = _open_audit(config, clock)
+        self._audit = open_audit_log(config, clock)
+        self._anchors = Anchors(self._audit, clock)
         self.directory = _directory(config)
         peers = [kme.id for kme in config.kmes]
         keeper = FileWitness(config.store.witness) if config.store.witness else None
@@ -141,6 +142,7 @@ class Node:
             self.kme.witness.close()
         self.store.close()
         self._audit.close()
+        self._anchors.tell()
         _log.info("node stopped", kme=self.id)
 
     def reload(self, config: NodeConfig) -> None:
@@ -268,6 +270,7 @@ class Node:
             await asyncio.sleep(TICK_S)
             with contextlib.suppress(StoreFailure):
                 self.kme.tick()
+                self._anchors.tick()
                 self._copies.tick()
                 if self._clock.monotonic() - sampled_at >= SAMPLE_S:
                     sampled_at = self._clock.monotonic()
@@ -296,18 +299,6 @@ def _open_store(config: NodeConfig) -> KeyStore:
     config.node.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_key_is_not_lost(config.store_key_file, config.store_file)
     return SqliteStore(config.store_file, load_store_key(config.store_key_file))
-
-
-def _open_audit(config: NodeConfig, clock: Clock) -> AuditLog:
-    log = AuditLog(config.audit_directory, config.node.id, clock, config.audit.options())
-    if (left := log.left_unsealed) is not None:
-        tell = _log.error if left.misfits else _log.warning
-        what = (
-            "the end of the audit log was damaged" if left.misfits else "a crash cut the audit log's last write short"
-        )
-        tell(what, unsealed_bytes=left.size_bytes, hint="keyhop audit verify tells more")
-    _log.info("audit log opened", records=log.records, head=log.head)
-    return log
 
 
 def _directory(config: NodeConfig, kme: KmeId | None = None) -> SaeDirectory:

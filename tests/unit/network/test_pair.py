@@ -214,6 +214,10 @@ def test_a_restored_follower_gives_out_nothing_again(network: VirtualNetwork) ->
     network.settle()
     assert_refused(network, keys)
     assert_balanced(network)
+    for kme in (ALICE, BOB):
+        assert [(r["stream"], r["reason"]) for r in network.kmes[kme].audit.records() if "stream" in r] == [
+            ("alice→bob", "follower forgot")
+        ]
 
 
 def test_a_restored_follower_gives_out_nothing_that_it_delivered_while_the_owner_was_away(
