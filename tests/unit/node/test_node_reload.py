@@ -81,7 +81,12 @@ def test_the_limits_of_streams_change_while_the_node_runs(authority: Authority, 
     async def scenario() -> None:
         node = Node(parse_config(network, tmp_path), SystemClock(), SystemEntropy(), lambda: None)
         node.reload(parse_config(network.replace("[policy]", "[policy]\nstock_bytes = 131072"), tmp_path))
-        assert node.kme.pairs[KmeId("bob")].filling.stock_units == 131072 // 8
+        pair = node.kme.pairs[KmeId("bob")]
+        assert pair.filling.stock_units == 131072 // 8
+        assert pair.leasing._shares.floor_units == 4096 // 8
+        node.reload(parse_config(network.replace("[policy]", "[policy]\nreserved_bytes_per_pair = 64"), tmp_path))
+        assert pair.leasing._shares.floor_units == 64 // 8
+        node.reload(parse_config(network.replace("[policy]", "[policy]\nstock_bytes = 131072"), tmp_path))
         status = node.kme.delivery.get_status(GetStatus(SaeId("a"), SaeId("b")))
         assert status.max_key_count == 131072 // 32
 
