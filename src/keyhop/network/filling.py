@@ -29,8 +29,8 @@ MIN_BLOCK_BYTES = MAC_KEY_BYTES + (ID_KEY_UNITS + 1) * UNIT_BYTES
 MAX_PARTS = 16
 MAX_PLACED_UNITS = 1 << 15
 """A placement takes as many blocks as come to this (256 KiB), or one: nobody is to wait long for its commit."""
-ENOUGH = 1 / 8
-"""Of the stock: with that much available, blocks may wait."""
+ENOUGH_STOCK = 8
+"""With this part of the stock available, or with as much as a placement, blocks may wait."""
 MAX_PENDING = 512
 PENDING_S = 30.0
 RESEND_S = 1.0
@@ -226,7 +226,7 @@ class Filling:
     def _place_soon(self) -> None:
         """Places what there is, unless it may wait for more."""
         many = len(self._mine) > MAX_PARTS or self._mine.units > MAX_PLACED_UNITS
-        if many or self._owned.available_units < ENOUGH * self.stock_units:
+        if many or self._owned.available_units < min(self.stock_units // ENOUGH_STOCK, MAX_PLACED_UNITS):
             self._place_next()
 
     def _next_parts(self) -> Iterator[BlockName]:
