@@ -8,9 +8,11 @@ from keyhop.core.ids import SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook, record_ids
+from keyhop.core.store.base import Slot
 from keyhop.core.store.memory import MemoryStore
 
 START = 1000
+SLOT = Slot("chunk", "here")
 ranges = st.tuples(st.integers(START - 20, START + 80), st.integers(0, 60)).map(lambda r: (r[0], r[0] + r[1]))
 
 
@@ -20,7 +22,7 @@ def units_of(count: int) -> list[bytes]:
 
 @given(st.integers(1, 64), st.lists(ranges, max_size=8), ranges)
 def test_a_chunk_is_a_list_of_units(count: int, erasures: list[tuple[int, int]], asked: tuple[int, int]) -> None:
-    chunk = Chunk.fresh(START, b"".join(units_of(count)), 5.0, "test")
+    chunk = Chunk.fresh(SLOT, START, b"".join(units_of(count)), 5.0, "test")
     model: dict[int, bytes] = {START + i: unit for i, unit in enumerate(units_of(count))}
     live = set(model)
     for start, end in erasures:
@@ -28,7 +30,7 @@ def test_a_chunk_is_a_list_of_units(count: int, erasures: list[tuple[int, int]],
         assert chunk.erase(start, end) == len(gone)
         live -= gone
         model.update((position, bytes(8)) for position in gone)
-        chunk = Chunk.decode(START, chunk.encode())
+        chunk = Chunk.decode(SLOT, START, chunk.encode())
     inside = [position for position in range(*asked) if position in model]
     assert chunk.holds(*asked) == all(position in live for position in inside)
     assert chunk.read(*asked) == b"".join(model[position] for position in inside)
@@ -39,10 +41,10 @@ def test_a_chunk_is_a_list_of_units(count: int, erasures: list[tuple[int, int]],
 @given(st.integers(0, 3 * CHUNK_UNITS + 5))
 def test_a_block_is_split_into_chunks_without_gap_or_overlap(units: int) -> None:
     data = b"".join(i.to_bytes(8) for i in range(units))
-    chunks = list(split(START, data, 1.0, "test"))
+    chunks = list(split(lambda at: Slot("chunk", str(at)), START, data, 1.0, "test"))
     at = START
     for chunk in chunks:
-        assert chunk.start == at
+        assert (chunk.start, chunk.slot.name) == (at, str(at))
         assert 1 <= chunk.units <= CHUNK_UNITS
         at = chunk.end
     assert at == START + units

@@ -4,10 +4,11 @@ Blocks of any size are stored as chunks of at most 4 KiB: delivering a key rewri
 bytes erased, in the same commit that makes the delivery durable.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
+from keyhop.core.store.base import Slot
 from keyhop.core.units import UNIT_BYTES
 
 CHUNK_UNITS = 512
@@ -21,11 +22,15 @@ class _Stored(msgspec.Struct, array_like=True):
 
 
 class Chunk:
-    """`units` units from position `start` to before `end`; bit i of `live` says whether unit i is still there."""
+    """`units` units from position `start` to before `end`; bit i of `live` says whether unit i is still there.
 
-    __slots__ = ("data", "end", "live", "produced_at", "source", "start", "units")
+    `slot` is where it is stored.
+    """
 
-    def __init__(self, start: int, data: bytes, live: int, produced_at: float, source: str) -> None:
+    __slots__ = ("data", "end", "live", "produced_at", "slot", "source", "start", "units")
+
+    def __init__(self, slot: Slot, start: int, data: bytes, live: int, produced_at: float, source: str) -> None:
+        self.slot = slot
         self.start = start
         self.units = len(data) // UNIT_BYTES
         self.end = start + self.units
@@ -35,9 +40,9 @@ class Chunk:
         self.source = source
 
     @classmethod
-    def fresh(cls, start: int, data: bytes, produced_at: float, source: str) -> "Chunk":
+    def fresh(cls, slot: Slot, start: int, data: bytes, produced_at: float, source: str) -> "Chunk":
         """A chunk with all its units there."""
-        return cls(start, data, (1 << len(data) // UNIT_BYTES) - 1, produced_at, source)
+        return cls(slot, start, data, (1 << len(data) // UNIT_BYTES) - 1, produced_at, source)
 
     @property
     def live_units(self) -> int:
@@ -64,12 +69,12 @@ class Chunk:
         self.data[low * UNIT_BYTES : high * UNIT_BYTES] = bytes((high - low) * UNIT_BYTES)
         return erased
 
-    def cut(self, units: int) -> tuple["Chunk", "Chunk"]:
-        """Its first units and the rest. All its units are there."""
+    def cut(self, units: int, slot: Slot) -> tuple["Chunk", "Chunk"]:
+        """Its first units and the rest, which is stored in `slot`. All its units are there."""
         at = units * UNIT_BYTES
         return (
-            Chunk.fresh(self.start, bytes(self.data[:at]), self.produced_at, self.source),
-            Chunk.fresh(self.start + units, bytes(self.data[at:]), self.produced_at, self.source),
+            Chunk.fresh(self.slot, self.start, bytes(self.data[:at]), self.produced_at, self.source),
+            Chunk.fresh(slot, self.start + units, bytes(self.data[at:]), self.produced_at, self.source),
         )
 
     def encode(self) -> bytes:
@@ -78,10 +83,10 @@ class Chunk:
         return msgspec.msgpack.encode(_Stored(self.produced_at, self.source, live, bytes(self.data)))
 
     @classmethod
-    def decode(cls, start: int, encoded: bytes) -> "Chunk":
+    def decode(cls, slot: Slot, start: int, encoded: bytes) -> "Chunk":
         """The inverse of `encode`."""
         stored = msgspec.msgpack.decode(encoded, type=_Stored)
-        return cls(start, stored.data, int.from_bytes(stored.live), stored.produced_at, stored.source)
+        return cls(slot, start, stored.data, int.from_bytes(stored.live), stored.produced_at, stored.source)
 
     def _clamp(self, start: int, end: int) -> tuple[int, int]:
         """The range [start, end), as far as it falls into this chunk, counted from its first unit."""
@@ -91,8 +96,9 @@ class Chunk:
         return low, 0 if high < 0 else min(high, units)
 
 
-def split(start: int, data: bytes, produced_at: float, source: str) -> Iterator[Chunk]:
-    """A block's bytes (whole units) as chunks, the first at `start`."""
+def split(slot_at: Callable[[int], Slot], start: int, data: bytes, produced_at: float, source: str) -> Iterator[Chunk]:
+    """A block's bytes (whole units) as chunks, the first at `start`; `slot_at` a position each is stored."""
     step = CHUNK_UNITS * UNIT_BYTES
     for offset in range(0, len(data), step):
-        yield Chunk.fresh(start + offset // UNIT_BYTES, data[offset : offset + step], produced_at, source)
+        at = start + offset // UNIT_BYTES
+        yield Chunk.fresh(slot_at(at), at, data[offset : offset + step], produced_at, source)

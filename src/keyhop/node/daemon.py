@@ -23,7 +23,7 @@ from keyhop.node.listening import listen
 from keyhop.node.management import management_app
 from keyhop.node.node import Node
 from keyhop.node.preflight import preflight
-from keyhop.node.process import allow_all_files, keep_memory_private
+from keyhop.node.process import allow_all_files, keep_collections_short, keep_memory_private
 from keyhop.node.telemetry import configure_logging
 
 _log = structlog.get_logger(__name__)
@@ -58,6 +58,7 @@ class _Daemon:
         serving = asyncio.create_task(management.serve(sockets=[management_socket]))
         try:
             await node.start()
+            keep_collections_short()
             await self._stop.wait()
         finally:
             await node.stop()

@@ -51,8 +51,7 @@ class Claims:
         if gate is None:
             deliver()
             return
-        late = Unavailable(f"KME {gate.peer} does not answer", retry_after_s=1.0)
-        gate.windows.enter(deliver, lambda: reply(late))
+        gate.windows.enter(deliver, lambda: reply(Unavailable(f"KME {gate.peer} does not answer", retry_after_s=1.0)))
 
     def _claim(self, request: GetKeyWithIds, source: KmeId) -> tuple[Keys, Handed]:
         """Takes all keys or, with a KeyhopError, none. Says how each was handed over."""

@@ -32,12 +32,7 @@ class StreamRef(NamedTuple):
 
     def chunk_slot(self, role: Role, epoch: int, start: int) -> Slot:
         """Where one chunk of one end is stored."""
-        return chunk_slot(self.slot(role), epoch, start)
-
-
-def chunk_slot(stream: Slot, epoch: int, start: int) -> Slot:
-    """Where one chunk is stored of the end whose own slot this is."""
-    return Slot("chunk", f"{stream.name}/{epoch:016x}/{start:09x}")
+        return Slot("chunk", f"{self.slot(role).name}/{epoch:016x}/{start:09x}")
 
 
 class Block(NamedTuple):
@@ -105,4 +100,4 @@ def load_chunks(store: KeyStore, ref: StreamRef, role: Role, epoch: int) -> Iter
     """The chunks that one end has stored of an epoch, in their order."""
     prefix = ref.chunk_slot(role, epoch, 0).name.rpartition("/")[0] + "/"
     for slot, value in store.scan("chunk", prefix):
-        yield Chunk.decode(int(slot.name.rpartition("/")[2], 16), value)
+        yield Chunk.decode(slot, int(slot.name.rpartition("/")[2], 16), value)

@@ -1,6 +1,7 @@
 """The follower's end of a stream."""
 
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 
@@ -17,7 +18,6 @@ from keyhop.core.streams.base import (
     Place,
     StreamRef,
     booked,
-    chunk_slot,
     history_with,
     load_chunks,
 )
@@ -131,10 +131,11 @@ class FollowedStream:
             self._key_ids[epoch] = EpochKeyIds(state.id_key)
             ledger.id_key += ID_KEY_BYTES
             start = state.taken = ID_KEY_UNITS
-        for chunk in split(start, data, block.produced_at, block.source):
+        slot_at = partial(self.ref.chunk_slot, "follower", epoch)
+        for chunk in split(slot_at, start, data, block.produced_at, block.source):
             self._chunks[epoch].append(chunk)
             self._live += chunk.units
-            self._journal.save(chunk_slot(self._slot, epoch, chunk.start), chunk.encode)
+            self._journal.save(chunk.slot, chunk.encode)
 
     def note_taken(self, epoch: int, taken: int) -> bool:
         """Notes that the owner took everything below; False when we do not know that much of the epoch."""
@@ -276,11 +277,10 @@ class FollowedStream:
         erased = 0
         for chunk in covering:
             erased += chunk.erase(start, end)
-            slot = chunk_slot(self._slot, epoch, chunk.start)
             if chunk.live:
-                self._journal.save(slot, chunk.encode)
+                self._journal.save(chunk.slot, chunk.encode)
             else:
-                self._journal.delete(slot)
+                self._journal.delete(chunk.slot)
                 self._chunks[epoch].remove(chunk)
         self._live -= erased
         self._save()

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from itertools import takewhile
 
 import msgspec
@@ -19,7 +20,6 @@ from keyhop.core.streams.base import (
     StreamRef,
     Taken,
     booked,
-    chunk_slot,
     history_with,
     load_chunks,
 )
@@ -117,10 +117,11 @@ class OwnedStream:
             self.key_ids = EpochKeyIds(state.id_key)
             ledger.id_key += ID_KEY_BYTES
             start = state.taken = self._cursor = self._lease_start = ID_KEY_UNITS
-        for chunk in split(start, data, block.produced_at, block.source):
+        slot_at = partial(self.ref.chunk_slot, "owner", state.epoch)
+        for chunk in split(slot_at, start, data, block.produced_at, block.source):
             self._chunks.append(chunk)
             self._available += chunk.units
-            self._journal.save(chunk_slot(self._slot, state.epoch, chunk.start), chunk.encode)
+            self._journal.save(chunk.slot, chunk.encode)
         self._save()
 
     def lease(self, units: int) -> Lease | None:
@@ -198,7 +199,7 @@ class OwnedStream:
         """Discards everything that is left of this epoch; the next block opens `next_epoch`."""
         state = self._state
         for chunk in self._chunks:
-            self._journal.delete(chunk_slot(self._slot, state.epoch, chunk.start))
+            self._journal.delete(chunk.slot)
         state.ledger.voided += self.available_bytes
         self._chunks.clear()
         self._available = 0
@@ -223,11 +224,12 @@ class OwnedStream:
     def _pop(self, units: int) -> Iterator[Chunk]:
         while units > 0 and self._chunks:
             chunk = self._chunks.popleft()
-            self._journal.delete(chunk_slot(self._slot, self.epoch, chunk.start))
+            self._journal.delete(chunk.slot)
             if chunk.units > units:
-                chunk, rest = chunk.cut(units)
+                slot = self.ref.chunk_slot("owner", self.epoch, chunk.start + units)
+                chunk, rest = chunk.cut(units, slot)
                 self._chunks.appendleft(rest)
-                self._journal.save(chunk_slot(self._slot, self.epoch, rest.start), rest.encode)
+                self._journal.save(rest.slot, rest.encode)
             self._available -= chunk.units
             units -= chunk.units
             self._state.taken = chunk.end
