@@ -12,7 +12,10 @@ from servers import SLOW_LINE, Servers, servers
 
 STOCK_BYTES = 4 * MIB
 # What a node keeps is bounded, and this is how much; unfetched keys never come near it, since all are fetched.
-SETTINGS = {"policy": {"stock_bytes": STOCK_BYTES, "unfetched_bytes": 4 * MIB}}
+SETTINGS = {
+    "policy": {"stock_bytes": STOCK_BYTES, "unfetched_bytes": 4 * MIB},
+    "audit": {"keep_files": 2},
+}
 CONNECTIONS = 16
 TURNS = 100
 MOST_PER_TURN = 50_000

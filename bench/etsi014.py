@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import delivery_soak
+from delivery_audit import audit
 from delivery_closed import CROWD, batches, single
 from delivery_new import new_connections
 from delivery_open import open_loop
@@ -24,7 +25,7 @@ from progress import say
 from report import Report, Section
 from servers import SLOW_LINE, Line, servers
 
-PARTS = ("single", "open", "new", "batches")
+PARTS = ("single", "open", "new", "batches", "audit")
 FAST_LINE = Line(100_000_000, 262_144)
 MAX_SECONDS = 5.0
 
@@ -43,6 +44,8 @@ def sections(options: argparse.Namespace, generator: LoadGenerator, directory: P
     if "batches" in only:
         with servers(generator, directory / "batches", FAST_LINE) as here:
             yield batches(here, connections, seconds)
+    if "audit" in only:
+        yield audit(generator, directory / "audit", seconds)
     if options.soak:
         yield delivery_soak.soak(generator, directory / "soak", options.soak)
 

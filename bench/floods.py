@@ -11,9 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from attackers import SPIN
 from delivery import name
-from flood import Flood, attackers
 from keyhop.core.errors import KeyhopError
 from keyhop.lab import load_topology
 from load import LoadGenerator, Way
@@ -24,6 +22,12 @@ from report import Aim, Report, Row, Section
 from servers import ENC, Settings, lab
 from sites import Sites
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "e2e"))
+
+from attackers import SPIN
+from callers import Caller
+from flood import Flood, attackers
+
 TOPOLOGY = Path(__file__).with_name("topologies") / "floods.toml"
 EVIL = "evesae"
 CONNECTIONS, RATE = 4, 500
@@ -33,7 +37,7 @@ MOST_OF_ONE_SAE = 64
 AIM = 2.0
 PAUSE_S = 1.0
 NICER = 15
-SETTINGS: Settings = {}
+SETTINGS: Settings = {"audit": {"keep_files": 2}}
 # What the default limits admit: 1,024 connections with a body, a head and their TLS, and 256 handshakes.
 CAP_MIB = 1_024 * 0.125 + 256 * 0.0625
 
@@ -55,12 +59,12 @@ FLOODS = (
 class Bench:
     """alice has a core of her own among us; attackers are on the others, and there the honest SAE comes before them."""
 
-    def __init__(self, sites: Sites, generator: LoadGenerator, seconds: float) -> None:
+    def __init__(self, evil: Caller, sites: Sites, generator: LoadGenerator, seconds: float) -> None:
         self._generator = generator
         self._way = Way(CONNECTIONS, seconds, "open", RATE)
         order = sites.enc_keys(1, int(seconds * RATE))
         self._case = Case(ENC, 1, lambda: order, sites.alice, (sites.bob,))
-        self._alice, self._target = sites.alice, sites.target(EVIL)
+        self._alice, self._evil = sites.alice, evil
         self._alices, *others = sorted(os.sched_getaffinity(0))
         self._others = others or [self._alices]
         for task in Path(f"/proc/{self._alice}/task").iterdir():
@@ -74,10 +78,10 @@ class Bench:
     def under(self, flood: Flood) -> tuple[Round, float, float]:
         """The same while that goes on, and how much came of it a second."""
         begin = time.monotonic()
-        with attackers(flood, self._target) as evil:
+        with attackers(flood, self._evil) as evil:
             os.sched_setaffinity(evil.pid, self._others)
             os.setpriority(os.PRIO_PROCESS, evil.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICER)
-            evil.await_all()
+            evil.await_height()
             this, peak_mib = self.alone()
             evil.end()
             attempts_per_s = evil.attempts / (time.monotonic() - begin)
@@ -138,7 +142,8 @@ def main() -> int:
             generator = LoadGenerator(directory)
             report = Report(nice=nice, seconds=f"{seconds:g}")
             with lab(directory / "lab", load_topology(TOPOLOGY), SETTINGS) as running:
-                bench = Bench(Sites(running, generator, directory), generator, seconds)
+                evil = Caller.of(running.inventory(), EVIL)
+                bench = Bench(evil, Sites(running, generator, directory), generator, seconds)
                 report.add(section(bench, [flood for flood in FLOODS if flood.kind in options.only]))
     except (KeyhopError, RuntimeError) as failure:
         print(f"error: {failure}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""Clients that mean ill, as a process of its own: attackers.py KIND COUNT PER_S PORT CA CERT KEY
+"""Clients that mean ill, as a process of its own: attackers.py KIND COUNT PER_S TRIES PORT CA CERT KEY
 
 COUNT connections at a time are kept going, at most PER_S new ones a second (0: as many as can be). Prints "ready" when
-COUNT have been tried, and goes on until its stdin ends; then prints how many there were.
+TRIES have been tried, and goes on until its stdin ends; then prints how many there were.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import uvloop
 HOST = "127.0.0.1"
 ENC_KEYS = b"/api/v1/keys/bobsae/enc_keys"
 PIECE = bytes(65_536)
-LARGEST_BODY = b'{"extension_optional":[' + b",".join([b'{"x":"%b"}' % (b"a" * 80)] * 700) + b"]}"
+LARGEST_BODY = b'{"extension_optional":[%b]}' % b",".join([b"{}"] * 21_000)  # of 64 KiB, nothing takes longer to read
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +123,9 @@ def _client_hello() -> bytes:
 class Crowd:
     """COUNT attackers at a time."""
 
-    def __init__(self, opening: Open, attack: Attack, count: int, per_s: float) -> None:
+    def __init__(self, opening: Open, attack: Attack, count: int, per_s: float, tries: int) -> None:
         self._open, self._attack = opening, attack
-        self._count, self._per_s = count, per_s
+        self._count, self._per_s, self._tries = count, per_s, tries
         self._next_at = 0.0
         self.attempts = 0
         self.all_tried = asyncio.Event()
@@ -139,7 +139,7 @@ class Crowd:
             await self._turn()
             streams = await self._opened()
             self.attempts += 1
-            if self.attempts >= self._count:
+            if self.attempts >= self._tries:
                 self.all_tried.set()
             if streams is not None:
                 with suppress(OSError, EOFError):
@@ -159,7 +159,7 @@ class Crowd:
             await asyncio.sleep(self._next_at - now)
 
 
-async def attack(kind: str, count: int, per_s: float, server: Server) -> None:
+async def attack(kind: str, count: int, per_s: float, tries: int, server: Server) -> None:
     """Until our stdin ends."""
     context = None if kind in PLAIN else server.context(named=kind in NAMED)
     crowd = Crowd(
@@ -167,22 +167,23 @@ async def attack(kind: str, count: int, per_s: float, server: Server) -> None:
         (PLAIN | NAMELESS | NAMED)[kind],
         count,
         per_s,
+        tries,
     )
     attacking = asyncio.create_task(crowd.go_on())
     await crowd.all_tried.wait()
-    print("ready", flush=True)
+    _say("ready")
     await asyncio.to_thread(sys.stdin.buffer.read)
     attacking.cancel()
-    print(crowd.attempts, flush=True)
+    _say(str(crowd.attempts))
     os._exit(0)  # thousands of connections end with us
 
 
 def spin() -> None:
     """Until our stdin ends."""
     threading.Thread(target=_spin_for_ever, daemon=True).start()
-    print("ready", flush=True)
+    _say("ready")
     sys.stdin.buffer.read()
-    print(0, flush=True)
+    _say("0")
 
 
 def _spin_for_ever() -> None:
@@ -190,15 +191,20 @@ def _spin_for_ever() -> None:
         pass
 
 
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     """The command."""
-    kind, count, per_s, port, *files = sys.argv[1:]
+    kind, count, per_s, tries, port, *files = sys.argv[1:]
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if kind == SPIN:
         spin()
     else:
-        uvloop.run(attack(kind, int(count), float(per_s), Server(int(port), *files)))
+        uvloop.run(attack(kind, int(count), float(per_s), int(tries), Server(int(port), *files)))
 
 
 if __name__ == "__main__":
