@@ -1,6 +1,6 @@
 """What enc_keys and dec_keys cost below the wire: delivery, streams, journal and the store on a disk.
 
-    bench/below_the_wire.py [--seconds S] [--at-once 1,64] [--profile]
+    bench/below_the_wire.py [--seconds S] [--at-once 1,64] [--sync-audit] [--profile]
 
 Two KMEs in one process, without TLS, HTTP and sockets. `at-once` requests come in one turn of the loop and share a
 commit and a write of the audit log. Prints microseconds of CPU per request, how many of them went into the store's
@@ -66,12 +66,13 @@ class TimedAudit(AuditLog):
 class Network:
     """alice and bob, and what is on its way between them."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, sync_audit: bool) -> None:
         self.clock, self.entropy = SystemClock(), SystemEntropy()
         self.messages: list[tuple[KmeId, KmeId, bytes]] = []
         self.stores = {name: TimedStore(directory / name, KeyMaterial(bytes(32))) for name in (ALICE, BOB)}
         self.audits = {
-            name: TimedAudit(directory / f"{name}-audit", name, self.clock, AuditOptions()) for name in HOME.values()
+            name: TimedAudit(directory / f"{name}-audit", name, self.clock, AuditOptions(sync=sync_audit))
+            for name in HOME.values()
         }
         self.kmes = {ALICE: self._kme(ALICE, BOB), BOB: self._kme(BOB, ALICE)}
         self.sequence = itertools.count()
@@ -193,11 +194,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--seconds", type=float, default=1.0, help="per line")
     parser.add_argument("--at-once", default="1,64")
+    parser.add_argument("--sync-audit", action="store_true", help="as with [audit] sync = true")
     parser.add_argument("--profile", action="store_true", help="show where dec_keys spends its time")
     options = parser.parse_args()
     profile = cProfile.Profile() if options.profile else None
     with tempfile.TemporaryDirectory(prefix="keyhop-bench-") as directory:
-        network = Network(Path(directory))
+        network = Network(Path(directory), options.sync_audit)
         for number, at_once in [(1, int(n)) for n in options.at_once.split(",")] + [(1000, 1), (1000, 8)]:
             run(network, at_once, number, options.seconds, profile)
     if profile:
