@@ -86,6 +86,23 @@ class AuditLog:
             raise StoreFailure(self._failed, hint="free or repair its disk, and start the node again") from None
         self._size += len(batch)
 
+    def is_in_place(self) -> bool:
+        """Whether the file that is written is still the one in the directory, as long as it was left.
+
+        If not, somebody moved, removed or altered it: the next write begins a new one, where it will be looked for.
+        """
+        if self._file is None or self._failed is not None:
+            return True
+        try:
+            there, ours = path_of(self._directory, self._number).stat(), os.fstat(self._file)
+            if (there.st_dev, there.st_ino, there.st_size) == (ours.st_dev, ours.st_ino, self._size):
+                return True
+        except OSError:
+            pass
+        os.close(self._file)
+        self._file = None
+        return False
+
     def close(self) -> None:
         """Brings the log to the disk, and lets go of it. Idempotent."""
         self._failed = self._failed or "the audit log is closed"

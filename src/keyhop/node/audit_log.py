@@ -11,6 +11,7 @@ from keyhop.core.clock import Clock
 from keyhop.node.config import NodeConfig
 
 ANCHOR_S = 600.0
+LOOK_S = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -30,18 +31,26 @@ def open_audit_log(config: NodeConfig, clock: Clock) -> AuditLog:
 
 
 class Anchors:
-    """Tells the last seal of the audit log, at once and then every ten minutes in which it changed."""
+    """Tells the last seal of the audit log, at once and then every ten minutes in which it changed.
+
+    Every second it looks whether the log's file is still there as it was written.
+    """
 
     def __init__(self, log: AuditLog, clock: Clock) -> None:
         self._audit = log
         self._clock = clock
         self._told: str | None = None
-        self._due = clock.monotonic()
+        self._due = self._look_at = clock.monotonic()
 
     def tick(self) -> None:
         """Time has passed."""
-        if self._clock.monotonic() >= self._due:
-            self._due = self._clock.monotonic() + ANCHOR_S
+        now = self._clock.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_S
+            if not self._audit.is_in_place():
+                _log.error("somebody moved or altered the file of the audit log", hint="it goes on in a new one")
+        if now >= self._due:
+            self._due = now + ANCHOR_S
             self.tell()
 
     def tell(self) -> None:

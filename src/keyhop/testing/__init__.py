@@ -3,6 +3,7 @@
 virtual              a clock that a test moves, entropy that repeats
 virtual_time         a clock that asyncio code sleeps on
 kme                  one KME's production state machines on virtual time, which can crash
+audit                an audit log in memory, which says who was given which keys
 network              KMEs joined by a network that loses, repeats and reorders
 history              the six promises, checked against what SAEs saw
 simulation           everything that can befall two KMEs, drawn at random
