@@ -5,6 +5,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,19 @@ async def test_an_sae_cannot_pose_as_a_server(authority: Authority) -> None:
 def test_a_tls_1_3_session_gives_no_ticket(authority: Authority) -> None:
     _, client = _handshake(server_context(files_of(authority, "node", "alice")), authority, None, "TLSv1_3")
     assert client.session is None or not client.session.has_ticket
+
+
+def test_a_session_of_a_ticket_still_shows_its_certificate(authority: Authority) -> None:
+    """So whoever admits connections can ask whether it was revoked meanwhile."""
+    context = server_context(replace(files_of(authority, "node", "alice"), crl=None), tickets=1)
+    shared = client_context(files_of(authority, "sae", "alicesae"))
+    shared.options &= ~ssl.OP_NO_TICKET
+    server, first = _handshake(context, authority, None, "TLSv1_3", shared)
+    assert first.session is not None
+    assert first.session.has_ticket
+    again, resumed = _handshake(context, authority, first.session, "TLSv1_3", shared)
+    assert resumed.session_reused
+    assert again.getpeercert(binary_form=True) == server.getpeercert(binary_form=True) is not None
 
 
 def test_a_session_from_before_the_newest_list_is_not_resumed(authority: Authority) -> None:

@@ -55,6 +55,25 @@ class Etsi014Section:
     handshake_timeout_s: Annotated[float, Meta(gt=0, le=300, description="Seconds for a TLS handshake.")] = 10.0
     request_timeout_s: Annotated[float, Meta(gt=0, le=300, description="Seconds for a whole request to arrive.")] = 10.0
     idle_timeout_s: Annotated[float, Meta(gt=0, le=86_400, description="Seconds that a connection may be idle.")] = 60.0
+    handshake_share: Annotated[
+        float, Meta(ge=0.01, le=1, description="Most of one core that TLS handshakes may take, whoever asks for them.")
+    ] = 1.0
+    session_tickets: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=2,
+            description="TLS session tickets per connection. Each costs time in every handshake, and pays only for "
+            "SAEs that connect again and again instead of keeping a connection.",
+        ),
+    ] = 0
+    proxy_socket: Annotated[
+        Path | None,
+        Meta(description="Unix socket for a TLS off-loader of this machine, which is trusted to say who the SAE is."),
+    ] = None
+    proxy_socket_group: Annotated[
+        str | None, Meta(description="The group that may connect to `proxy_socket`. Default: only the node's own user.")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

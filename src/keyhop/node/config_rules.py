@@ -70,6 +70,10 @@ def _check_addresses(config: "NodeConfig") -> None:
         other = taken.setdefault(address, where)
         if other != where and address[1]:
             raise ConfigurationError(f"{other} and {where} are both {text}", hint="give each its own port")
+    if config.etsi014.proxy_socket_group is not None and config.etsi014.proxy_socket is None:
+        raise ConfigurationError(
+            "[etsi014] proxy_socket_group without proxy_socket", hint="name the socket, or leave out its group"
+        )
     for kme in config.kmes:
         host_and_port(kme.peer_address, f"[[kmes]] {kme.id} peer_address")
 

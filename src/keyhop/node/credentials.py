@@ -14,7 +14,7 @@ import structlog
 from keyhop.core.clock import Clock
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import KmeId
-from keyhop.node.config import NodeConfig
+from keyhop.node.config import Etsi014Section, NodeConfig
 from keyhop.node.expiry import Expiry
 from keyhop.pki.contexts import TlsFiles, client_context, load_own_certificate, server_context
 from keyhop.pki.leaves import read_leaf
@@ -29,10 +29,10 @@ _log = structlog.get_logger(__name__)
 class Credentials:
     """TLS contexts for the three uses of a node. Raises ConfigurationError when a file cannot be used."""
 
-    def __init__(self, kme: KmeId, files: TlsFiles, etsi014_minimum: str, clock: Clock) -> None:
+    def __init__(self, kme: KmeId, files: TlsFiles, etsi014: Etsi014Section, clock: Clock) -> None:
         self.files = files
         self._kme = kme
-        self._etsi014_minimum = etsi014_minimum
+        self._section = etsi014
         self._clock = clock
         self._published = False
         self._certificate = Expiry("certificate of this node", self._checked_not_after(), _RENEW_HINT.format(kme))
@@ -103,9 +103,11 @@ class Credentials:
         self._published = True
 
     def _new_etsi014(self) -> ssl.SSLContext:
-        context = server_context(replace(self.files, crl=None), self._etsi014_minimum)
+        files = replace(self.files, crl=None)
+        context = server_context(files, self._section.minimum_tls, tickets=self._section.session_tickets)
         if self._revocations is not None:
             self._revocations.refresh_context(context)
+            context.sni_callback = None  # it is new, so it has no sessions from before this list
         return context
 
 
@@ -113,4 +115,4 @@ def credentials_of(config: NodeConfig, clock: Clock) -> Credentials:
     """Those that a configuration names."""
     tls = config.tls
     files = TlsFiles(tls.ca, tls.certificate, tls.key, tls.crl)
-    return Credentials(config.node.id, files, config.etsi014.minimum_tls, clock)
+    return Credentials(config.node.id, files, config.etsi014, clock)

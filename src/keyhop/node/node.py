@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -29,7 +30,7 @@ from keyhop.node.config import LinkSection, NodeConfig
 from keyhop.node.copies import CopyWatch, tell_of_store
 from keyhop.node.credentials import credentials_of
 from keyhop.node.link_end import link_end
-from keyhop.node.listening import listen, not_bound
+from keyhop.node.listening import listen, listen_privately, not_bound
 from keyhop.node.measured import MeasuredService
 from keyhop.node.network_state import NetworkState
 from keyhop.node.node_link import SAMPLE_S, NodeLink
@@ -114,10 +115,12 @@ class Node:
             _directory(self.config, self.id),
             self.credentials.etsi014,
             listener,
+            proxied=self._listen_for_proxy(),
             limits=_limits(self.config),
             is_revoked=self.credentials.has_ended,
             on_refused=partial(self._metrics.refused_connection, "etsi014"),
         )
+        self._metrics.connections("etsi014", self._server.count)
         await self._server.start()
         self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._follow_certificates())]
         for task in self._tasks:
@@ -130,6 +133,8 @@ class Node:
             await link.close()
         if self._server is not None:
             await self._server.stop(DRAIN_S)
+            if self.config.etsi014.proxy_socket is not None:
+                self.config.etsi014.proxy_socket.unlink(missing_ok=True)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -244,6 +249,12 @@ class Node:
         if self.kme.journal.failure is None:
             self.kme.pairs[peer].link_block(link, block.sequence, block.material, block.produced_at, block.source)
 
+    def _listen_for_proxy(self) -> socket.socket | None:
+        section = self.config.etsi014
+        if section.proxy_socket is None:
+            return None
+        return listen_privately(section.proxy_socket, section.proxy_socket_group)
+
     def _wake(self) -> None:
         self._loop.call_soon(self._flush)
 
@@ -323,4 +334,5 @@ def _limits(config: NodeConfig) -> Limits:
         handshake_timeout_s=section.handshake_timeout_s,
         request_timeout_s=section.request_timeout_s,
         idle_timeout_s=section.idle_timeout_s,
+        handshake_share=section.handshake_share,
     )

@@ -1,8 +1,9 @@
 """Mutual TLS contexts.
 
 Both ends show a certificate of the same authority. No renegotiation, no compression, forward secrecy and AEAD only.
-There are no session tickets, because a resumed session skips the revocation check; Python cannot turn off the session
-IDs of TLS 1.2, so `Revocations.refresh_context` refuses those from before the newest list.
+There are no session tickets unless they are asked for: each costs about as much as a signature, and a resumed session
+skips the revocation check, so who gives tickets asks `Revocations.is_revoked` of every connection. Python cannot turn
+off the session IDs of TLS 1.2; `Revocations.refresh_context` refuses those from before the newest list.
 """
 
 import ssl
@@ -49,15 +50,17 @@ class _TellsWhyRefused(ssl.SSLObject):
             raise ssl.SSLWantReadError from None
 
 
-def server_context(files: TlsFiles, minimum: str = "1.2") -> ssl.SSLContext:
-    """For a server that insists on a client certificate. `minimum` is "1.2" or "1.3".
+def server_context(files: TlsFiles, minimum: str = "1.2", *, tickets: int = 0) -> ssl.SSLContext:
+    """For a server that insists on a client certificate. `minimum` is "1.2" or "1.3"; `tickets` are per connection.
 
     Raises `ConfigurationError` when a file cannot be used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.num_tickets = 0
+    context.num_tickets = tickets
     context.sslobject_class = _TellsWhyRefused
     _harden(context, files, minimum)
+    if tickets:
+        context.options &= ~ssl.OP_NO_TICKET  # tickets that hold the session, so that the server need not
     return context
 
 

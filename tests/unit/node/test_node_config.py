@@ -151,6 +151,11 @@ def test_a_witness_is_not_kept_with_the_store(witness: str) -> None:
     assert failure.hint == "it would be backed up and restored with the store: give a file elsewhere"
 
 
+def test_a_group_without_a_socket_is_a_mistake() -> None:
+    failure = refusal(FULL.replace("max_connections = 10", 'max_connections = 10\nproxy_socket_group = "haproxy"'))
+    assert failure.message.endswith("[etsi014] proxy_socket_group without proxy_socket")
+
+
 def test_a_store_in_memory_has_no_witness() -> None:
     assert "of no use" in refusal(FULL.replace('kind = "memory"', 'kind = "memory"\nwitness = "w"')).message
 

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from keyhop.core.clock import SystemClock
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import KmeId
+from keyhop.node.config import Etsi014Section
 from keyhop.node.credentials import Credentials
 from keyhop.pki.authority import DAY_S, Authority, create_authority
 from keyhop.pki.contexts import TlsFiles
@@ -42,7 +43,9 @@ def clock() -> LaterClock:
 def credentials(authority: Authority, clock: LaterClock) -> Credentials:
     certificate, key = authority.files("node", "alice")
     pki = authority.directory
-    return Credentials(KmeId("alice"), TlsFiles(pki / "ca.pem", certificate, key, pki / "crl.pem"), "1.2", clock)
+    return Credentials(
+        KmeId("alice"), TlsFiles(pki / "ca.pem", certificate, key, pki / "crl.pem"), Etsi014Section(), clock
+    )
 
 
 def der_of(authority: Authority) -> bytes:

@@ -98,6 +98,14 @@ def test_requests_and_commits_are_counted_and_timed() -> None:
     assert samples["keyhop_refused_connections_total", (("interface", "peers"),)] == 1
 
 
+def test_connections() -> None:
+    metrics = Metrics(View(), version="1")
+    metrics.connections("etsi014", {"open": 3, "handshake": 2}.__getitem__)
+    samples = scrape(metrics)
+    for state, count in (("open", 3), ("handshake", 2)):
+        assert samples["keyhop_connections", (("interface", "etsi014"), ("state", state))] == count
+
+
 def test_two_nodes_in_one_process_do_not_share_metrics() -> None:
     one, other = Metrics(View(), version="1"), Metrics(View(), version="1")
     one.store_commit(0.1)

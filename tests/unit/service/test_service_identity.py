@@ -62,6 +62,20 @@ def test_fingerprint(colons: bool) -> None:
     assert directory.identify(certificate("alicesae")) is None
 
 
+def test_by_common_name_alone_only_those_are_found_that_are_known_by_it() -> None:
+    directory = SaeDirectory(
+        (
+            SaeEntry(SaeId("alicesae"), KmeId("a")),
+            SaeEntry(SaeId("bobsae"), KmeId("a"), subject_cn="bob.example"),
+            SaeEntry(SaeId("carolsae"), KmeId("a"), san_uri="urn:sae:carolsae"),
+            SaeEntry(SaeId("davesae"), KmeId("a"), fingerprint_sha256="ab" * 32),
+        )
+    )
+    names = ("alicesae", "bob.example", "bobsae", "carolsae", "urn:sae:carolsae", "davesae", "ab" * 32, "")
+    found = [directory.identify_common_name(name) for name in names]
+    assert found == ["alicesae", "bobsae", None, None, None, None, None, None]
+
+
 def test_a_certificate_that_could_be_two_saes_is_nobody() -> None:
     directory = SaeDirectory((SaeEntry(A, KME), SaeEntry(B, KME, san_uri="urn:sae:bob")))
     assert directory.identify(certificate("alicesae", uris=("urn:sae:bob",))) is None

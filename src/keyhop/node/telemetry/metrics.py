@@ -1,6 +1,7 @@
 """Prometheus metrics of one node, in a registry of their own. What the node already knows is read when scraped."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Info, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -63,6 +64,12 @@ class Metrics:
     def refused_connection(self, interface: str) -> None:
         """One connection that failed its handshake or was over a limit."""
         self._refused.labels(interface).inc()
+
+    def connections(self, interface: str, count: Callable[[str], int]) -> None:
+        """`count` tells how many connections are "open", and how many "handshake" in TLS."""
+        gauge = Gauge("keyhop_connections", "Connections now.", ("interface", "state"), registry=self._registry)
+        for state in ("open", "handshake"):
+            gauge.labels(interface, state).set_function(partial(count, state))
 
     def expires(self, what: str, expiry: Expiry) -> None:
         """A date to watch; `what` names the metric: `keyhop_<what>_expiry_timestamp_seconds`."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from keyhop.service.etsi014.connection import Limits, Peer, SaeConnection
 from keyhop.service.etsi014.handshakes import HandshakeLimits, Handshakes
+from keyhop.service.etsi014.offload import Offload
 from keyhop.service.etsi014.registry import Registry
 from keyhop.service.etsi014.wire import SocketWire
 from keyhop.service.identity import SaeDirectory
@@ -26,8 +27,9 @@ class Etsi014Server:
 
     `context` demands client certificates and is used for every new connection, so assigning another one renews
     certificates without a restart; a context in use shall not be changed, because another thread uses it.
-    `is_revoked` gets the DER of each new connection's certificate; `on_refused` is told, on any thread, of each
-    connection that failed its handshake or came when there were too many.
+    `proxied` is a bound unix socket for a TLS off-loader. `is_revoked` gets the DER of each new connection's
+    certificate; `on_refused` is told, on any thread, of each connection that failed its handshake or came when there
+    were too many.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Etsi014Server:
         context: ssl.SSLContext,
         listener: socket.socket,
         *,
+        proxied: socket.socket | None = None,
         limits: Limits | None = None,
         is_revoked: Callable[[bytes], bool] = lambda certificate: False,
         on_refused: Callable[[], None] = lambda: None,
@@ -57,6 +60,10 @@ class Etsi014Server:
             self._hand_over,
             on_refused,
         )
+        self._offload: Offload | None = None
+        if proxied is not None:
+            timeout_s = self._limits.handshake_timeout_s
+            self._offload = Offload(proxied, timeout_s, lambda: self._registry.is_full, self._connect, on_refused)
         self._sweeping: asyncio.Task[None] | None = None
 
     @property
@@ -64,10 +71,9 @@ class Etsi014Server:
         """Open connections whose handshake is over."""
         return len(self._registry.open)
 
-    @property
-    def pending_handshakes(self) -> int:
-        """Connections whose handshake is not over."""
-        return self._handshakes.pending
+    def count(self, state: str) -> int:
+        """Of connections that are "open", or still in their "handshake"."""
+        return self.connections if state == "open" else self._handshakes.pending
 
     async def start(self) -> None:
         """Begins to accept; returns at once."""
@@ -75,11 +81,15 @@ class Etsi014Server:
         self._listener.setblocking(False)
         self._listener.listen(1024)
         self._handshakes.start()
+        if self._offload is not None:
+            self._offload.start()
         self._sweeping = asyncio.create_task(self._sweep())
 
     async def stop(self, grace_s: float) -> None:
         """Accepts nobody new, answers what is under way, and cuts off what is left after `grace_s`."""
         await asyncio.to_thread(self._handshakes.stop)
+        if self._offload is not None:
+            self._offload.stop()
         empty = asyncio.Event()
         self._registry.on_release = lambda: None if self._registry.open else empty.set()
         for connection in list(self._registry.open):
@@ -140,3 +150,5 @@ class Etsi014Server:
             now = self._loop.time()
             for connection in list(self._registry.open):
                 connection.check_deadlines(now)
+            if self._offload is not None:
+                self._offload.check_deadlines(now)
