@@ -19,8 +19,8 @@ from delivery_new import new_connections
 from delivery_open import open_loop
 from keyhop.core.errors import KeyhopError
 from load import LoadGenerator
-from measure import go_first
 from nginx import version
+from priority import go_first
 from progress import say
 from report import Report, Section
 from servers import SLOW_LINE, Line, servers

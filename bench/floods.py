@@ -15,8 +15,9 @@ from delivery import name
 from keyhop.core.errors import KeyhopError
 from keyhop.lab import load_topology
 from load import LoadGenerator, Way
-from measure import Case, Round, go_first, measure
+from measure import Case, Round, measure
 from memory import forget_peak, in_memory, peak_rss_mib
+from priority import go_first
 from progress import say
 from report import Aim, Report, Row, Section
 from servers import ENC, Settings, lab

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -14,14 +13,6 @@ from stolen import StolenShare
 MAX_STOLEN = 0.10
 ATTEMPTS = 3
 IDLE_S = 1.0
-FIRST = -15
-
-
-def go_first() -> str:
-    """We and what we start come before others on this machine, where that is allowed; our niceness, for the report."""
-    with suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, FIRST)
-    return str(os.getpriority(os.PRIO_PROCESS, 0))
 
 
 class Round(msgspec.Struct, frozen=True):

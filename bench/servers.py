@@ -17,6 +17,7 @@ from keyhop.lab.setup import set_up
 from load import LoadGenerator, Order, write_requests
 from measure import Case
 from nginx import Nginx, nginx
+from priority import session_first
 from progress import say
 from sites import MASTER, Sites, get
 
@@ -103,6 +104,9 @@ def lab(directory: Path, topology: Topology, settings: Settings) -> Iterator[Lab
         path.write_text(tomli_w.dumps(document), encoding="utf-8")
     running = Lab.up(topology, directory, progress=say)
     try:
+        for node in running.inventory().kmes:
+            assert node.pid is not None
+            session_first(node.pid)
         yield running
     finally:
         running.down()
