@@ -1,24 +1,23 @@
 """A full disk, and a disk that fails: the node gives out nothing more, says why and ends; repaired, it goes on.
 
-The full disk is a small tmpfs. For the failing one, a library in front of the C library's makes calls fail on files
-that have a file named `fault` beside them; it holds the name of the call.
+The full disk is a small tmpfs; calls of the failing one fail in the process (`failing_calls`).
 """
 
 import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
 import msgspec
 import pytest
 from audited import check_audit_logs
+from failing_calls import built_shim, own_child
 from witness import STORE_FAILED, Saes, Witness, at_work, check_ledgers, stop
 
 from keyhop.apps.client import BadRequest
@@ -31,75 +30,11 @@ WAIT_S = 10.0
 CALLERS = 8
 MORE_THAN_THERE_IS = (8192, 1024)
 
-SHIM = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
-static int fails(int fd, const char *call) {
-    char link[64], path[PATH_MAX + 8], wanted[16];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(link, path, PATH_MAX);
-    if (length <= 0) return 0;
-    path[length] = 0;
-    char *slash = strrchr(path, '/');
-    if (!slash) return 0;
-    strcpy(slash, "/fault");
-    int fault = open(path, O_RDONLY);
-    if (fault < 0) return 0;
-    length = read(fault, wanted, sizeof wanted - 1);
-    close(fault);
-    if (length < 0) return 0;
-    wanted[length] = 0;
-    if (strcmp(wanted, "full") == 0 && strcmp(call, "write") == 0) return ENOSPC;
-    return strcmp(wanted, call) == 0 ? EIO : 0;
-}
-
-#define FAILING(result, name, what, parameters, ...)                                  \
-    result name parameters {                                                          \
-        int error = fails(fd, what);                                                  \
-        if (error) { errno = error; return -1; }                                      \
-        static result (*next) parameters;                                             \
-        if (!next) next = (result (*) parameters)dlsym(RTLD_NEXT, #name);             \
-        return next(__VA_ARGS__);                                                     \
-    }
-
-FAILING(int, fsync, "sync", (int fd), fd)
-FAILING(int, fdatasync, "sync", (int fd), fd)
-FAILING(ssize_t, write, "write", (int fd, const void *from, size_t size), fd, from, size)
-FAILING(ssize_t, pwrite, "write", (int fd, const void *from, size_t size, off_t at), fd, from, size, at)
-FAILING(ssize_t, pwrite64, "write", (int fd, const void *from, size_t size, off64_t at), fd, from, size, at)
-"""
-
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library that makes calls fail."""
-    library = tmp_path_factory.mktemp("shim") / "faults.so"
-    build = ["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-x", "c", "-", "-o", str(library), "-ldl"]
-    subprocess.run(build, input=SHIM, text=True, check=True, timeout=60)
-    return library
-
-
-@contextmanager
-def own_child(lab: Lab, preload: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """The lab's node as a child of our own, whose exit status we see."""
-    folder = lab.directory / "nodes" / KME
-    command = [sys.executable, "-m", "keyhop", "node", "run", "--config", str(folder / "node.toml")]
-    environment = os.environ | ({"LD_PRELOAD": str(preload)} if preload else {})
-    with (folder / "node.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-    (folder / "node.pid").write_text(str(process.pid))
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    return built_shim(tmp_path_factory.mktemp("shim"))
 
 
 @pytest.fixture
@@ -163,7 +98,7 @@ def test_calls_that_fail(broken_lab: Lab, shim: Path, place: str, fault: str) ->
         config.write("\n[audit]\nsync = true\n")
     witness = Witness()
     with Saes.of(broken_lab, witness) as saes:
-        with own_child(broken_lab, shim) as process:
+        with own_child(broken_lab, KME, shim) as process:
             key_ids = suffers(broken_lab, saes, process, lambda: sign.write_text(fault))
         sign.unlink()
         goes_on(broken_lab, saes, key_ids)
@@ -175,9 +110,9 @@ def test_a_full_disk(broken_lab: Lab, tmpfs: Path) -> None:
     filler = tmpfs / "filler"
     witness = Witness()
     with Saes.of(broken_lab, witness) as saes:
-        with own_child(broken_lab) as process:
+        with own_child(broken_lab, KME) as process:
             key_ids = suffers(broken_lab, saes, process, lambda: fill(filler))
-        with own_child(broken_lab) as process:
+        with own_child(broken_lab, KME) as process:
             assert process.wait(ENDED_S) == 1
         filler.unlink()
         goes_on(broken_lab, saes, key_ids)

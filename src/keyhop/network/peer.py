@@ -88,7 +88,10 @@ class PeerConnection(asyncio.Protocol):
             self._peers.complain(self._expected, f"refused: {error.message}")
             self.abort()
             return
-        self.pair.connect(self.send)
+        try:
+            self.pair.connect(self.send)
+        except StoreFailure:
+            self.abort()
 
     def data_received(self, data: bytes) -> None:
         self.last_heard = self._peers.clock.monotonic()

@@ -78,6 +78,7 @@ class Node:
             _options(config, self.directory),
             keeper,
         )
+        self.kme.open()
         tell_of_store(self.kme, config)
         self._copies = CopyWatch(self.kme)
         self.kme.journal.on_failure.append(self._store_failed)

@@ -6,6 +6,7 @@ one wiring, so what is tested is what runs.
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from keyhop.core.audit import AuditSink, event_record
 from keyhop.core.clock import Clock
@@ -54,8 +55,7 @@ class Kme:
     ) -> None:
         """`home` tells which KME serves an SAE; `wake` asks for a `flush` at the end of this turn.
 
-        With a `keeper`, a store that is an old copy is found out, and nothing of it is used. Raises ConfigurationError
-        for a witness of somebody else, and StoreFailure.
+        With a `keeper` of a witness, `open` finds out a store that is an old copy.
         """
         self._clock = clock
         self._options = options
@@ -82,9 +82,26 @@ class Kme:
             options.pairs.stock_bytes,
         )
         self._records_expired_at = clock.monotonic()
-        self.witness = Witness(me, keeper, store, self.journal, clock, entropy) if keeper else None
-        if self.witness:
-            self._begin(self.witness)
+        self._called_witness = partial(Witness, me, keeper, store, self.journal, clock, entropy) if keeper else None
+        self.witness: Witness | None = None
+
+    def open(self) -> None:
+        """Before anything is used: is the store the one that was last used? Nothing that an old copy holds is used.
+
+        Opens the first step of the witness, if there is one; what an old copy holds is gone with that commit. Raises
+        ConfigurationError for a witness of somebody else, and StoreFailure.
+        """
+        if self._called_witness is None:
+            return
+        self.witness = self._called_witness()
+        if self.witness.restored:
+            for pair in self.pairs.values():
+                pair.forget()
+            self.records.forget_stored()
+            self.journal.record(event_record("store is an old copy", reason=self.witness.restored))
+        self.flush()
+        if self.journal.failure is not None:
+            raise self.journal.failure
 
     @property
     def restored(self) -> str | None:
@@ -133,14 +150,3 @@ class Kme:
     def _limit_pairs(self) -> None:
         for peer, pair in self.pairs.items():
             pair.limit(self._options.pairs, self._options.sae_pairs.get(peer, 0))
-
-    def _begin(self, witness: Witness) -> None:
-        """Opens the first step, before anything is used under it; what an old copy holds is gone with that commit."""
-        if witness.restored:
-            for pair in self.pairs.values():
-                pair.forget()
-            self.records.forget_stored()
-            self.journal.record(event_record("store is an old copy", reason=witness.restored))
-        self.flush()
-        if self.journal.failure is not None:
-            raise self.journal.failure

@@ -63,6 +63,7 @@ class VirtualKme:
             KmeOptions(self._policy, self._options, sae_pairs=sae_pairs(self._policy, self._home, self.name)),
             self._keeper,
         )
+        self.kme.open()
         self.journal, self.records = self.kme.journal, self.kme.records
         self.pairs, self.delivery = self.kme.pairs, self.kme.delivery
         for peer in self.pairs:

@@ -20,6 +20,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS slots(
     kind TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY(kind, name)) STRICT;
 """
+_DAMAGED = "look at the disk; move the store away to begin anew, without the keys that it held"
 _WRITE = (
     "INSERT INTO slots(kind, name, value) VALUES(?, ?, ?) ON CONFLICT(kind, name) DO UPDATE SET value = excluded.value"
 )
@@ -111,7 +112,7 @@ class SqliteStore:
         value = self._sealing.open(sealed, _name(slot))
         if value is None:
             self._failed = f"the stored value {slot.kind} {slot.name} was altered"
-            raise StoreFailure(self._failed)
+            raise StoreFailure(self._failed, hint=_DAMAGED)
         return value
 
     def _check(self) -> None:
@@ -123,6 +124,8 @@ class SqliteStore:
         hint = "check the disk; the node recovers what is on it when it starts again"
         if isinstance(error, apsw.BusyError):
             hint = "another process holds this store: is the node running already?"
+        elif isinstance(error, apsw.CorruptError | apsw.NotADBError):
+            hint = _DAMAGED
         return StoreFailure(self._failed, hint=hint)
 
 

@@ -113,5 +113,5 @@ def _decoded(slot: bytes) -> Statement | None:
 def _unreadable(path: Path, error: OSError) -> ConfigurationError:
     return ConfigurationError(
         f"the witness {path} cannot be read: {error.strerror}",
-        hint="the user who runs the node must be able to read and write it",
+        hint="look at its disk, and whether the user who runs the node may read and write it",
     )
