@@ -1,10 +1,12 @@
-"""The disk fails while a node does this or that: it ends by itself and says why, and no key is lost or comes twice."""
+"""The disk fails while a node does this or that: it ends by itself and says why, and no key is lost or comes twice.
+
+What happens to those who fetch keys at that moment is in `test_disk_faults`.
+"""
 
 import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -12,7 +14,6 @@ import pytest
 from failing_calls import built_shim, own_child
 from witness import Saes, Witness, check_ledgers, stop
 
-from keyhop.apps.client import BadRequest
 from keyhop.lab import Lab
 
 KME = "bob"
@@ -76,24 +77,13 @@ def leasing(shop: Shop, process: Process) -> None:
         shop.saes.get("bobsae", ("alicesae",), size_bits=8192, number=8)
 
 
-def delivering(shop: Shop, process: Process) -> None:
-    """Slaves fetch what is held: whether it came is in doubt, and it comes at most once."""
-    for slave, key_id in shop.held:
-        with suppress(BadRequest):
-            shop.saes.fetch(slave, [key_id])
-    shop.fetched += shop.held
-    shop.held = []
-
-
 @pytest.mark.requires_tool("cc")
 @pytest.mark.parametrize(
     ("goes_on", "where", "fault", "reason"),
     [
         (placing, "data", "sync", "the store failed: disk I/O error"),
         (leasing, "data", "write", "the store failed: disk I/O error"),
-        (delivering, "data", "sync", "the store failed: disk I/O error"),
         (placing, ".", "sync", "the witness .* failed: Input/output error"),
-        (delivering, "data/audit", "write", "the audit log failed: Input/output error"),
     ],
 )
 def test_a_fault_while_it_runs(
