@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from keyhop.core.errors import ConfigurationError
+from keyhop.core.errors import ConfigurationError, LinkError
 from keyhop.link.adapter import LinkAdapter, LinkEnd
 from keyhop.link.bb84.settings import Bb84Options
 from keyhop.link.rate import RateAdapter, RateOptions
@@ -84,3 +84,15 @@ def _find(kind: str) -> _Kind:
         f"unknown kind of link {kind!r}",
         hint=f'did you mean "{nearest[0]}"?' if nearest else f"the kinds are: {', '.join(_KINDS)}",
     )
+
+
+def memory_of_old_copy(kind: str, saved: bytes) -> bytes:
+    """What an adapter may find again of what it had saved, when the node's store turns out to be an old copy."""
+    if kind != "bb84":
+        return saved  # a sequence, which the clock or the device has passed
+    from keyhop.link.bb84.authentication.tag_keys import without_keys
+
+    try:
+        return without_keys(saved)
+    except LinkError:  # the adapter says so, and does not use it
+        return saved

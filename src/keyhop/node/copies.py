@@ -15,7 +15,7 @@ def tell_of_store(kme: Kme, config: NodeConfig) -> None:
             "the store is an old copy: the keys in it are discarded",
             reason=kme.restored,
             hint="if nobody restored it, look at the disk; a witness moves with its node, and is in no backup. "
-            "Enrol bb84 links again if the node at the far end was restored too",
+            "Enrol bb84 links again: their authentication keys are discarded too",
         )
     if config.store.kind == "sqlite" and not kme.witness:
         _log.warning(

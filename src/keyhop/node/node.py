@@ -21,7 +21,7 @@ from keyhop.core.store.memory import MemoryStore
 from keyhop.core.store.sqlite import SqliteStore, check_key_is_not_lost, load_store_key
 from keyhop.core.witness.file import FileWitness
 from keyhop.link.adapter import Disturbance, LinkBlock
-from keyhop.link.registry import make_adapter
+from keyhop.link.registry import make_adapter, memory_of_old_copy
 from keyhop.network.pair import PairOptions
 from keyhop.network.peer import PeerAddress, Peers
 from keyhop.node.address import host_and_port
@@ -29,7 +29,7 @@ from keyhop.node.audit_log import Anchors, open_audit_log
 from keyhop.node.config import LinkSection, NodeConfig
 from keyhop.node.copies import CopyWatch, tell_of_store
 from keyhop.node.credentials import credentials_of
-from keyhop.node.link_end import link_end
+from keyhop.node.link_end import StoredMemory, link_end
 from keyhop.node.listening import listen, listen_privately, not_bound
 from keyhop.node.measured import MeasuredService
 from keyhop.node.network_state import NetworkState
@@ -78,7 +78,7 @@ class Node:
             _options(config, self.directory),
             keeper,
         )
-        self.kme.open()
+        self.kme.open(self._forget_adapters)
         tell_of_store(self.kme, config)
         self._copies = CopyWatch(self.kme)
         self.kme.journal.on_failure.append(self._store_failed)
@@ -238,6 +238,14 @@ class Node:
 
     def _home(self, sae: SaeId) -> KmeId | None:
         return self.directory.kme_of(sae)
+
+    def _forget_adapters(self) -> None:
+        """The store is an old copy: adapters have used since what they kept in it."""
+        for link in self.config.links:
+            memory = StoredMemory(link.id, self.store, self.kme.journal)
+            saved = memory.load()
+            if saved is not None:
+                memory.save(memory_of_old_copy(link.kind, saved))
 
     def _link(self, section: LinkSection, entropy: Entropy) -> NodeLink:
         pair = self.kme.pairs[section.peer]

@@ -82,22 +82,24 @@ class Kme:
             options.pairs.stock_bytes,
         )
         self._records_expired_at = clock.monotonic()
-        self._called_witness = partial(Witness, me, keeper, store, self.journal, clock, entropy) if keeper else None
+        self._call_witness = partial(Witness, me, keeper, store, self.journal, clock, entropy) if keeper else None
         self.witness: Witness | None = None
 
-    def open(self) -> None:
+    def open(self, forget: Callable[[], None] = lambda: None) -> None:
         """Before anything is used: is the store the one that was last used? Nothing that an old copy holds is used.
 
-        Opens the first step of the witness, if there is one; what an old copy holds is gone with that commit. Raises
-        ConfigurationError for a witness of somebody else, and StoreFailure.
+        Opens the first step of the witness, if there is one; what an old copy holds is gone with that commit. `forget`
+        is for what others keep in the store: it notes in the journal what they drop. Raises ConfigurationError for a
+        witness of somebody else, and StoreFailure.
         """
-        if self._called_witness is None:
+        if self._call_witness is None:
             return
-        self.witness = self._called_witness()
+        self.witness = self._call_witness()
         if self.witness.restored:
             for pair in self.pairs.values():
                 pair.forget()
             self.records.forget_stored()
+            forget()
             self.journal.record(event_record("store is an old copy", reason=self.witness.restored))
         self.flush()
         if self.journal.failure is not None:

@@ -10,10 +10,16 @@ import pytest
 from keyhop.core.errors import BadRequest, KeyhopError
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.store.base import Slot
+from keyhop.core.store.memory import MemoryStore
 from keyhop.core.witness.memory import MemoryWitness
+from keyhop.network.pair import PairOptions
+from keyhop.service.kme import Kme, KmeOptions
+from keyhop.service.policy import Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
+from keyhop.testing.audit import MemoryAudit
 from keyhop.testing.kme import VirtualKme
 from keyhop.testing.network import VirtualNetwork
+from keyhop.testing.virtual import SeededEntropy
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
 HOME = {SaeId("a"): ALICE, SaeId("a2"): ALICE, SaeId("b"): BOB, SaeId("b2"): BOB}
@@ -26,7 +32,8 @@ class Sites(VirtualNetwork):
     """Two KMEs in step, with keys in stock; what their SAEs got is held against what they had got before."""
 
     def __init__(self, witnesses: tuple[KmeId, ...] = (ALICE, BOB)) -> None:
-        super().__init__(HOME, seed=7, keepers={kme: MemoryWitness() for kme in witnesses})
+        self.keepers = {kme: MemoryWitness() for kme in witnesses}
+        super().__init__(HOME, seed=7, keepers=self.keepers)
         self.settle()
         self.fill()
         self.fetched: set[tuple[str, bytes]] = set()
@@ -215,6 +222,32 @@ def test_a_clone_of_a_disk_alone_has_nothing_to_give() -> None:
     pair = clone.kmes[BOB].pairs[ALICE]
     assert (pair.followed.available_bytes, pair.owned.available_bytes, pair.owned.leased_units) == (0, 0, 0)
     assert all(end.ledger.balances(end.available_bytes) for end in (pair.followed, pair.owned))
+
+
+@pytest.mark.parametrize("restored", [True, False])
+def test_what_others_keep_in_an_old_copy_goes_in_the_same_commit(restored: bool) -> None:
+    sites = Sites()
+    then = sites.copies()[ALICE]
+    sites.get_of_each_kind()
+    sites.pass_time(2.0)
+    store = MemoryStore(then if restored else sites.copies()[ALICE])
+    kept = Slot("adapter", "link")
+    keeper = MemoryWitness(sites.keepers[ALICE].statement)
+    kme = Kme(
+        ALICE,
+        [BOB],
+        HOME.get,
+        store,
+        MemoryAudit(sites.clock),
+        sites.clock,
+        SeededEntropy(1),
+        lambda: None,
+        KmeOptions(Policy(), PairOptions()),
+        keeper,
+    )
+    kme.open(lambda: kme.journal.save(kept, lambda: b"nothing left"))
+    assert kme.journal.commits == 1
+    assert store.read(kept) == (b"nothing left" if restored else None)
 
 
 def test_crashes_are_no_restored_backups() -> None:

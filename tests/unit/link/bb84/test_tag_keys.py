@@ -18,6 +18,7 @@ from keyhop.link.bb84.authentication.tag_keys import (
     TagKey,
     TagKeys,
 )
+from keyhop.link.registry import memory_of_old_copy
 
 
 def material(entries: int, seed: int = 0) -> KeyMaterial:
@@ -311,3 +312,20 @@ def test_key_bytes_are_not_shown() -> None:
     for thing in (pool, key):
         with pytest.raises(TypeError):
             pickle.dumps(thing)
+
+
+def test_an_old_copy_keeps_no_key_and_takes_no_enrolment_again() -> None:
+    pool = pool_of(3)
+    assert pool.enrol(enrolment(1))
+    emptied = TagKeys.from_bytes(memory_of_old_copy("bb84", pool.to_bytes()), "transmitter")
+    assert emptied.names() == ()
+    assert emptied.last_sequence == pool.last_sequence
+    assert not emptied.enrol(enrolment(1))
+
+
+def test_what_is_no_pool_is_left_to_the_adapter() -> None:
+    assert memory_of_old_copy("bb84", b"no pool") == b"no pool"
+
+
+def test_other_links_keep_their_sequence() -> None:
+    assert memory_of_old_copy("etsi014", b"12345678") == b"12345678"

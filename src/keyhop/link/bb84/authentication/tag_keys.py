@@ -18,7 +18,8 @@ never uses one twice. Messages may be lost and ends may crash at any moment. Som
 repeat an old receipt may make a restored end tag with an old key again; the far end has removed that key, so whatever
 is forged with it is believed by nobody, unless its run of old still waits for that very tag: so a run ends with its
 connection. Restoring both ends to old states, or restoring one before the other, once restored, has forgotten the
-rest, cannot be noticed by anybody: such a link must be enrolled with a new file.
+rest, cannot be noticed here. A node that has a witness notices, and drops the keys (`without_keys`); in any case such a
+link must be enrolled with a new file.
 
 Names are public and say nothing of the keys: the sequence of the round that made them, or the identifier of the
 enrolment, and an index.
@@ -238,6 +239,16 @@ class TagKeys:
 
     def __repr__(self) -> str:
         return f"<{len(self._entries)} tag keys, {len(self._agreed)} of them agreed upon>"
+
+
+def without_keys(saved: bytes) -> bytes:
+    """A pool as `to_bytes` gave it, without its keys: those of an old copy were used. What was enrolled stays known, so
+    that no file is taken in again. LinkError when these bytes are no pool."""
+    try:
+        state = msgspec.msgpack.decode(saved, type=_Saved)
+    except msgspec.MsgspecError:
+        raise _unreadable() from None
+    return msgspec.msgpack.encode(msgspec.structs.replace(state, names=b"", entries=b""))
 
 
 def _pieces(data: bytes, size: int) -> list[bytes]:
