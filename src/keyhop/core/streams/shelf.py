@@ -37,7 +37,11 @@ class Shelf:
     def covering(self, start: int, end: int) -> list[Chunk]:
         """Those that hold any of the units [start, end), in their order."""
         chunks = self._chunks
-        at = max(bisect_right(self._starts, start) - 1, 0)
+        at = bisect_right(self._starts, start) - 1
+        if at < 0:
+            at = 0
+        elif chunks[at].end >= end > start:
+            return [chunks[at]]
         found: list[Chunk] = []
         while at < len(chunks) and (chunk := chunks[at]).start < end:
             if chunk.end > start:
