@@ -6,7 +6,8 @@ between slots (`sealing`). The key is not in the database.
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
@@ -21,6 +22,8 @@ CREATE TABLE IF NOT EXISTS slots(
     kind TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY(kind, name)) STRICT;
 """
 _DAMAGED = "look at the disk; move the store away to begin anew, without the keys that it held"
+_WRITE_BYTES = 1 << 16
+"""SQLite's own file system writes less than twice as much at a time."""
 _WRITE = (
     "INSERT INTO slots(kind, name, value) VALUES(?, ?, ?) ON CONFLICT(kind, name) DO UPDATE SET value = excluded.value"
 )
@@ -36,21 +39,28 @@ _PRAGMAS = (
 )
 
 
+def _private_file(path: str) -> apsw.Connection:
+    """The database in a file that only this user can read."""
+    connection = apsw.Connection(path)
+    Path(path).chmod(0o600)
+    return connection
+
+
 class SqliteStore:
     """A KeyStore in one file. Held exclusively: a second process that opens it gets a StoreFailure."""
 
-    def __init__(self, path: Path, key: KeyMaterial) -> None:
+    def __init__(self, path: Path, key: KeyMaterial, connect: Callable[[str], apsw.Connection] = _private_file) -> None:
         self._sealing = Sealing(key)
         self._failed: str | None = None
         try:
-            self._db = apsw.Connection(str(path))
+            self._db = connect(str(path))
         except apsw.Error as error:
             raise self._failure(error) from None
         try:
-            path.chmod(0o600)
             for pragma in _PRAGMAS:
                 self._db.execute(f"PRAGMA {pragma}")
             self._db.execute(_SCHEMA)
+            self._write_wal_anew()
             self._check_key()
         except apsw.Error as error:
             self.close()
@@ -93,7 +103,24 @@ class SqliteStore:
 
     def close(self) -> None:
         self._failed = self._failed or "the store is closed"
-        self._db.close(True)
+        with suppress(apsw.Error):  # whatever was committed is in the WAL, also on a disk that fails now
+            self._db.close(True)
+
+    def _write_wal_anew(self) -> None:
+        """Writes once more, and syncs, what the WAL shows.
+
+        After a failed sync the system's cache shows bytes that are not on the disk, and no later sync writes them. We
+        go on from what we read there, so it must be on the disk before anything is added behind it.
+        """
+        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_WAL
+        wal = apsw.VFSFile(self._db.open_vfs, self._db.filename_wal, [flags, 0])
+        try:
+            size = wal.xFileSize()
+            for offset in range(0, size, _WRITE_BYTES):
+                wal.xWrite(wal.xRead(min(_WRITE_BYTES, size - offset), offset), offset)
+            wal.xSync(apsw.SQLITE_SYNC_FULL)
+        finally:
+            wal.xClose()
 
     def _check_key(self) -> None:
         """Another key opens nothing at all; a single value that was altered is found out when it is read."""
