@@ -21,7 +21,7 @@ BODIES: tuple[wire.Body, ...] = (
     wire.Void(1, 8, 16),
     wire.Mark(3),
     wire.MarkNoted(3),
-    wire.Carry(TAG, 1, 8, "master", ("one", "two"), 1.5, bytes(32), bytes(64), TAG),
+    wire.Carry(TAG, 1, 8, "master", ("one", "two"), bytes(32), bytes(64), TAG),
     wire.Carried(TAG, True),
     wire.Recall(bytes(32)),
 )

@@ -24,3 +24,21 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+
+class SteadyClock:
+    """Another clock, whose wall time goes on as it began: when somebody sets the machine's, no age changes at once.
+
+    Two KMEs count the age of the same bytes, each by its own clock. One that suddenly took young bytes for old would
+    erase what the other still gives out.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._monotonic = clock.monotonic
+        self._ahead = clock.wall() - clock.monotonic()
+
+    def wall(self) -> float:
+        return self._ahead + self._monotonic()
+
+    def monotonic(self) -> float:
+        return self._monotonic()

@@ -37,7 +37,6 @@ class Batch:
     batch: bytes
     master: SaeId
     slaves: tuple[SaeId, ...]
-    created_at: float
     ids: bytes
     keys: KeyMaterial
 
@@ -170,7 +169,7 @@ class Carriage:
     def _store(self, message: Carry, keys: bytes) -> None:
         ids = _each(message.ids, KEY_ID_BYTES)
         slaves = tuple(SaeId(slave) for slave in message.slaves)
-        created_at = min(message.created_at, self._clock.wall())  # a time to come would keep them for ever
+        created_at = self._clock.wall()  # by the clock that they will be too old by
         for key_id, key in zip(ids, _each(keys, len(keys) // len(ids)), strict=True):
             self._records.add(key_id, KeyMaterial(key), SaeId(message.master), slaves, created_at)
 
@@ -182,7 +181,6 @@ def _sealed(batch: Batch, taken: Taken, ref: StreamRef) -> Carry:
         pad=taken.position,
         master=batch.master,
         slaves=batch.slaves,
-        created_at=batch.created_at,
         ids=batch.ids,
         sealed=_xor(batch.keys.reveal(), taken.data[MAC_KEY_BYTES:]),
     )

@@ -21,7 +21,6 @@ MAX_AHEAD = 1 << 32
 
 _Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 _Position = Annotated[int, Meta(ge=0, le=1 << 36)]
-_Seconds = Annotated[float, Meta(ge=0, le=1e11)]
 _Name = Annotated[str, Meta(min_length=1, max_length=64)]
 _Tag = Annotated[bytes, Meta(min_length=16, max_length=16)]
 _History = Annotated[bytes, Meta(max_length=16)]
@@ -151,7 +150,6 @@ class Carry(_Message, frozen=True):
     pad: _Position
     master: _Name
     slaves: Annotated[tuple[_Name, ...], Meta(min_length=1, max_length=256)]
-    created_at: _Seconds
     ids: Annotated[bytes, Meta(max_length=16 * MAX_RECORDS_PER_BATCH)]
     sealed: Annotated[bytes, Meta(max_length=MAX_SEALED_BYTES)]
     tag: Annotated[bytes, Meta(max_length=16)] = b""

@@ -12,7 +12,7 @@ from importlib.metadata import version
 import structlog
 
 from keyhop.core.audit import event_record
-from keyhop.core.clock import Clock
+from keyhop.core.clock import Clock, SteadyClock
 from keyhop.core.entropy import Entropy
 from keyhop.core.errors import LinkError, StoreFailure
 from keyhop.core.ids import KmeId, LinkId, SaeId
@@ -56,7 +56,7 @@ class Node:
     def __init__(self, config: NodeConfig, clock: Clock, entropy: Entropy, on_failure: Callable[[], None]) -> None:
         self.config = config
         self.id = config.node.id
-        self._clock = clock
+        self._clock = SteadyClock(clock)  # keys have their ages by it, certificates theirs by the machine's
         self._on_failure = on_failure
         self._started_at = clock.wall()
         self._loop = asyncio.get_running_loop()
@@ -72,7 +72,7 @@ class Node:
             self._home,
             self.store,
             self._audit,
-            clock,
+            self._clock,
             entropy,
             self._wake,
             _options(config, self.directory),

@@ -66,7 +66,7 @@ class Multicast:
             raise BadRequest(f"at most {most} such keys can be multicast in one request")
         if not self._records.has_room(request.master, number):
             raise Unavailable("too many keys wait to be fetched", retry_after_s=1.0)
-        remote = set(homes.values()) - {self._me}
+        remote = sorted(set(homes.values()) - {self._me})  # in the same order wherever a simulation runs
         for kme in remote:
             if kme not in self._pairs or not self._pairs[kme].synchronised:
                 raise Unavailable(f"KME {kme} is not connected", retry_after_s=1.0)
@@ -78,7 +78,7 @@ class Multicast:
             local = tuple(slave for slave, kme in homes.items() if kme == self._me)
             if local:
                 self._keep(call, size, request.master, local, now)
-            path = (self._me, *sorted(remote))
+            path = (self._me, *remote)
             provenance = Provenance(RECORD_SOURCE, path, 0.0) if request.provenance else None
             keys = Keys((KeyRun(ids, size, call.keys),), provenance)
             master, slaves = request.master, tuple(homes)
@@ -101,7 +101,7 @@ class Multicast:
             finish()
         for kme in remote:
             slaves = tuple(slave for slave, home in homes.items() if home == kme)
-            batch = Batch(self._entropy.token(KEY_ID_BYTES), request.master, slaves, now, ids, call.keys)
+            batch = Batch(self._entropy.token(KEY_ID_BYTES), request.master, slaves, ids, call.keys)
             self._pairs[kme].carriage.carry(batch, deadline, partial(arrived, kme))
 
     def _keep(self, call: _Call, size: int, master: SaeId, slaves: tuple[SaeId, ...], now: float) -> None:

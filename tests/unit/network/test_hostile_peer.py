@@ -122,11 +122,11 @@ def placing(sequence: int, data: bytes, epoch: int, start: int) -> wire.Placing:
     return wire.Placing(sequence, epoch, start, (wire.Part(LINK, sequence, poly.finalize()),))
 
 
-def carry(stream: bytes, pad: int, ids: bytes, created_at: float = 0.0) -> wire.Carry:
+def carry(stream: bytes, pad: int, ids: bytes) -> wire.Carry:
     """Records of one zero byte each, under the pad at a position of alice's stream."""
     count = len(ids) // 16
     secret = stream[pad * 8 : pad * 8 + MAC_BYTES + count]
-    bare = wire.Carry(bytes(16), 1, pad, A1, (B1,), created_at, ids, secret[MAC_BYTES:])
+    bare = wire.Carry(bytes(16), 1, pad, A1, (B1,), ids, secret[MAC_BYTES:])
     tag = Poly1305.generate_tag(secret[:MAC_BYTES], _authenticated(bare, StreamRef(ALICE, BOB)))
     return msgspec.structs.replace(bare, tag=tag)
 
@@ -236,7 +236,7 @@ def test_carried_records_do_not_take_all_the_room(bob: Bob, monkeypatch: pytest.
 def test_a_carried_record_does_not_outlive_ours(bob: Bob) -> None:
     stream = bob.place(1)
     bob.hear(wire.Leased(1, bob.pair.followed.produced))
-    bob.hear(carry(stream, 8, record_ids(bytes(16)), created_at=1e11))
+    bob.hear(carry(stream, 8, record_ids(bytes(16))))
     assert len(bob.kme.records) == 1
     bob.kme.records.expire(bob.clock.wall() + 1)
     assert len(bob.kme.records) == 0

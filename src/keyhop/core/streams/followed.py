@@ -254,12 +254,17 @@ class FollowedStream:
         return self._state.mark
 
     def expire(self, before: float, max_unfetched_units: int) -> None:
-        """Erases what was produced before that wall time, and the oldest of what nobody fetched over the bound."""
+        """Erases what nobody fetched: what was produced before that wall time, and the oldest over the bound.
+
+        What the owner has not taken is the owner's to expire: by our clock, which may be wrong, we would erase what he
+        still gives out.
+        """
         for number, chunks in sorted(self._chunks.items()):
-            taken = self._state.epochs[number].taken
-            while chunks and (
-                (first := chunks.first).produced_at < before
-                or (first.end <= taken and self.unfetched_units > max_unfetched_units)
+            state = self._state.epochs[number]
+            while (
+                chunks
+                and (state.taken == state.produced or chunks.first.end <= state.taken)
+                and ((first := chunks.first).produced_at < before or self.unfetched_units > max_unfetched_units)
             ):
                 erased = self._erase(number, first.start, first.end, [first])
                 self._state.ledger.expired += erased * UNIT_BYTES
