@@ -11,12 +11,14 @@ would keep its floor from ever holding enough.
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from keyhop.core.clock import Clock
+from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import SaePair
 from keyhop.core.ledger import Purpose
-from keyhop.core.streams import Lease, OwnedStream, Taken
+from keyhop.core.streams import ID_KEY_UNITS, Lease, OwnedStream, Taken
 from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.demand import Demand
 from keyhop.network.shares import Shares
@@ -56,6 +58,7 @@ class Leasing:
         self.demand = Demand(clock)
         self._shares = Shares()
         self._shares.settle(stream.stock_units)
+        self._noted = (0, 0)
 
     def reserve(self, bytes_per_pair: int, pairs: int, stock_bytes: int) -> None:
         """Reserves so much of the stock for each of so many pairs of SAEs, and half of the stock in all at most."""
@@ -118,6 +121,7 @@ class Leasing:
 
     def noted(self, message: LeaseNoted) -> None:
         """The follower knows the lease: its bytes can be used."""
+        self._noted = max(self._noted, (message.epoch, message.taken))
         while self._pending and (self._pending[0].epoch, self._pending[0].end) <= (
             message.epoch,
             message.taken,
@@ -141,7 +145,8 @@ class Leasing:
         self._sealed = True
         wants, self._wants = self._wants, deque()
         for want in wants:
-            want.use(None)
+            with suppress(StoreFailure):  # who has to undo something finds that the journal takes nothing any more
+                want.use(None)
 
     def tick(self) -> None:
         """Gives up on those whose time is over; tells unnoted leases again."""
@@ -154,6 +159,7 @@ class Leasing:
             self._serve()
         if self._synchronised:
             self._tell()
+            self._tell_of_voided()
             self._ask_ahead()
 
     def _take(self, size_bytes: int, count: int, purpose: Purpose, pair: SaePair | None) -> Taken | None:
@@ -213,6 +219,12 @@ class Leasing:
         if lease is not None:
             self._pending.append(lease)
             self._tell()
+
+    def _tell_of_voided(self) -> None:
+        """What was voided is told once; if that is lost, the follower would take it for stock."""
+        stream = self._stream
+        if not self._pending and stream.taken > ID_KEY_UNITS and (stream.epoch, stream.taken) > self._noted:
+            self._send(Leased(stream.epoch, stream.taken))
 
     def _tell(self) -> None:
         if self._pending:
