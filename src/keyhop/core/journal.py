@@ -81,11 +81,16 @@ class Journal:
                 self.fail(failure)
             except Exception as error:  # noqa: BLE001 - the writes are lost: memory is ahead of the store for good
                 self.fail(StoreFailure(f"a commit could not be made: {type(error).__name__}"))
-        if self.failure is not None:
-            _tell([effect.otherwise for effect in effects if effect.otherwise], self.failure)
-            return
+        self._happen(effects)
+
+    def _happen(self, effects: Iterable[_Effect]) -> None:
+        """Unless the commit has failed, or as long as none of them finds out that something else has: then the rest is
+        told instead."""
         broken: list[Exception] = []
         for effect in effects:
+            if self.failure is not None:
+                _tell([effect.otherwise] if effect.otherwise else [], self.failure)
+                continue
             try:
                 effect.happens()
             except Exception as error:  # noqa: BLE001 - raised below

@@ -274,6 +274,15 @@ def test_a_failed_write_of_the_audit_log_has_no_effect_and_ends_the_journal() ->
         desk.journal.record(event_record("two"))
 
 
+def test_after_an_effect_that_fails_the_journal_the_others_are_told() -> None:
+    desk = Desk()
+    desk.then("before")
+    desk.journal.then(lambda: desk.journal.fail(StoreFailure("the witness failed")))
+    desk.then("after")
+    desk.journal.flush()
+    assert desk.happened == ["before with {}", "after failed"]
+
+
 def test_what_could_not_be_committed_is_not_recorded() -> None:
     desk = Desk()
     desk.journal.save(SLOT, lambda: b"1")
