@@ -64,8 +64,8 @@ class History:
         self._blocks: list[bytes] = []
         self._bad: set[bytes] = set()
         self._uses: dict[bytes, str] = {}
-        self._carried: dict[bytes, tuple[KmeId, Carry]] = {}
-        self._pads: dict[tuple[KmeId, int, int], bytes] = {}
+        self._carried: dict[bytes, dict[bytes, Carry]] = {}
+        self._pads: dict[tuple[KmeId, KmeId, int, int], bytes] = {}
         self._altered: set[bytes] = set()
 
     def produced(self, left: bytes | None, right: bytes | None) -> None:
@@ -79,27 +79,29 @@ class History:
         self._blocks.append(left)
         self._use(left[:MAC_KEY_BYTES], "MAC key of its block")
 
-    def transmitted(self, source: KmeId, message: Carry) -> None:
+    def transmitted(self, source: KmeId, target: KmeId, message: Carry) -> None:
         """A KME sent records to its peer; each unit of its stream may pad one message only."""
-        self._carried[message.ids] = (source, message)
+        self._carried.setdefault(message.ids, {})[message.batch] = message
         units = -(-(MAC_KEY_BYTES + len(message.sealed)) // UNIT_BYTES)
         for position in range(message.pad, message.pad + units):
-            if self._pads.setdefault((source, message.epoch, position), message.tag) != message.tag:
+            if self._pads.setdefault((source, target, message.epoch, position), message.tag) != message.tag:
                 raise Violation(2, "a pad was used for two messages")
 
     def altered(self, message: Carry) -> None:
         """Somebody put an altered message on the wire."""
-        self._altered.update(_each(message.ids))
+        self._altered.update(each_id(message.ids))
 
     @property
     def altered_ids(self) -> list[bytes]:
         """IDs that only altered messages name."""
-        true = {key_id for ids in self._carried for key_id in _each(ids)}
+        true = {key_id for ids in self._carried for key_id in each_id(ids)}
         return sorted(self._altered - true)
 
     def master_got(self, request: GetKey, keys: Keys, at: float, holds: Holds | None) -> None:
         """An enc_keys request was answered; `holds` is None when the slave's KME is under repair."""
         slaves = (request.slave, *request.additional_slaves)
+        if sum(run.count for run in keys.runs) != (request.number or 1):
+            raise Violation(0, "the answer has not as many keys as were asked for")
         for run in keys.runs:
             for key_id, key in _keys(run.ids, run.material.reveal(), run.size_bytes):
                 if key_id in self.keys:
@@ -169,10 +171,11 @@ class History:
                 self._use(shared, f"key {key_id.hex()}")
 
     def _trace_pad(self, ids: bytes, keys: bytes) -> None:
-        """The master knows the keys that were carried, so we know the pad under which they went."""
-        _, message = self._carried.get(ids, (None, None))
-        if message is None:
-            return
+        """The master knows the keys that were carried, so we know the pads under which they went."""
+        for message in self._carried.get(ids, {}).values():
+            self._trace_one_pad(message, keys)
+
+    def _trace_one_pad(self, message: Carry, keys: bytes) -> None:
         pad = bytes(a ^ b for a, b in zip(message.sealed, keys, strict=True))
         purpose = f"pad {message.batch.hex()}"
         for unit in _units(pad):
@@ -195,10 +198,11 @@ def _units(data: bytes) -> Iterator[bytes]:
     return (data[i : i + UNIT_BYTES] for i in range(0, len(data) - UNIT_BYTES + 1, UNIT_BYTES))
 
 
-def _each(ids: bytes) -> list[bytes]:
+def each_id(ids: bytes) -> list[bytes]:
+    """IDs that stand one after the other."""
     return [ids[i : i + KEY_ID_BYTES] for i in range(0, len(ids), KEY_ID_BYTES)]
 
 
 def _keys(ids: bytes, data: bytes, size: int) -> Iterator[tuple[bytes, bytes]]:
-    for i, key_id in enumerate(_each(ids)):
+    for i, key_id in enumerate(each_id(ids)):
         yield key_id, data[size * i : size * (i + 1)]

@@ -1,0 +1,46 @@
+"""Deterministic simulation: whole networks of KMEs, the production code, on machines that fail in every way we know.
+
+A seed stands for a schedule. Nothing in a run depends on anything else, so a run can be repeated to the last byte,
+and a schedule that breaks a promise can be shortened and told as a story.
+
+    schedule      seed → setting and actions                     run        setting and actions → outcome
+    shrink        fewer actions that break the same promise      story      an outcome in words
+    simulation    a network and everything that can be done to it
+    doings        what SAEs and links do                         faults     what befalls machines, disks, clocks, wires
+    alterations   what somebody on the wire does                 sites      which networks there are
+
+    loop          virtual time                                   trace      what happened
+    machine       one KME: starts, turns, ticks, crashes         clocks     its clocks
+    power         where a machine may lose its power             disk       its disk: the rules, and a fast one
+    files         a page cache over a platter                    sqlite_disk   the production store on such files
+    audit         its audit log                                  witness    its witness
+    wires         latency, loss, repetition, order, partitions   connections   who has which connection
+
+    saes          what was asked, and that it is answered once
+    watch         what must hold inside KMEs and between them
+    recovered     what a KME could still give out after a power cut
+
+What SAEs see is held against the promises by `keyhop.testing.history`.
+"""
+
+from keyhop.testing.simulation.run import Outcome, run
+from keyhop.testing.simulation.schedule import ACTIONS, Action, Schedule, draw
+from keyhop.testing.simulation.shrink import shrink
+from keyhop.testing.simulation.simulation import LIFETIME_S, Setting, Simulation
+from keyhop.testing.simulation.sites import NETWORKS
+from keyhop.testing.simulation.story import story
+
+__all__ = [
+    "ACTIONS",
+    "LIFETIME_S",
+    "NETWORKS",
+    "Action",
+    "Outcome",
+    "Schedule",
+    "Setting",
+    "Simulation",
+    "draw",
+    "run",
+    "shrink",
+    "story",
+]

@@ -1,0 +1,183 @@
+"""What befalls machines, disks, clocks and wires. Each draws its details from `choose(n)`, a number below n."""
+
+from keyhop.core.ids import KmeId
+from keyhop.testing.simulation.disk import DiskFault
+from keyhop.testing.simulation.doings import Choose, dec, dec_again, enc, enc_for_several, enc_much
+from keyhop.testing.simulation.machine import Machine
+from keyhop.testing.simulation.simulation import OLD_S, Simulation
+from keyhop.testing.simulation.wires import Weather
+
+
+def lose_power(sim: Simulation, choose: Choose) -> None:
+    """A machine loses its power between two turns of its software."""
+    _machine(sim, choose).crash(power_cut=True)
+
+
+def lose_power_soon(sim: Simulation, choose: Choose) -> None:
+    """A machine loses its power within a turn: in a commit, after it, between two messages or answers."""
+    _machine(sim, choose).power.in_points = choose(12)
+
+
+def lose_power_in_start(sim: Simulation, choose: Choose) -> None:
+    """A machine loses its power, and once more while its node starts again."""
+    machine = _machine(sim, choose)
+    machine.power_in_start = choose(8)
+    machine.crash(power_cut=True)
+
+
+def kill(sim: Simulation, choose: Choose) -> None:
+    """A process is killed; its machine goes on."""
+    _machine(sim, choose).crash(power_cut=False)
+
+
+def stop(sim: Simulation, choose: Choose) -> None:
+    """An operator stops a node, which starts again."""
+    _machine(sim, choose).stop_gracefully()
+
+
+def freeze(sim: Simulation, choose: Choose) -> None:
+    """A machine stands still for a while; what comes in waits."""
+    _machine(sim, choose).freeze((0.3, 1.5, 4.0, 12.0)[choose(4)])
+
+
+def break_disk(sim: Simulation, choose: Choose) -> None:
+    """The next commit of a machine fails, or its next start."""
+    machine = _machine(sim, choose)
+    fault = list(DiskFault)[choose(len(DiskFault))]
+    if not choose(3):  # while somebody waits for bytes that there are not
+        for _ in range(2 * len(sim.sites.wires)):
+            enc_much(sim, choose)
+        for _ in range(3):
+            enc_for_several(sim, choose)
+        sim.run(0.01)
+    machine.disk.fault = fault
+    machine.note(f"disk fault: {fault.name}")
+    if fault is DiskFault.WITNESS:  # which is written between two steps
+        for _ in range(12):
+            enc(sim, choose)
+            sim.run(0.12)
+    if fault is DiskFault.READ:
+        machine.crash(power_cut=bool(choose(2)))
+
+
+def break_disk_and_lose_power(sim: Simulation, choose: Choose) -> None:
+    """A sync fails, the node starts again on what it finds, and then the power goes."""
+    machine = _machine(sim, choose)
+    machine.disk.fault = DiskFault.SYNC
+    machine.note(f"disk fault: {DiskFault.SYNC.name}")
+    dec(sim, choose)
+    sim.run(3.0 + choose(3))
+    dec(sim, choose)
+    sim.run(0.1)
+    machine.crash(power_cut=True)
+
+
+def step_clock(sim: Simulation, choose: Choose) -> None:
+    """Somebody sets a wall clock, by as much as no key's life depends on."""
+    machine = _machine(sim, choose)
+    machine.clock.skew_s = (-2.0, -0.5, 0.5, 2.0)[choose(4)]
+    machine.note("clock set", machine.clock.skew_s)
+
+
+def step_clock_far(sim: Simulation, choose: Choose) -> None:
+    """Somebody sets a wall clock by an hour or more; the node may find that out when it starts again."""
+    machine = _machine(sim, choose)
+    machine.clock.skew_s = (-86400.0, -3600.0, 3600.0)[choose(3)]
+    machine.note("clock set", machine.clock.skew_s)
+    if choose(2):
+        machine.crash(power_cut=False)
+
+
+def weather(sim: Simulation, choose: Choose) -> None:
+    """The network gets worse, or better."""
+    sim.wires.weather = Weather(
+        (0.0, 0.1, 0.3)[choose(3)], (0.0, 0.1, 0.3)[choose(3)], bool(choose(2)), (0.0005, 0.02, 0.2)[choose(3)]
+    )
+    sim.trace.note(sim.loop.now, "", "weather", sim.wires.weather)
+
+
+def part(sim: Simulation, choose: Choose) -> None:
+    """Nothing gets from one neighbour to the other any more, in one direction or in both."""
+    a, b = _wire(sim, choose)
+    directions = (((a, b), (b, a)), ((a, b),), ((b, a),))[choose(3)]
+    sim.wires.blocked.update(directions)
+    for source, target in directions:
+        sim.trace.note(sim.loop.now, source, "cut off", target)
+
+
+def join(sim: Simulation, choose: Choose) -> None:
+    """All wires work again."""
+    if sim.wires.blocked:
+        sim.wires.blocked.clear()
+        sim.trace.note(sim.loop.now, "", "joined")
+
+
+def disconnect(sim: Simulation, choose: Choose) -> None:
+    """A connection is lost, and what was on it; perhaps only one end notices."""
+    a, b = _wire(sim, choose)
+    if choose(2):
+        sim.produce_block(a, b, 1024)
+        sim.run(0.0005 * (1 + choose(6)))
+    for message in sim.wires.on_the_way:
+        if {message.source, message.target} == {a, b} and choose(2):
+            message.lost = True
+    sim.connections.lose(a, b, told=((a, b), (a,), (b,))[choose(3)])
+
+
+def copy(sim: Simulation, choose: Choose) -> None:
+    """Somebody makes a backup."""
+    sim.copy(_machine(sim, choose).name)
+
+
+def restore(sim: Simulation, choose: Choose) -> None:
+    """Somebody restores one."""
+    if choose(2):
+        sim.calm()
+    sim.restore(_machine(sim, choose).name, choose)
+
+
+def relapse_together(sim: Simulation, choose: Choose) -> None:
+    """A backup of everything, some keys, and all of it is restored at once: only witnesses can tell."""
+    if not sim.setting.witness:
+        return
+    for name in sim.sites.kmes:
+        sim.copy(name)
+    for _ in range(1 + choose(3)):
+        (dec, enc)[choose(2)](sim, choose)
+    sim.run(OLD_S + 0.5 + choose(3))
+    for name in sim.sites.kmes:
+        sim.restore(name, lambda n: n - 1)
+    sim.run(2.5)
+    (dec_again, enc)[choose(2)](sim, choose)
+
+
+def relapse(sim: Simulation, choose: Choose) -> None:
+    """A backup, some deliveries, calm, the backup again, and the same requests."""
+    name = _machine(sim, choose).name
+    sim.calm()
+    if choose(2):
+        dec(sim, choose)
+        sim.run(0.05)
+    sim.copy(name)
+    for _ in range(1 + choose(3)):
+        dec(sim, choose)
+    sim.run(0.05)
+    sim.calm()
+    sim.restore(name, lambda n: n - 1)
+    sim.run(0.3)
+    if choose(2):
+        sim.calm()
+    dec_again(sim, choose)
+
+
+def calm(sim: Simulation, choose: Choose) -> None:
+    """All faults end for now, and the network gets in step."""
+    sim.calm()
+
+
+def _machine(sim: Simulation, choose: Choose) -> Machine:
+    return sim.machines[sim.sites.kmes[choose(len(sim.sites.kmes))]]
+
+
+def _wire(sim: Simulation, choose: Choose) -> tuple[KmeId, KmeId]:
+    return sim.sites.wires[choose(len(sim.sites.wires))]

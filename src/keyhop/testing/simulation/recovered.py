@@ -1,0 +1,43 @@
+"""What a KME could still give its SAEs if its machine lost power now: production code over what its disk must hold."""
+
+from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.journal import Journal
+from keyhop.core.records import RecordBook
+from keyhop.core.streams import FollowedStream, StreamRef
+from keyhop.testing.simulation.machine import Machine
+
+
+class Recovered:
+    """Of one machine; looks at the disk again after each commit."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._commits = -1
+
+    def key(self, key_id: bytes, master: SaeId, slave: SaeId, source: KmeId) -> bytes | None:
+        """The bytes that the slave would get for that ID; `source` is the master's KME."""
+        self._look()
+        if key_id in self._records:
+            if not self._records.entitles(key_id, master, slave):
+                return None
+            self._commits = -1  # this is gone from memory now
+            return self._records.deliver(key_id, slave)
+        if source == self._machine.name:
+            return None
+        stream = self._streams.get(source)
+        if stream is None:
+            stream = FollowedStream(StreamRef(source, self._machine.name), self._store, self._journal)
+            self._streams[source] = stream
+        place = stream.find(key_id, master, slave)
+        if place is None or not stream.has(place):
+            return None
+        return stream.peek(place)[: place.located.size_bytes]
+
+    def _look(self) -> None:
+        if self._commits == self._machine.disk.commits:
+            return
+        self._commits = self._machine.disk.commits
+        self._store = self._machine.disk.worst_case()
+        self._journal = Journal(self._store, lambda: None)
+        self._records = RecordBook(self._store, self._journal)
+        self._streams: dict[KmeId, FollowedStream] = {}

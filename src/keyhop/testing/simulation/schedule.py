@@ -1,0 +1,89 @@
+"""A schedule: a setting and the actions that happen in it, drawn from a seed.
+
+Each seed draws which kinds of faults it uses at all, so that some schedules are full of crashes and others know only
+bad weather. An action carries its own randomness: what is left of a schedule when some actions are taken out draws the
+same details as before.
+"""
+
+import random
+from collections.abc import Callable
+from typing import NamedTuple
+
+from keyhop.testing.simulation import alterations, doings, faults
+from keyhop.testing.simulation.doings import Choose
+from keyhop.testing.simulation.simulation import DiskKind, Setting, Simulation
+
+type Do = Callable[[Simulation, Choose], None]
+
+DOINGS: dict[Do, int] = {
+    doings.enc: 10,
+    doings.enc_much: 2,
+    doings.dec: 8,
+    doings.dec_again: 4,
+    doings.dec_wrong: 2,
+    doings.dec_several: 5,
+    doings.produce: 8,
+    doings.wait: 2,
+}
+"""What every schedule does, and how often."""
+
+FAULTS: tuple[dict[Do, int], ...] = (
+    {faults.lose_power: 2, faults.lose_power_soon: 4, faults.lose_power_in_start: 1},
+    {faults.kill: 2, faults.stop: 1, faults.freeze: 2},
+    {faults.break_disk: 3, faults.break_disk_and_lose_power: 1},
+    {faults.step_clock: 2, faults.step_clock_far: 1},
+    {faults.weather: 4},
+    {faults.part: 3, faults.join: 3, faults.disconnect: 4},
+    {faults.copy: 5, faults.restore: 4, faults.relapse: 2, faults.relapse_together: 2},
+    {alterations.alter: 6, doings.dec_altered: 2},
+    {doings.produce_badly: 4},
+    {doings.wait_long: 1},
+    {faults.calm: 2},
+)
+"""Groups of faults: a schedule has each of them or not."""
+
+ACTIONS: dict[str, Do] = {do.__name__: do for group in (DOINGS, *FAULTS) for do in group}
+"""By name."""
+
+NETWORK_WEIGHTS = {"pair": 6, "triangle": 2, "line3": 2, "line4": 1}
+SQLITE_SHARE = 0.1
+"""How many of the schedules run on the production store."""
+GAPS_S = (0.0, 0.0, 0.0, 0.001, 0.003, 0.01, 0.05, 0.3)
+STEPS = (12, 60)
+
+
+class Action(NamedTuple):
+    """Something happens `gap_s` after the action before; `salt` is its randomness."""
+
+    gap_s: float
+    name: str
+    salt: int
+
+
+class Schedule(NamedTuple):
+    """What a seed stands for."""
+
+    setting: Setting
+    actions: tuple[Action, ...]
+
+
+def draw(seed: int, network: str | None = None, disk: DiskKind | None = None) -> Schedule:
+    """The schedule of a seed; in one network, or on one kind of disk, if that is asked for."""
+    # 64 bits of mixing: generators of neighbouring seeds shall not resemble each other
+    chance = random.Random(seed * 0x9E3779B97F4A7C15 + 1)
+    drawn = chance.choices(list(NETWORK_WEIGHTS), list(NETWORK_WEIGHTS.values()))[0]
+    on: DiskKind = "sqlite" if chance.random() < SQLITE_SHARE else "fast"
+    tick_s = chance.choice((0.25, 0.5, 0.5, 1.0))
+    witness, redelivery_s = chance.random() < 0.3, chance.choice((0.0, 0.0, 0.0, 2.0))
+    reserved = chance.choice((0, 0, 512))
+    setting = Setting(seed, network or drawn, disk or on, tick_s, witness, redelivery_s, reserved)
+    weights = dict(DOINGS)
+    for group in FAULTS:
+        if chance.random() < 0.4:
+            weights.update(group)
+    names = [do.__name__ for do in weights]
+    steps = chance.randint(*STEPS)
+    gaps = chance.choices(GAPS_S, k=steps)
+    chosen = chance.choices(names, list(weights.values()), k=steps)
+    actions = tuple(Action(gap, name, chance.getrandbits(32)) for gap, name in zip(gaps, chosen, strict=True))
+    return Schedule(setting, actions)

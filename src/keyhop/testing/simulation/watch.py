@@ -1,0 +1,176 @@
+"""What must hold inside the KMEs and between them, whatever SAEs see of it.
+
+forward        what a KME made durable never goes back: epochs, positions, marks, what was delivered
+conservation   the ledger of each end balances, and they agree: nothing is delivered that no master was given
+held           a key that was given out is at every slave's KME until it is fetched or old
+in step        after healing, both ends of every stream remember the same
+"""
+
+from collections import Counter
+from collections.abc import Callable
+
+from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.streams import FollowedStream, OwnedStream
+from keyhop.network.pair import Pair
+from keyhop.network.wire import Carry
+from keyhop.service.requests import GetKey, Keys
+from keyhop.testing.history import STREAM_ID_VERSION, History, Violation, each_id
+from keyhop.testing.simulation.machine import Machine
+from keyhop.testing.simulation.recovered import Recovered
+from keyhop.testing.simulation.saes import Asked, Saes
+
+WATCHED = 24
+"""How many of the latest keys are looked for on the disks."""
+
+type Direction = tuple[KmeId, KmeId]
+
+
+class Watch:
+    """Over all machines of a network. `violated` hears of what is broken."""
+
+    def __init__(
+        self,
+        machines: dict[KmeId, Machine],
+        home: dict[SaeId, KmeId],
+        lifetime_s: float,
+        history: History,
+        violated: Callable[[Violation], None],
+    ) -> None:
+        self._machines = machines
+        self._home = home
+        self._lifetime_s = lifetime_s
+        self._history = history
+        self._violated = violated
+        self._recovered = {name: Recovered(machine) for name, machine in machines.items()}
+        self._reached: dict[tuple[KmeId, KmeId], tuple[tuple[int, ...], ...]] = {}
+        self._given = Counter[Direction]()
+        self._fetched = Counter[Direction]()
+        self._fetched_ids: set[bytes] = set()
+        self._padded: dict[Direction, dict[bytes, int]] = {}
+        self._restored: set[KmeId] = set()
+
+    # What is told
+
+    def got(self, asked: Asked, keys: Keys) -> None:
+        """An SAE got keys."""
+        request = asked.request
+        slave = request.slave
+        direction = (self._home[request.master], self._home[slave])
+        streams = [run for run in keys.runs if run.ids[6] >> 4 == STREAM_ID_VERSION]
+        if isinstance(request, GetKey):
+            self._given[direction] += sum(len(run.material) for run in streams)
+            return
+        for run in streams:
+            ids = set(each_id(run.ids)) - self._fetched_ids  # one that is sent again was booked before
+            self._fetched_ids |= ids
+            self._fetched[direction] += len(ids) * run.size_bytes
+
+    def carried(self, source: KmeId, target: KmeId, message: Carry) -> None:
+        """A KME sent records under a pad."""
+        self._padded.setdefault((source, target), {})[message.batch] = len(message.sealed)
+
+    def restored(self, name: KmeId) -> None:
+        """A KME goes back to a copy of its store: it may know less than before, and its books are an old copy's."""
+        self._restored.add(name)
+        for direction in list(self._reached):
+            if direction[0] == name:
+                del self._reached[direction]
+
+    # What is checked
+
+    def forward(self, machine: Machine) -> None:
+        """After each commit and each start."""
+        if machine.kme is None:
+            return  # a commit of its start
+        for peer, pair in machine.kme.pairs.items():
+            now = (*_owner_reached(pair.owned), *_follower_reached(pair.followed))
+            before = self._reached.get((machine.name, peer), now)
+            self._reached[machine.name, peer] = now
+            for earlier, later in zip(before, now, strict=True):
+                if later < earlier:
+                    what = f"what {machine.name} knows of its streams with {peer} goes back from {earlier} to {later}"
+                    self._violated(Violation(0, what))
+
+    def conservation(self) -> None:
+        """The books of every KME that is up."""
+        for machine in self._machines.values():
+            if machine.kme is not None and not machine.failed:
+                for peer, pair in machine.kme.pairs.items():
+                    self._books(machine, peer, pair)
+
+    def held(self, now: float, saes: Saes) -> None:
+        """The latest keys are where they were given out for."""
+        seen = [key for key in list(self._history.keys.values())[-WATCHED:] if key.got_at > now - self._lifetime_s / 2]
+        for key in seen:
+            for slave in key.slaves:
+                if self.aged(key.master, slave):
+                    continue
+                if not saes.may_be_gone[key.key_id, slave] and self.holds(key.key_id, key.master, slave) != key.key:
+                    self._violated(Violation(5, f"a key was lost to {slave}"))
+
+    def holds(self, key_id: bytes, master: SaeId, slave: SaeId) -> bytes | None:
+        """What the slave's KME could give him if its machine lost power now."""
+        return self._recovered[self._home[slave]].key(key_id, master, slave, self._home[master])
+
+    def aged(self, master: SaeId, slave: SaeId) -> bool:
+        """Whether the two KMEs may disagree on what is too old to be used."""
+        return any(self._machines[self._home[sae]].aged for sae in (master, slave))
+
+    def apart(self) -> str | None:
+        """What is not in step; None when everything is."""
+        for name, machine in self._machines.items():
+            if machine.kme is None or machine.failed:
+                return f"{name} is down"
+            for peer, pair in machine.kme.pairs.items():
+                if not pair.synchronised or not pair.windows.ready:
+                    return f"{name} does not synchronise with {peer}"
+                other = self._machines[peer].kme
+                if other is None or not _in_step(pair.owned, other.pairs[name].followed):
+                    return f"{name} and {peer} do not remember the same"
+        return None
+
+    def _books(self, machine: Machine, peer: KmeId, pair: Pair) -> None:
+        for stream in (pair.owned, pair.followed):
+            if not stream.ledger.balances(stream.available_bytes):
+                self._violated(Violation(2, f"the ledger of {stream.ref} at {machine.name} does not balance"))
+        if {machine.name, peer} & self._restored:
+            return
+        mine, theirs = (machine.name, peer), (peer, machine.name)
+        owned, followed = pair.owned.ledger, pair.followed.ledger
+        if not self._fetched[theirs] <= followed.delivered <= self._given[theirs]:
+            self._disagree(machine, f"{followed.delivered} bytes delivered of {self._given[theirs]} given")
+        if followed.pad > sum(self._padded.get(theirs, {}).values()):
+            self._disagree(machine, f"{followed.pad} bytes of pads received")
+        if machine.life == 1 and owned.delivered < self._given[mine]:
+            self._disagree(machine, f"{owned.delivered} bytes delivered but {self._given[mine]} given")
+        if machine.life == 1 and owned.pad < sum(self._padded.get(mine, {}).values()):
+            self._disagree(machine, f"{owned.pad} bytes of pads sent")
+
+    def _disagree(self, machine: Machine, what: str) -> None:
+        self._violated(Violation(2, f"the ledger of {machine.name} disagrees with what was seen: {what}"))
+
+
+def _owner_reached(stream: OwnedStream) -> tuple[tuple[int, ...], ...]:
+    return (stream.epoch, stream.produced, stream.taken), (stream.mark_seen,)
+
+
+def _follower_reached(stream: FollowedStream) -> tuple[tuple[int, ...], ...]:
+    ledger = stream.ledger
+    # of a new epoch, whose first placement the owner may have forgotten, nothing can have been taken
+    position = (stream.epoch, stream.taken if stream.confirmed else 0)
+    return position, (stream.mark,), (ledger.produced,), (ledger.delivered,), (ledger.pad + ledger.mac,)
+
+
+def _in_step(owned: OwnedStream, followed: FollowedStream) -> bool:
+    if owned.produced == 0:
+        return followed.epoch <= owned.epoch and followed.untaken_units == 0
+    ours = (owned.epoch, owned.produced, owned.taken, owned.history, owned.available_units, owned.mark_seen)
+    theirs = (
+        followed.epoch,
+        followed.produced,
+        followed.taken,
+        followed.history,
+        followed.untaken_units,
+        followed.mark,
+    )
+    return ours == theirs
