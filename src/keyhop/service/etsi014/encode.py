@@ -6,7 +6,7 @@ reply; a thousand keys of 256 bits cost some 110 slice assignments instead of a 
 
 import json
 from binascii import b2a_base64
-from collections.abc import Iterator
+from collections.abc import Buffer, Iterator
 
 from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import key_id_text
@@ -45,6 +45,8 @@ def _encode_provenance(provenance: Provenance) -> bytes:
 
 
 def _encode_run(run: KeyRun) -> bytes:
+    if run.count == 1:
+        return _encode_one(run.ids, run.material.reveal())
     if run.size_bytes <= _MAX_COLUMN_BYTES and run.count >= max(_MIN_COLUMN_KEYS, run.size_bytes):
         return _encode_columns(run)
     return b",".join(_encode_each(run))
@@ -54,8 +56,12 @@ def _encode_each(run: KeyRun) -> Iterator[bytes]:
     ids, size = run.ids, run.size_bytes
     material = memoryview(run.material.reveal())
     for index in range(run.count):
-        key_id = key_id_text(ids[_ID_BYTES * index : _ID_BYTES * (index + 1)]).encode("ascii")
-        yield _ENTRY % (key_id, b2a_base64(material[size * index : size * (index + 1)], newline=False))
+        at = _ID_BYTES * index
+        yield _encode_one(ids[at : at + _ID_BYTES], material[size * index : size * (index + 1)])
+
+
+def _encode_one(key_id: bytes, material: Buffer) -> bytes:
+    return _ENTRY % (key_id_text(key_id).encode("ascii"), b2a_base64(material, newline=False))
 
 
 def _encode_columns(run: KeyRun) -> bytes:

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from keyhop.core.errors import BadRequest
 from keyhop.core.ids import SaeId, key_id_from_text, sae_id
-from keyhop.service.etsi014.body import parse_json
+from keyhop.service.etsi014.body import MAX_BODY_BYTES, parse_json
 from keyhop.service.etsi014.extensions import read_extensions
 from keyhop.service.etsi014.target import MAX_INTEGER
 from keyhop.service.requests import GetKey, GetKeyWithIds, Status
@@ -75,10 +75,30 @@ class StatusReply(
     max_sae_id_count: int
 
 
+class _PlainKeyRequest(msgspec.Struct, forbid_unknown_fields=True):
+    number: _Integer | None = None
+    size: _Integer | None = None
+
+
+class _PlainItem(msgspec.Struct, forbid_unknown_fields=True, gc=False, rename={"key_id": "key_ID"}):
+    key_id: str
+
+
+class _PlainKeyIds(msgspec.Struct, forbid_unknown_fields=True, rename={"key_ids": "key_IDs"}):
+    key_ids: Annotated[list[_PlainItem], Meta(min_length=1)]
+
+
+_PLAIN_KEY_REQUEST = msgspec.json.Decoder(_PlainKeyRequest)
+_PLAIN_KEY_IDS = msgspec.json.Decoder(_PlainKeyIds)
+
+
 def read_key_request(master: SaeId, slave: SaeId, body: bytes) -> GetKey:
     """Get key by POST: an empty body asks for the defaults. Raises BadRequest."""
     if not body.strip():
         return GetKey(master, slave)
+    plain = _plain(body, _PLAIN_KEY_REQUEST)
+    if plain is not None and body.count(b":") == (plain.number is not None) + (plain.size is not None):
+        return GetKey(master, slave, plain.number, plain.size)
     request = _converted(body, KeyRequest)
     others = tuple(map(sae_id, request.additional_slaves or ()))
     if len({slave, *others}) != 1 + len(others):
@@ -102,7 +122,7 @@ def read_key_ids(slave: SaeId, master: SaeId, body: bytes) -> GetKeyWithIds:
     """Get key with key IDs by POST. Raises BadRequest."""
     if not body.strip():
         raise BadRequest("key_IDs is required")
-    ids = _key_ids_from_texts([item.key_id for item in _converted(body, KeyIds).key_ids])
+    ids = _key_ids_from_texts(_texts(body))
     if len(set(ids)) != len(ids):
         raise BadRequest("the same key_ID is given twice")
     return GetKeyWithIds(slave, master, tuple(ids))
@@ -125,6 +145,27 @@ def encode_status(status: Status) -> bytes:
             max_sae_id_count=status.max_sae_id_count,
         )
     )
+
+
+def _texts(body: bytes) -> list[str]:
+    plain = _plain(body, _PLAIN_KEY_IDS)
+    if plain is not None and body.count(b":") == 1 + len(plain.key_ids):
+        return [item.key_id for item in plain.key_ids]
+    return [item.key_id for item in _converted(body, KeyIds).key_ids]
+
+
+def _plain[T](body: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
+    """What nearly every body is, read ten times as fast as `parse_json` does; None when in doubt.
+
+    msgspec does not see that a member is named twice. Each member takes a colon, so when there are no more colons
+    than members in the result, which the caller has to check, none was.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        return None
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _converted[T](body: bytes, kind: type[T]) -> T:
