@@ -1,7 +1,8 @@
 """ETSI GS QKD 014 V1.1.1, the server's edge: what an SAE's HTTPS connection sees of its KME.
 
     server.py       the listener and the open connections: closes revoked ones, drains
-    handshakes.py   TLS handshakes, on a thread of their own
+    handshakes.py   TLS handshakes, on a thread of their own, within a `cpu_budget.py`
+    offload.py      connections whose TLS a proxy makes, each behind a `proxy_header.py`
     wire.py         a socket with TLS or without, on the event loop
     registry.py     who has how many connections
     connection.py   one connection without I/O: order of answers, deadlines

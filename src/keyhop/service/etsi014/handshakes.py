@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from keyhop.service.etsi014.cpu_budget import CpuBudget
+
 NICENESS = 5
 LINGER_S = 1.0
 _ACCEPTS_AT_ONCE = 64
@@ -36,22 +38,6 @@ class HandshakeLimits:
     max_pending: int
     timeout_s: float
     share: float
-
-
-class CpuBudget:
-    """How long to rest so that no more than `share` of the time is spent working; saves up for one second."""
-
-    def __init__(self, share: float, now: float) -> None:
-        self._share = share
-        self._now = now
-        self._left_s = share
-
-    def rest_s(self, spent_s: float, now: float) -> float:
-        """After `spent_s` of work until `now`."""
-        earned = (now - self._now) * self._share
-        self._left_s = min(self._left_s + earned, self._share) - spent_s
-        self._now = now
-        return max(0.0, -self._left_s / self._share)
 
 
 class Handshakes:

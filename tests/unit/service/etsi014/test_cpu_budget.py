@@ -1,6 +1,6 @@
 """The share of a core that handshakes may take."""
 
-from keyhop.service.etsi014.handshakes import CpuBudget
+from keyhop.service.etsi014.cpu_budget import CpuBudget
 
 
 def spent_in(share: float, seconds: float, each_s: float) -> float:
