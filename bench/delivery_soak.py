@@ -19,7 +19,7 @@ SETTINGS = {
 CONNECTIONS = 16
 TURNS = 100
 MOST_PER_TURN = 50_000
-WARM_UP = 0.2  # of all requests: tables and the allocator's pools have found their size by then
+WARM_UP = 500_000  # requests: tables and the allocator's pools have found their size by then
 ENOUGH_FOR_A_SLOPE = 1_000_000
 AIM_MIB = 0.5
 A_LONG_TIME_S = 600.0
@@ -38,7 +38,7 @@ def soak(generator: LoadGenerator, directory: Path, requests: float) -> Section:
             done += _turn(here, half)
             samples.append(_sample(here, done))
             say(f"{done:,} of {requests:,.0f} requests: {samples[-1][1]:.1f} and {samples[-1][2]:.1f} MiB")
-    settled = [sample for sample in samples if sample[0] >= WARM_UP * done]
+    settled = [sample for sample in samples if sample[0] >= min(WARM_UP, done / 2)]
     rows = [
         _row(kme, [s[at] for s in samples], [(s[0], s[at]) for s in settled]) for at, kme in ((1, "alice"), (2, "bob"))
     ]
