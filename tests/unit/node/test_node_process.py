@@ -34,3 +34,19 @@ print(resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard))
 def test_it_may_open_as_many_files_as_it_is_allowed_to() -> None:
     probed = subprocess.run([sys.executable, "-c", _FILES], capture_output=True, text=True, check=True, timeout=20)
     assert probed.stdout.strip() == "True"
+
+
+_COLLECTIONS = """
+import gc
+import keyhop.node.daemon
+from keyhop.node.process import keep_collections_short
+before = len(gc.get_objects())
+keep_collections_short()
+print(len(gc.get_objects()) < before / 100, gc.isenabled())
+"""
+
+
+def test_collections_look_only_through_what_came_later() -> None:
+    command = [sys.executable, "-c", _COLLECTIONS]
+    probed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    assert probed.stdout.split() == ["True", "True"]
