@@ -6,6 +6,7 @@
     wire.py         a socket with TLS or without, on the event loop
     registry.py     who has how many connections
     connection.py   one connection without I/O: order of answers, deadlines
+    turns.py        whose request is next
     reading.py      bytes to requests: httptools and our bounds
     calls.py        what a request's head asks for
     target.py       path and query        body.py         strict JSON

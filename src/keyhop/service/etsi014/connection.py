@@ -9,7 +9,7 @@ Rules, from the point of view of the client:
 4. What breaks a bound, a deadline or HTTP itself is answered here, in JSON, after the answers that are still
    due; then nothing more is read and the connection closes.
 
-A caller that went away cancels nothing: its key is spent either way.
+A caller that went away cancels nothing that the service was asked for: its key is spent either way.
 """
 
 import logging
@@ -82,7 +82,7 @@ class Wire(Protocol):
 
 
 class SaeConnection:
-    """See the rules at the top of the file. `now` is a monotonic clock in seconds."""
+    """See the rules at the top of the file. `now` is a monotonic clock in seconds; `take_turn` is `Turns.enter`."""
 
     def __init__(
         self,
@@ -92,6 +92,7 @@ class SaeConnection:
         peer: Peer,
         sae: SaeId | None,
         now: Callable[[], float],
+        take_turn: Callable[[SaeId | None, Callable[[], None]], None],
         on_lost: Callable[["SaeConnection"], None],
     ) -> None:
         self.peer = peer
@@ -100,10 +101,12 @@ class SaeConnection:
         self._service = service
         self._limits = limits
         self._now = now
+        self._take_turn = take_turn
         self._on_lost = on_lost
         self._reader = RequestReader(sae)
         self._waiting: deque[tuple[Call, bytes]] = deque()
         self._current: Call | None = None
+        self._body = b""
         self._serving = False
         self._closing = False
         self._last = False
@@ -139,6 +142,7 @@ class SaeConnection:
         self._closing = True
         self._farewell = b""
         self._waiting.clear()
+        self._current = None
         self._on_lost(self)
 
     def abort(self) -> None:
@@ -185,11 +189,12 @@ class SaeConnection:
         return self._current is not None or bool(self._waiting)
 
     def _serve(self) -> None:
-        """Asks for what waits, as long as there are answers at once and the client takes them."""
+        """Has what waits asked for in its turn, as long as there are answers at once and the client takes them."""
         self._serving = True
         waiting = self._waiting
         while waiting and self._current is None and not self._wire.blocked:
-            self._ask(*waiting.popleft())
+            self._current, self._body = waiting.popleft()
+            self._take_turn(self.sae, self._ask)
         self._serving = False
         if self._farewell and not self._answers_due:
             farewell, self._farewell = self._farewell, b""
@@ -197,8 +202,11 @@ class SaeConnection:
             self._close()
         self._wire.read_on(not waiting)
 
-    def _ask(self, call: Call, body: bytes) -> None:
-        self._current = call
+    def _ask(self) -> None:
+        call, body = self._current, self._body
+        if call is None:
+            return
+        self._body = b""
         try:
             call.ask(self._service, body, self._reply)
         except KeyhopError as error:
@@ -208,14 +216,12 @@ class SaeConnection:
             self._reply(_OURS)
 
     def _reply(self, answer: Answer) -> None:
-        """Of the one request that is under way; once it is answered, another reply is nobody's."""
+        """Of the one request that is under way. Once it is answered, or the client has gone, a reply is nobody's."""
         call = self._current
         if call is None:
             return
         self._current = None
         self._since = self._now()
-        if self._closing and not self._farewell:
-            return  # the client has gone
         ends = self._last or not call.keep_alive
         self._wire.write(_encoded(answer, ends, call.bodiless))
         if ends:

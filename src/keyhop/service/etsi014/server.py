@@ -14,6 +14,7 @@ from keyhop.service.etsi014.connection import Limits, Peer, SaeConnection
 from keyhop.service.etsi014.handshakes import HandshakeLimits, Handshakes
 from keyhop.service.etsi014.offload import Offload
 from keyhop.service.etsi014.registry import Registry
+from keyhop.service.etsi014.turns import Turns
 from keyhop.service.etsi014.wire import SocketWire
 from keyhop.service.identity import SaeDirectory
 from keyhop.service.requests import KeyService
@@ -52,6 +53,7 @@ class Etsi014Server:
         self._on_refused = on_refused
         self._registry = Registry(self._limits, directory)
         self._loop: asyncio.AbstractEventLoop
+        self._turns: Turns
         self._handshakes = Handshakes(
             listener,
             lambda: self.context,
@@ -78,6 +80,7 @@ class Etsi014Server:
     async def start(self) -> None:
         """Begins to accept; returns at once."""
         self._loop = asyncio.get_running_loop()
+        self._turns = Turns(self._loop.call_soon)
         self._listener.setblocking(False)
         self._listener.listen(1024)
         self._handshakes.start()
@@ -135,7 +138,9 @@ class Etsi014Server:
     def _connect(self, wire: SocketWire, peer: Peer) -> SaeConnection:
         registry = self._registry
         sae = registry.identify(peer)
-        connection = SaeConnection(wire, self._service, self._limits, peer, sae, self._loop.time, registry.release)
+        connection = SaeConnection(
+            wire, self._service, self._limits, peer, sae, self._loop.time, self._turns.enter, registry.release
+        )
         refusal = registry.admit(connection)
         wire.start(connection)
         if refusal is not None:

@@ -16,6 +16,11 @@ KEYS = Keys((KeyRun(bytes(16), 32, KeyMaterial(bytes(32))),))
 LIMITS = Limits(request_timeout_s=10, idle_timeout_s=60, write_timeout_s=30)
 
 
+def at_once(_sae: SaeId | None, job: Callable[[], None]) -> None:
+    """Nobody else waits for a turn."""
+    job()
+
+
 @dataclass
 class Bench:
     """The wire, the service, the clock and the connection between them."""
@@ -32,7 +37,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         peer, sae = Peer(b"der"), SaeId("alicesae")
-        self.connection = SaeConnection(self, self, LIMITS, peer, sae, lambda: self.now, self.lost.append)
+        self.connection = SaeConnection(self, self, LIMITS, peer, sae, lambda: self.now, at_once, self.lost.append)
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
@@ -188,3 +193,23 @@ def test_bytes_that_are_not_taken(bench: Bench, where: str) -> None:
     setattr(bench, where, True)
     assert bench.after(29) == ""
     assert bench.after(2) == "aborted"
+
+
+def test_a_client_that_leaves_before_its_turn_spends_nothing(bench: Bench) -> None:
+    turns: list[Callable[[], None]] = []
+    connection = SaeConnection(
+        bench,
+        bench,
+        LIMITS,
+        Peer(b"der"),
+        SaeId("a"),
+        lambda: 0.0,
+        lambda _sae, job: turns.append(job),
+        lambda _c: None,
+    )
+    connection.receive(GET)
+    connection.lost()
+    for job in turns:
+        job()
+    assert len(turns) == 1
+    assert bench.replies == []
