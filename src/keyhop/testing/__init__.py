@@ -4,9 +4,9 @@ virtual              a clock that a test moves, entropy that repeats
 virtual_time         a clock that asyncio code sleeps on
 kme                  one KME's production state machines on virtual time, which can crash
 audit                an audit log in memory, which says who was given which keys
-network              KMEs joined by a network that loses, repeats and reorders
-history              the six promises, checked against what SAEs saw
-simulation           everything that can befall two KMEs, drawn at random
+network              two KMEs, for tests that go step by step
+history              the promises, checked against what SAEs saw
+simulation           whole networks on machines that fail, drawn from a seed, with every promise checked
 store_conformance    what every KeyStore does
 link_conformance     what every LinkAdapter does
 bb84_link            both ends of a BB84 link without asyncio, on a wire that a test may disturb

@@ -24,6 +24,7 @@ from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 
 MAC_KEY_BYTES = 32
 STREAM_ID_VERSION = 8
+MAX_BLOCK_UNITS = 1 << 24
 
 type Holds = Callable[[bytes, SaeId, SaeId], bytes | None]
 """The bytes that the slave's KME holds durably for (key ID, master, slave)."""
@@ -60,7 +61,7 @@ class History:
     def __init__(self, redelivery_s: float = 0.0) -> None:
         self._redelivery_s = redelivery_s
         self.keys: dict[bytes, Seen] = {}
-        self._good: dict[bytes, tuple[int, int]] = {}
+        self._good: dict[bytes, int] = {}
         self._blocks: list[bytes] = []
         self._bad: set[bytes] = set()
         self._uses: dict[bytes, str] = {}
@@ -74,8 +75,8 @@ class History:
             for data in (left, right):
                 self._bad.update(_units(data or b""))
             return
-        for index, unit in enumerate(_units(left)):
-            self._good[unit] = (len(self._blocks), index)
+        first = len(self._blocks) * MAX_BLOCK_UNITS
+        self._good.update(zip(_units(left), range(first, first + MAX_BLOCK_UNITS)))  # noqa: B905 - as many as there are
         self._blocks.append(left)
         self._use(left[:MAC_KEY_BYTES], "MAC key of its block")
 
@@ -151,7 +152,7 @@ class History:
     def _trace(self, key_id: bytes, key: bytes) -> None:
         """Every unit of a key belongs to it alone, and comes from good blocks exactly if it is a stream's key."""
         from_stream = key_id[6] >> 4 == STREAM_ID_VERSION
-        units = list(_units(key))
+        units = _units(key)
         for unit in units:
             if unit in self._bad:
                 raise Violation(6, "a byte of a failed block was delivered")
@@ -162,7 +163,7 @@ class History:
         self._use(key, f"key {key_id.hex()}")
         rest = key[len(units) * UNIT_BYTES :]
         if from_stream and rest:
-            block, index = self._good[units[-1]]
+            block, index = divmod(self._good[units[-1]], MAX_BLOCK_UNITS)
             offset = (index + 1) * UNIT_BYTES
             shared = self._blocks[block][offset : offset + UNIT_BYTES]
             if len(shared) == UNIT_BYTES:
@@ -182,7 +183,7 @@ class History:
             if unit not in self._good:
                 raise Violation(6, "a pad does not come from good blocks")
         self._use(pad, purpose)
-        block, index = self._good[pad[:UNIT_BYTES]]
+        block, index = divmod(self._good[pad[:UNIT_BYTES]], MAX_BLOCK_UNITS)
         start = index * UNIT_BYTES - MAC_KEY_BYTES
         if start >= MAC_KEY_BYTES:  # otherwise some of the MAC key lies in another block
             self._use(self._blocks[block][start : start + MAC_KEY_BYTES], f"MAC {message.batch.hex()}")
@@ -193,9 +194,9 @@ class History:
                 raise Violation(2, f"a byte was used for {self._uses[unit]} and for {purpose}")
 
 
-def _units(data: bytes) -> Iterator[bytes]:
+def _units(data: bytes) -> list[bytes]:
     """The whole units."""
-    return (data[i : i + UNIT_BYTES] for i in range(0, len(data) - UNIT_BYTES + 1, UNIT_BYTES))
+    return [data[i : i + UNIT_BYTES] for i in range(0, len(data) - UNIT_BYTES + 1, UNIT_BYTES)]
 
 
 def each_id(ids: bytes) -> list[bytes]:

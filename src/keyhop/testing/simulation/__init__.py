@@ -5,6 +5,7 @@ and a schedule that breaks a promise can be shortened and told as a story.
 
     schedule      seed → setting and actions                     run        setting and actions → outcome
     shrink        fewer actions that break the same promise      story      an outcome in words
+    many          seeds on several cores
     simulation    a network and everything that can be done to it
     doings        what SAEs and links do                         faults     what befalls machines, disks, clocks, wires
     alterations   what somebody on the wire does                 sites      which networks there are
