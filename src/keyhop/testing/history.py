@@ -88,6 +88,10 @@ class History:
             if self._pads.setdefault((source, target, message.epoch, position), message.tag) != message.tag:
                 raise Violation(2, "a pad was used for two messages")
 
+    def begins_anew(self, kme: KmeId) -> None:
+        """A KME knows nothing of its streams any more: epochs of other bytes may have numbers that were used before."""
+        self._pads = {place: tag for place, tag in self._pads.items() if kme not in place[:2]}
+
     def altered(self, message: Carry) -> None:
         """Somebody put an altered message on the wire."""
         self._altered.update(each_id(message.ids))

@@ -190,7 +190,9 @@ class Simulation:
         copy = old[choose(len(old))]
         machine = self.machines[name]
         machine.crash(power_cut=False)
-        if not self.setting.witness:
+        if self.setting.witness:
+            self.history.begins_anew(name)
+        else:
             self.history.excuse(lambda sae: self.sites.home[sae] == name, max(copy.at, self._calm_at))
         self.restored.add(name)
         self.saes.may_be_gone.update((key.key_id, sae) for key in self.history.keys.values() for sae in key.slaves)
