@@ -93,6 +93,6 @@ class _Server(uvicorn.Server):
 
 def _management_server(node: Node) -> uvicorn.Server:
     config = uvicorn.Config(
-        management_app(node), log_config=None, access_log=False, lifespan="off", server_header=False, ws="none"
+        management_app(node.desk), log_config=None, access_log=False, lifespan="off", server_header=False, ws="none"
     )
     return _Server(config)

@@ -1,11 +1,11 @@
 """What the management API and the metrics tell of a Node. Reads only."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from keyhop.audit.log import AuditLog
-from keyhop.core.ids import KmeId, LinkId
+from keyhop.core.ids import KmeId
 from keyhop.core.journal import Journal
 from keyhop.core.streams import FollowedStream, OwnedStream
 from keyhop.network.pair import Pair
@@ -17,7 +17,7 @@ class NetworkState:
     """The links, streams, peers and audit log of one node."""
 
     def __init__(
-        self, pairs: Mapping[KmeId, Pair], links: Mapping[LinkId, NodeLink], journal: Journal, audit: AuditLog
+        self, pairs: Mapping[KmeId, Pair], links: Iterable[NodeLink], journal: Journal, audit: AuditLog
     ) -> None:
         self._audit = audit
         self._pairs = pairs
@@ -26,7 +26,7 @@ class NetworkState:
 
     def links(self) -> list[LinkInfo]:
         """GET /v1/links."""
-        return [link.info() for link in self._links.values()]
+        return [link.info() for link in self._links]
 
     def streams(self) -> list[StreamInfo]:
         """GET /v1/streams: both ends that this node has of the streams with each peer."""

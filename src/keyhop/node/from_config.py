@@ -1,0 +1,49 @@
+"""What the layers want of a node.toml, each in its own terms."""
+
+from keyhop.core.ids import KmeId
+from keyhop.core.store.base import KeyStore
+from keyhop.core.store.memory import MemoryStore
+from keyhop.core.store.sqlite import SqliteStore, check_key_is_not_lost, load_store_key
+from keyhop.network.pair import PairOptions
+from keyhop.node.config import NodeConfig
+from keyhop.service.etsi014.connection import Limits
+from keyhop.service.identity import SaeDirectory
+from keyhop.service.kme import KmeOptions
+from keyhop.service.policy import sae_pairs
+
+
+def open_store(config: NodeConfig) -> KeyStore:
+    """The store, made when there is none. Raises ConfigurationError and StoreFailure."""
+    if config.store.kind == "memory":
+        return MemoryStore()
+    config.node.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_key_is_not_lost(config.store_key_file, config.store_file)
+    return SqliteStore(config.store_file, load_store_key(config.store_key_file))
+
+
+def sae_directory(config: NodeConfig, kme: KmeId | None = None) -> SaeDirectory:
+    """All SAEs of the network, or those of one KME: nobody else may call there. Raises ConfigurationError."""
+    return SaeDirectory(tuple(sae.entry() for sae in config.saes if kme in (None, sae.kme)))
+
+
+def kme_options(config: NodeConfig, directory: SaeDirectory) -> KmeOptions:
+    """What may change while the KME runs."""
+    policy = config.policy
+    pairs = PairOptions(
+        policy.stock_bytes, policy.unfetched_bytes, policy.key_lifetime_s, policy.reserved_bytes_per_pair
+    )
+    limits = tuple(entry.limit() for entry in policy.limits)
+    return KmeOptions(policy.policy(), pairs, limits, sae_pairs(policy.policy(), directory.homes, config.node.id))
+
+
+def connection_limits(config: NodeConfig) -> Limits:
+    """What the ETSI 014 server gives to its clients."""
+    section = config.etsi014
+    return Limits(
+        max_connections=section.max_connections,
+        max_connections_per_sae=section.max_connections_per_sae,
+        handshake_timeout_s=section.handshake_timeout_s,
+        request_timeout_s=section.request_timeout_s,
+        idle_timeout_s=section.idle_timeout_s,
+        handshake_share=section.handshake_share,
+    )
