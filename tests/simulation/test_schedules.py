@@ -9,7 +9,9 @@ from keyhop.core.units import UNIT_BYTES
 from keyhop.network import wire
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.simulation import LIFETIME_S, Setting, Simulation
+from keyhop.testing.simulation.backups import back_up, restore_one
 from keyhop.testing.simulation.disk import DiskFault
+from keyhop.testing.simulation.healing import calm
 from keyhop.testing.simulation.saes import ids_of
 from keyhop.testing.simulation.wires import Message
 
@@ -60,16 +62,16 @@ def test_a_lease_does_not_outlive_its_bytes(simulation: Simulation) -> None:
 def test_a_backup_made_inside_a_delivery_window_is_found_out(simulation: Simulation, extra: tuple[SaeId, ...]) -> None:
     first, second = enc(simulation, *extra), enc(simulation, *extra)
     assert isinstance(dec(simulation, first), Keys)
-    simulation.copy(BOB)
+    back_up(simulation, BOB)
     assert isinstance(dec(simulation, second), Keys)
-    simulation.calm()
-    simulation.restore(BOB, lambda n: n - 1)
-    simulation.calm()
+    calm(simulation)
+    restore_one(simulation, BOB, lambda n: n - 1)
+    calm(simulation)
     assert isinstance(dec(simulation, second), KeyhopError)
 
 
 def test_a_restored_follower_learns_what_was_taken(simulation: Simulation) -> None:
-    simulation.copy(BOB)
+    back_up(simulation, BOB)
     bob = simulation.machines[BOB].kme
     assert bob is not None
     followed = bob.pairs[ALICE].followed
@@ -79,8 +81,8 @@ def test_a_restored_follower_learns_what_was_taken(simulation: Simulation) -> No
         used = enc(simulation)
     used = enc(simulation)  # of what was leased since the copy
     simulation.run(3.0)
-    simulation.restore(BOB, lambda n: n - 1)
-    simulation.calm()
+    restore_one(simulation, BOB, lambda n: n - 1)
+    calm(simulation)
     assert isinstance(dec(simulation, used), Keys)
 
 
@@ -105,13 +107,13 @@ def test_what_a_failed_sync_left_in_the_cache_is_on_the_disk_before_anything_is_
     key_id = enc(simulation)
     machine.disk.fault = DiskFault.SYNC
     assert not isinstance(dec(simulation, key_id), Keys)
-    simulation.calm()
+    calm(simulation)
     for _ in range(8):
         simulation.produce_block(ALICE, BOB, 2048)
         simulation.run(0.1)
     used = enc(simulation)
     machine.crash(power_cut=True)
-    simulation.calm()  # what was acknowledged is still there: the watch compares
+    calm(simulation)  # what was acknowledged is still there: the watch compares
     assert isinstance(dec(simulation, used), Keys)
     simulation.close()
 
@@ -144,7 +146,7 @@ def test_a_record_lives_by_the_clock_of_the_kme_that_keeps_it(simulation: Simula
     alice = simulation.machines[ALICE]
     alice.clock.skew_s -= 10 * LIFETIME_S
     alice.crash(power_cut=False)
-    simulation.calm()
+    calm(simulation)
     key_id = enc(simulation, B2)
     simulation.run(LIFETIME_S / 2)
     assert isinstance(dec(simulation, key_id), Keys)
@@ -154,7 +156,7 @@ def test_a_follower_leaves_it_to_the_owner_to_expire_what_he_has_not_taken(simul
     bob = simulation.machines[BOB]
     bob.clock.skew_s += 10 * LIFETIME_S
     bob.crash(power_cut=False)
-    simulation.calm()
+    calm(simulation)
     assert bob.kme is not None
     followed = bob.kme.pairs[ALICE].followed
     assert followed.available_bytes >= followed.untaken_units * UNIT_BYTES > 0

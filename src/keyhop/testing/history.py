@@ -55,7 +55,7 @@ class Seen:
 class History:
     """What was seen of a network so far. Every method that is told something raises `Violation`.
 
-    `redelivery_s` is the re-delivery window of its KMEs, with what an answer may take on top.
+    `redelivery_s` is the re-delivery window of its KMEs.
     """
 
     def __init__(self, redelivery_s: float = 0.0) -> None:
@@ -122,20 +122,20 @@ class History:
                         raise Violation(6 if key_id in self._altered else 1, f"the KME of {slave} holds another key")
             self._trace_pad(run.ids, run.material.reveal())
 
-    def slave_got(self, request: GetKeyWithIds, keys: Keys, at: float) -> None:
-        """A dec_keys request was answered."""
+    def slave_got(self, request: GetKeyWithIds, keys: Keys, asked_at: float, at: float) -> None:
+        """A dec_keys request was answered. What it waited for is no part of a re-delivery window."""
         got = [pair for run in keys.runs for pair in _keys(run.ids, run.material.reveal(), run.size_bytes)]
         if tuple(key_id for key_id, _ in got) != request.key_ids:
             raise Violation(0, "the answer is not what was asked for")
         for key_id, key in got:
-            self._fetched(request, key_id, key, at)
+            self._fetched(request, key_id, key, asked_at, at)
 
     def excuse(self, at_home: Callable[[SaeId], bool], since: float) -> None:
         """A KME was restored to a copy: its SAEs may get again what they got since then."""
         for seen in self.keys.values():
             seen.excused.update(slave for slave, at in seen.fetched.items() if at >= since and at_home(slave))
 
-    def _fetched(self, request: GetKeyWithIds, key_id: bytes, key: bytes, at: float) -> None:
+    def _fetched(self, request: GetKeyWithIds, key_id: bytes, key: bytes, asked_at: float, at: float) -> None:
         seen, slave = self.keys.get(key_id), request.slave
         if seen is None:
             altered = key_id in self._altered
@@ -148,7 +148,7 @@ class History:
             seen.excused.discard(slave)
             seen.again.discard(slave)
             seen.fetched[slave] = at
-        elif slave in seen.again or at - seen.fetched[slave] > self._redelivery_s:
+        elif not self._redelivery_s or slave in seen.again or asked_at - seen.fetched[slave] > self._redelivery_s:
             raise Violation(3, f"{slave} got a key twice")
         else:
             seen.again.add(slave)

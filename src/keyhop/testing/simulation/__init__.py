@@ -6,14 +6,16 @@ and a schedule that breaks a promise can be shortened and told as a story.
     schedule      seed → setting and actions                     run        setting and actions → outcome
     shrink        fewer actions that break the same promise      story      an outcome in words
     many          seeds on several cores
-    simulation    a network and everything that can be done to it
+    simulation    a network of machines, its links and SAEs      setting    what a run begins with
+    sites         which networks there are                       healing    faults cease, and everything must work again
     doings        what SAEs and links do                         faults     what befalls machines, disks, clocks, wires
-    alterations   what somebody on the wire does                 sites      which networks there are
+    alterations   what somebody on the wire does                 backups    what restoring one excuses
 
     loop          virtual time                                   trace      what happened
     machine       one KME: starts, turns, ticks, crashes         clocks     its clocks
     power         where a machine may lose its power             disk       its disk: the rules, and a fast one
-    files         a page cache over a platter                    sqlite_disk   the production store on such files
+    files         a page cache over a platter                    file_system   SQLite's view of such files
+    sqlite_disk   the production store on them
     audit         its audit log                                  witness    its witness
     wires         latency, loss, repetition, order, partitions   connections   who has which connection
 
@@ -26,8 +28,9 @@ What SAEs see is held against the promises by `keyhop.testing.history`.
 
 from keyhop.testing.simulation.run import Outcome, run
 from keyhop.testing.simulation.schedule import ACTIONS, Action, Schedule, draw
+from keyhop.testing.simulation.setting import LIFETIME_S, Setting
 from keyhop.testing.simulation.shrink import shrink
-from keyhop.testing.simulation.simulation import LIFETIME_S, Setting, Simulation
+from keyhop.testing.simulation.simulation import Simulation
 from keyhop.testing.simulation.sites import NETWORKS
 from keyhop.testing.simulation.story import story
 

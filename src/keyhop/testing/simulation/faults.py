@@ -1,10 +1,12 @@
 """What befalls machines, disks, clocks and wires. Each draws its details from `choose(n)`, a number below n."""
 
 from keyhop.core.ids import KmeId
+from keyhop.testing.simulation import healing
+from keyhop.testing.simulation.backups import OLD_S, back_up, restore_one
 from keyhop.testing.simulation.disk import DiskFault
 from keyhop.testing.simulation.doings import Choose, dec, dec_again, enc, enc_for_several, enc_much
 from keyhop.testing.simulation.machine import Machine
-from keyhop.testing.simulation.simulation import OLD_S, Simulation
+from keyhop.testing.simulation.simulation import Simulation
 from keyhop.testing.simulation.wires import Weather
 
 
@@ -126,14 +128,14 @@ def disconnect(sim: Simulation, choose: Choose) -> None:
 
 def copy(sim: Simulation, choose: Choose) -> None:
     """Somebody makes a backup."""
-    sim.copy(_machine(sim, choose).name)
+    back_up(sim, _machine(sim, choose).name)
 
 
 def restore(sim: Simulation, choose: Choose) -> None:
     """Somebody restores one."""
     if choose(2):
-        sim.calm()
-    sim.restore(_machine(sim, choose).name, choose)
+        healing.calm(sim)
+    restore_one(sim, _machine(sim, choose).name, choose)
 
 
 def relapse_together(sim: Simulation, choose: Choose) -> None:
@@ -141,12 +143,12 @@ def relapse_together(sim: Simulation, choose: Choose) -> None:
     if not sim.setting.witness:
         return
     for name in sim.sites.kmes:
-        sim.copy(name)
+        back_up(sim, name)
     for _ in range(1 + choose(3)):
         (dec, enc)[choose(2)](sim, choose)
     sim.run(OLD_S + 0.5 + choose(3))
     for name in sim.sites.kmes:
-        sim.restore(name, lambda n: n - 1)
+        restore_one(sim, name, lambda n: n - 1)
     sim.run(2.5)
     (dec_again, enc)[choose(2)](sim, choose)
 
@@ -154,25 +156,25 @@ def relapse_together(sim: Simulation, choose: Choose) -> None:
 def relapse(sim: Simulation, choose: Choose) -> None:
     """A backup, some deliveries, calm, the backup again, and the same requests."""
     name = _machine(sim, choose).name
-    sim.calm()
+    healing.calm(sim)
     if choose(2):
         dec(sim, choose)
         sim.run(0.05)
-    sim.copy(name)
+    back_up(sim, name)
     for _ in range(1 + choose(3)):
         dec(sim, choose)
     sim.run(0.05)
-    sim.calm()
-    sim.restore(name, lambda n: n - 1)
+    healing.calm(sim)
+    restore_one(sim, name, lambda n: n - 1)
     sim.run(0.3)
     if choose(2):
-        sim.calm()
+        healing.calm(sim)
     dec_again(sim, choose)
 
 
 def calm(sim: Simulation, choose: Choose) -> None:
     """All faults end for now, and the network gets in step."""
-    sim.calm()
+    healing.calm(sim)
 
 
 def _machine(sim: Simulation, choose: Choose) -> Machine:

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from keyhop.testing.history import Violation
+from keyhop.testing.simulation.healing import works
 from keyhop.testing.simulation.schedule import ACTIONS, Schedule
 from keyhop.testing.simulation.simulation import Simulation
 from keyhop.testing.simulation.trace import Trace
@@ -44,7 +45,7 @@ def run(schedule: Schedule, only: Collection[int] | None = None) -> Outcome:
             if taken % HELD_EVERY == 0:
                 simulation.saes.check()
                 simulation.watch.held(simulation.loop.now, simulation.saes)
-        simulation.works()
+        works(simulation)
     except Violation as broken:
         violation = broken
     finally:

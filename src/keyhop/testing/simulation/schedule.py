@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from keyhop.testing.simulation import alterations, doings, faults
 from keyhop.testing.simulation.doings import Choose
-from keyhop.testing.simulation.simulation import DiskKind, Setting, Simulation
+from keyhop.testing.simulation.setting import DiskKind, Setting
+from keyhop.testing.simulation.simulation import Simulation
 
 type Do = Callable[[Simulation, Choose], None]
 

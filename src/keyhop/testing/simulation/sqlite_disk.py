@@ -1,17 +1,9 @@
-"""The production store on simulated files, through a virtual file system of SQLite.
-
-SQLite calls `_OpenFile` for each read, write and sync, so a fault or a power cut can strike at every one of them. The
-store holds its file exclusively, which is why SQLite needs no shared memory for its WAL.
-"""
+"""The production store on simulated files."""
 
 import random
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
-from itertools import count
 from pathlib import Path
-from typing import ClassVar
-
-import apsw
+from typing import get_args
 
 from keyhop.core.errors import StoreFailure
 from keyhop.core.keys import KeyMaterial
@@ -19,18 +11,16 @@ from keyhop.core.store.base import KeyStore, Kind, Slot
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.store.sqlite import SqliteStore
 from keyhop.testing.simulation.disk import DiskFault, Image
+from keyhop.testing.simulation.file_system import Process
 from keyhop.testing.simulation.files import SimulatedFile
 from keyhop.testing.simulation.power import Power, PowerCut
 
-_KINDS: tuple[Kind, ...] = ("stream", "chunk", "record", "link", "adapter")
+_KINDS: tuple[Kind, ...] = get_args(Kind)
 _KEY = KeyMaterial(bytes(32))
-_VFS_NAME = "keyhop-simulated"
 
 
 class SqliteDisk:
     """A `Disk` whose store is the production's."""
-
-    _numbers = count()
 
     def __init__(self, power: Power, draw: random.Random, committed: Callable[[], None]) -> None:
         self.fault: DiskFault | None = None
@@ -39,17 +29,18 @@ class SqliteDisk:
         self.draw = draw
         self.committed = committed
         self.files: dict[str, SimulatedFile] = {}
-        self._process: _Process | None = None
+        self._running: _PoweredStore | None = None
         self._worst: tuple[int, MemoryStore] | None = None
 
     def start(self) -> KeyStore:
-        self._process = _Process(self)
-        return _PoweredStore(self, self._process)
+        self._running = _PoweredStore(self)
+        self._running.open()
+        return self._running
 
     def stop(self, *, power_cut: bool) -> None:
-        if self._process is not None:
-            self._process.end()
-            self._process = None
+        if self._running is not None:
+            self._running.end()
+            self._running = None
         if power_cut:
             for file in self.files.values():
                 file.lose_power(self.draw)
@@ -75,59 +66,30 @@ class SqliteDisk:
         self.stop(power_cut=False)
 
 
-class _Process:
-    """One process's view of the files. When it ends, or its machine does, none of its calls reaches them any more."""
-
-    _by_name: ClassVar[dict[str, "_Process"]] = {}
-    _numbers = count()
-
-    def __init__(self, disk: SqliteDisk) -> None:
-        self.disk = disk
-        self.dead = False
-        self.store: SqliteStore | None = None
-        self._name = f"/{next(self._numbers)}"
-        self._by_name[self._name] = self
-
-    def open(self) -> SqliteStore:
-        """Raises StoreFailure."""
-        self.store = SqliteStore(Path(self._name) / "store.db", _KEY, partial(apsw.Connection, vfs=_vfs.vfs_name))
-        return self.store
-
-    @classmethod
-    def of(cls, path: str) -> "_Process":
-        """The process that a file of that path belongs to."""
-        return cls._by_name[path.rpartition("/")[0]]
-
-    def end(self) -> None:
-        """SQLite closes what is open, and what it writes then goes nowhere."""
-        self.dead = True
-        if self.store is not None:
-            self.store.close()
-        del self._by_name[self._name]
-
-    def touch(self) -> None:
-        """Before anything is changed."""
-        self.check()
-        try:
-            self.disk.power.point("while SQLite writes")
-        except PowerCut:
-            self.dead = True
-            self.check()
-
-    def check(self) -> None:
-        """Raises apsw.IOError for a process that is over."""
-        if self.dead:
-            raise apsw.IOError("the machine is off")
-
-
 class _PoweredStore:
     """The production's store; what it reports as a failed disk while the power goes is a power cut."""
 
-    def __init__(self, disk: SqliteDisk, process: _Process) -> None:
+    def __init__(self, disk: SqliteDisk) -> None:
         self._disk = disk
-        self._process = process
-        with _PowerIsNoFailure(process):
-            self._store = process.open()
+        self._process = Process(disk)
+        self._opened: SqliteStore | None = None
+
+    @property
+    def _store(self) -> SqliteStore:
+        assert self._opened is not None
+        return self._opened
+
+    def open(self) -> None:
+        """Raises StoreFailure, PowerCut."""
+        with _PowerIsNoFailure(self._process):
+            self._opened = SqliteStore(Path("store.db"), _KEY, self._process.connect)
+
+    def end(self) -> None:
+        """The process is gone: nothing that SQLite does as it closes reaches the disk."""
+        self._process.end()
+        if self._opened is not None:
+            self._opened.close()
+        self._process.forget()
 
     def commit(self, writes: Mapping[Slot, bytes | None]) -> None:
         self._disk.power.point("before a commit")
@@ -150,7 +112,7 @@ class _PoweredStore:
 
 
 class _PowerIsNoFailure:
-    def __init__(self, process: _Process) -> None:
+    def __init__(self, process: Process) -> None:
         self._process = process
 
     def __enter__(self) -> None:
@@ -159,88 +121,3 @@ class _PowerIsNoFailure:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is StoreFailure and self._process.dead:
             raise PowerCut
-
-
-class _OpenFile:
-    """What SQLite calls. The names are SQLite's."""
-
-    def __init__(self, process: _Process, name: str) -> None:
-        self._process = process
-        self._file = process.disk.files.setdefault(name, SimulatedFile())
-
-    def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
-        self._process.check()
-        self._strike(DiskFault.READ)
-        return self._file.read(amount, offset)
-
-    def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
-        self._process.touch()
-        self._strike(DiskFault.WRITE)
-        self._strike(DiskFault.FULL)
-        self._file.write(data, offset)
-
-    def xTruncate(self, size: int) -> None:  # noqa: N802
-        self._process.touch()
-        self._file.truncate(size)
-
-    def xSync(self, flags: int) -> None:  # noqa: N802
-        self._process.touch()
-        if self._process.disk.fault is DiskFault.SYNC:
-            self._file.fail_to_sync(self._process.disk.draw)
-            self._strike(DiskFault.SYNC)
-        self._file.sync()
-
-    def xFileSize(self) -> int:  # noqa: N802
-        return len(self._file.cache)
-
-    def xLock(self, level: int) -> None:  # noqa: N802
-        """Nobody else is there."""
-
-    def xUnlock(self, level: int) -> None:  # noqa: N802
-        """Nobody else is there."""
-
-    def xCheckReservedLock(self) -> bool:  # noqa: N802
-        return False
-
-    def xFileControl(self, operation: int, pointer: int) -> bool:  # noqa: N802
-        return False
-
-    def xSectorSize(self) -> int:  # noqa: N802
-        return 4096
-
-    def xDeviceCharacteristics(self) -> int:  # noqa: N802
-        return 0
-
-    def xClose(self) -> None:  # noqa: N802
-        """The cache stays."""
-
-    def _strike(self, fault: DiskFault) -> None:
-        disk = self._process.disk
-        if disk.fault is fault:
-            disk.fault = None
-            raise (apsw.FullError if fault is DiskFault.FULL else apsw.IOError)(fault.value)
-
-
-class _SimulatedFileSystem(apsw.VFS):
-    vfs_name = _VFS_NAME
-
-    def __init__(self) -> None:
-        super().__init__(_VFS_NAME, base="")
-
-    def xOpen(self, name: object, flags: list[int]) -> _OpenFile:  # type: ignore[override]  # noqa: N802
-        path = name.filename() if isinstance(name, apsw.URIFilename) else str(name)
-        return _OpenFile(_Process.of(path), Path(path).name)
-
-    def xAccess(self, pathname: str, flags: int) -> bool:  # noqa: N802
-        return Path(pathname).name in _Process.of(pathname).disk.files
-
-    def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802
-        process = _Process.of(filename)
-        process.touch()
-        process.disk.files.pop(Path(filename).name, None)
-
-    def xFullPathname(self, name: str) -> str:  # noqa: N802
-        return name
-
-
-_vfs = _SimulatedFileSystem()

@@ -1,0 +1,37 @@
+"""What a run begins with."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from keyhop.core.ids import KmeId
+from keyhop.network.pair import PairOptions
+from keyhop.service.kme import KmeOptions
+from keyhop.service.policy import Policy, sae_pairs
+from keyhop.testing.simulation.sites import Sites
+
+LIFETIME_S = 40.0
+
+DiskKind = Literal["fast", "sqlite"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The seed also draws everything that no setting says: delays, losses, bytes."""
+
+    seed: int = 0
+    network: str = "pair"
+    disk: DiskKind = "fast"
+    tick_s: float = 0.5
+    witness: bool = False
+    """Whether each KME has a witness outside its store, so that any of them, and all, may be restored at once."""
+    redelivery_s: float = 0.0
+    reserved_bytes_per_pair: int = 0
+
+
+def options_of(setting: Setting, sites: Sites, name: KmeId) -> KmeOptions:
+    """How one KME of the network is configured."""
+    policy = Policy(wait_s=1.0, max_keys_per_request=64, redelivery_s=setting.redelivery_s)
+    pairs = PairOptions(
+        stock_bytes=64 << 10, key_lifetime_s=LIFETIME_S, reserved_bytes_per_pair=setting.reserved_bytes_per_pair
+    )
+    return KmeOptions(policy, pairs, sae_pairs=sae_pairs(policy, sites.home, name))
