@@ -73,9 +73,12 @@ async def _half_a_request(reader: asyncio.StreamReader, writer: asyncio.StreamWr
 def _endless(beginning: bytes, piece: bytes) -> Attack:
     async def attack(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(beginning)
-        while not reader.at_eof():
+        while not reader.at_eof() and not writer.is_closing():
             writer.write(piece)
             await writer.drain()
+            await asyncio.sleep(
+                0
+            )  # drain comes back at once as long as there is room, and when nobody is there any more
 
     return attack
 

@@ -13,6 +13,7 @@ from keyhop.core.errors import BadRequest
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_DEPTH = 16
+MAX_CONTAINERS = 4096  # each costs a call of a hook; 64 KiB have room for 1,300 key IDs
 TOO_LARGE = f"the body shall have at most {MAX_BODY_BYTES} bytes"
 
 # Possessive, and an unterminated string runs to the end: linear on every input.
@@ -35,7 +36,7 @@ def parse_json(body: bytes) -> Any:
     """The value of a JSON text, or BadRequest. Integers stay int; floats are finite."""
     if len(body) > MAX_BODY_BYTES:
         raise BadRequest(TOO_LARGE)
-    _check_depth(body)
+    _check_shape(body)
     try:
         return _DECODER.decode(body.decode("utf-8"))
     except UnicodeDecodeError:
@@ -44,17 +45,21 @@ def parse_json(body: bytes) -> Any:
         raise BadRequest("the body is not valid JSON") from None
 
 
-def _check_depth(body: bytes) -> None:
+def _check_shape(body: bytes) -> None:
     if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
         return
     # Without escapes every second part between quotes is a string: three times as fast for a thousand key IDs.
     outside = _STRING.sub(b"", body) if b"\\" in body else b"".join(body.split(b'"')[::2])
     brackets = outside.translate(_ONE_KIND, _NOT_BRACKETS)
+    containers = len(brackets) // 2
     for _ in range(MAX_DEPTH):  # each round takes away the innermost level
         brackets = brackets.replace(b"[]", b"")
         if not brackets:
-            return
-    raise BadRequest(f"the body is not valid JSON, or nested deeper than {MAX_DEPTH}")
+            break
+    else:
+        raise BadRequest(f"the body is not valid JSON, or nested deeper than {MAX_DEPTH}")
+    if containers > MAX_CONTAINERS:
+        raise BadRequest(f"the body shall have at most {MAX_CONTAINERS} objects and arrays")
 
 
 def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -184,7 +184,7 @@ class Handshakes:
 
     def _drain(self, tls: ssl.SSLSocket) -> None:
         try:
-            if tls.recv(_DRAIN_BYTES):
+            if 0 < len(tls.recv(_DRAIN_BYTES)) < _DRAIN_BYTES:  # more than a request is no honest client's
                 return
         except BlockingIOError:
             return

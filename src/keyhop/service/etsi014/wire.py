@@ -17,6 +17,7 @@ from typing import Protocol
 
 READ_BYTES = 16 * 1024  # a TLS record: when it is read, none of it is left inside OpenSSL
 _WRITE_BYTES = 16 * 1024  # a record too: OpenSSL wants to be called again with the very record that did not fit
+_MOST_DROPPED_BYTES = 1024 * 1024  # of what comes in after our last byte
 _BUSY = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError, InterruptedError)
 
 
@@ -49,6 +50,7 @@ class SocketWire:
         if isinstance(sock, ssl.SSLSocket):
             self._read, self._write = sock.read, sock.write
         self._rest = b""
+        self._dropped_bytes = 0
         self._reading = self._writing = self._closing = self._ended = False
         self.owner: Owner
 
@@ -111,10 +113,12 @@ class SocketWire:
             return
         except OSError:  # or a client that asks for new TLS keys and takes nothing
             data = b""
-        if not data:
-            self.abort()
-        elif not self._closing:
+        if data and not self._closing:
             self.owner.receive(data)
+            return
+        self._dropped_bytes += len(data or b"")
+        if not data or self._dropped_bytes > _MOST_DROPPED_BYTES:
+            self.abort()
 
     def _writable(self) -> None:
         data, self._rest = self._rest, b""

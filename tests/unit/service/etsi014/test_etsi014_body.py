@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyhop.core.errors import BadRequest
-from keyhop.service.etsi014.body import MAX_BODY_BYTES, MAX_DEPTH, check_content_type, parse_json
+from keyhop.service.etsi014.body import MAX_BODY_BYTES, MAX_CONTAINERS, MAX_DEPTH, check_content_type, parse_json
 
 values = st.recursive(
     st.none()
@@ -56,6 +56,13 @@ def test_nesting_is_bounded(opening: str, closing: str) -> None:
     assert depth(parse_json(nested(levels, opening, closing))) == MAX_DEPTH
     with pytest.raises(BadRequest, match="deeper"):
         parse_json(nested(levels + 1, opening, closing))
+
+
+def test_the_number_of_objects_is_bounded() -> None:
+    items = ["{}"] * (MAX_CONTAINERS - 1)
+    assert len(parse_json(("[" + ",".join(items) + "]").encode())) == MAX_CONTAINERS - 1
+    with pytest.raises(BadRequest, match="at most 4096 objects and arrays"):
+        parse_json(("[" + ",".join([*items, "{}"]) + "]").encode())
 
 
 def test_wide_bodies_are_not_deep() -> None:
