@@ -12,6 +12,7 @@ import pytest
 
 from keyhop.core.clock import SystemClock
 from keyhop.pki import Authority, Revocations, TlsFiles, client_context, create_authority, server_context
+from keyhop.pki.contexts import load_own_certificate
 
 pytestmark = pytest.mark.anyio
 
@@ -183,6 +184,17 @@ async def test_an_sae_cannot_pose_as_a_server(authority: Authority) -> None:
     async with serving(server_context(files)) as port:
         with pytest.raises(ssl.SSLCertVerificationError, match="purpose"):
             await call(port, client_context(files, check_hostname=False))
+
+
+def test_the_authority_is_shown_too_without_openssl_searching_for_it(authority: Authority) -> None:
+    """OpenSSL searches only among what is trusted; here nothing is."""
+    files = files_of(authority, "node", "alice")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    load_own_certificate(context, files)
+    _, client = _handshake(context, authority, None, "TLSv1_3")
+    chain = client.get_unverified_chain()
+    authority_der = ssl.PEM_cert_to_DER_cert(files.ca.read_text())
+    assert [len(chain), chain[1]] == [2, authority_der]
 
 
 def test_a_tls_1_3_session_gives_no_ticket(authority: Authority) -> None:

@@ -7,8 +7,14 @@ off the session IDs of TLS 1.2; `Revocations.refresh_context` refuses those from
 """
 
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.pki.revocations import Revocations
@@ -96,14 +102,31 @@ def _harden(context: ssl.SSLContext, files: TlsFiles, minimum: str) -> None:
 
 
 def load_own_certificate(context: ssl.SSLContext, files: TlsFiles) -> None:
-    """What `context` shows in new handshakes. Raises `ConfigurationError` when a file cannot be used."""
+    """What `context` shows in new handshakes. Raises `ConfigurationError` when a file cannot be used.
+
+    A certificate that stands alone is shown with the authority's: OpenSSL would add that by itself, but in every
+    handshake anew, with a verification of our own certificate.
+    """
     try:
-        context.load_cert_chain(files.certificate, files.key, password=_no_password)
+        with NamedTemporaryFile(suffix=".pem") as chain:
+            chain.write(files.certificate.read_bytes() + _issuer(files))
+            chain.flush()
+            context.load_cert_chain(chain.name, files.key, password=_no_password)
     except (OSError, ValueError) as failure:
         raise ConfigurationError(
             f"cannot use the certificate {files.certificate} with the key {files.key}: {failure}",
             hint="each is a PEM file, and the certificate belongs to the key",
         ) from failure
+
+
+def _issuer(files: TlsFiles) -> bytes:
+    """The certificate (PEM) among our authority's that signed ours, if ours stands alone in its file, or nothing."""
+    own = x509.load_pem_x509_certificates(files.certificate.read_bytes())
+    for authority in x509.load_pem_x509_certificates(files.ca.read_bytes()) if len(own) == 1 else ():
+        with suppress(ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+            own[0].verify_directly_issued_by(authority)
+            return authority.public_bytes(Encoding.PEM)
+    return b""
 
 
 def _no_password() -> str:
