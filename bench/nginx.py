@@ -1,4 +1,4 @@
-"""The limit: nginx, one process, static files over the same mutual TLS."""
+"""The limit: nginx, one process, static files over the same mutual TLS, with the same revocation list."""
 
 import os
 import shutil
@@ -36,6 +36,7 @@ http {{
         ssl_certificate {certificate};
         ssl_certificate_key {key};
         ssl_client_certificate {ca};
+        ssl_crl {crl};
         ssl_verify_client on;
         ssl_protocols TLSv1.3;
         ssl_conf_command NumTickets 0;
@@ -60,7 +61,7 @@ class Nginx:
 
 
 @contextmanager
-def nginx(directory: Path, *, ca: str, certificate: str, key: str) -> Iterator[Nginx]:
+def nginx(directory: Path, *, ca: str, crl: str, certificate: str, key: str) -> Iterator[Nginx]:
     """One that keeps everything in `directory` and does not outlive the block; PEM files, the last two its own."""
     program = find_nginx()
     if program is None:
@@ -70,7 +71,7 @@ def nginx(directory: Path, *, ca: str, certificate: str, key: str) -> Iterator[N
     (port,) = free_ports(1)
     configuration = directory / "nginx.conf"
     configuration.write_text(
-        _CONFIGURATION.format(directory=directory, port=port, certificate=certificate, key=key, ca=ca)
+        _CONFIGURATION.format(directory=directory, port=port, certificate=certificate, key=key, ca=ca, crl=crl)
     )
     with subprocess.Popen(
         [program, "-p", str(directory), "-c", str(configuration)], stderr=subprocess.DEVNULL

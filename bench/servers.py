@@ -87,7 +87,9 @@ def servers(
     """A lab, with `settings` in both nodes' node.toml, and nginx; they do not outlive the block."""
     with lab(directory / "lab", line.topology(), settings or {}) as running:
         certificate, key = map(str, Layout(running.directory).node_certificate("alice"))
-        with nginx(directory / "nginx", ca=running.inventory().ca, certificate=certificate, key=key) as limit:
+        ca = running.inventory().ca
+        crl = str(Path(ca).with_name("crl.pem"))
+        with nginx(directory / "nginx", ca=ca, crl=crl, certificate=certificate, key=key) as limit:
             yield Servers(Sites(running, generator, directory), generator, directory, limit)
 
 

@@ -52,6 +52,9 @@ class Located(NamedTuple):
         return self.position + units_for(self.size_bytes)
 
 
+_SAME = bytes(KEY_ID_BYTES)
+
+
 class PairKeyIds:
     """Seals the key IDs of one ordered pair of SAEs in one epoch, and recognises them."""
 
@@ -84,9 +87,9 @@ class PairKeyIds:
     def recognises(self, key_id: bytes, located: Located) -> bool:
         """Whether `key_id`, which was `located` there, was sealed for this pair: only then its tag is ours."""
         head = _head(located.position, located.size_bytes)
-        tag = int.from_bytes(self._tag.update(head.to_bytes(KEY_ID_BYTES))) & _ONE_TAG
-        shown = int.from_bytes(key_id) & _ONE_TAG
-        return hmac.compare_digest(tag.to_bytes(KEY_ID_BYTES), shown.to_bytes(KEY_ID_BYTES))
+        tag = int.from_bytes(self._tag.update(head.to_bytes(KEY_ID_BYTES)))
+        difference = (tag ^ int.from_bytes(key_id)) & _ONE_TAG
+        return hmac.compare_digest(difference.to_bytes(KEY_ID_BYTES), _SAME)
 
 
 class EpochKeyIds:

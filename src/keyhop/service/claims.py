@@ -31,6 +31,8 @@ class Claims:
     ) -> None:
         self._me = me
         self._pairs = pairs
+        self._lookups = {kme: Lookup(pair.followed, records, redelivery) for kme, pair in pairs.items()}
+        self._records_only = Lookup(None, records, redelivery)
         self._records = records
         self._redelivery = redelivery
         self._replies = replies
@@ -55,13 +57,12 @@ class Claims:
 
     def _claim(self, request: GetKeyWithIds, source: KmeId) -> tuple[Keys, Handed]:
         """Takes all keys or, with a KeyhopError, none. Says how each was handed over."""
-        pair = self._pairs.get(source)
-        stream = pair.followed if pair else None
+        lookup = self._lookups.get(source, self._records_only)
         runs: list[KeyRun] = []
         sent_again: list[KeyRun] = []
         fresh: dict[str, list[KeyRun]] = {}
         at = 0
-        for found in Lookup(stream, self._records, self._redelivery).find(request):
+        for found in lookup.find(request):
             count = found.number if isinstance(found, InStream) else 1
             ids = request.key_ids[at] if count == 1 else b"".join(request.key_ids[at : at + count])
             at += count
@@ -70,11 +71,12 @@ class Claims:
                 runs.append(run := KeyRun(ids, len(key), key))
                 sent_again.append(run)
             else:
-                size, data, made_by = self._consume(found, stream, request.slave)
+                size, data, made_by = self._consume(found, lookup.stream, request.slave)
                 runs.append(run := KeyRun(ids, size, KeyMaterial(data)))
                 fresh.setdefault(made_by, []).append(run)
-        for run in chain.from_iterable(fresh.values()):  # last, because it may push out what was sent before
-            self._redelivery.keep(request.master, request.slave, run)
+        if self._redelivery.on:  # last, because it may push out what was sent before
+            for run in chain.from_iterable(fresh.values()):
+                self._redelivery.keep(request.master, request.slave, run)
         return Keys(tuple(runs), sent_before=len(sent_again)), self._handed(request, source, fresh, sent_again)
 
     def _handed(

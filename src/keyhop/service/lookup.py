@@ -45,7 +45,7 @@ class Lookup:
     """Looks for keys in the stream that a slave's KME follows, in its records, and among what it has just sent."""
 
     def __init__(self, stream: FollowedStream | None, records: RecordBook, redelivery: Redelivery) -> None:
-        self._stream = stream
+        self.stream = stream
         self._records = records
         self._redelivery = redelivery
 
@@ -56,7 +56,7 @@ class Lookup:
         ids, at = request.key_ids, 0
         while at < len(ids):
             run = self._find_run(request, at)
-            if run is not None and self._stream is not None and self._stream.has(run.place, run.number):
+            if run is not None and self.stream is not None and self.stream.has(run.place, run.number):
                 found.append(run)
                 at += run.number
                 continue
@@ -75,7 +75,7 @@ class Lookup:
 
     def _find_run(self, request: GetKeyWithIds, at: int) -> InStream | None:
         """The place in the stream that the ID at this index names, and the following IDs that go on from there."""
-        stream = self._stream
+        stream = self.stream
         place = stream.find(request.key_ids[at], request.master, request.slave) if stream else None
         if stream is None or place is None:
             return None
@@ -84,7 +84,7 @@ class Lookup:
     def _find_one(self, request: GetKeyWithIds, key_id: bytes) -> Found | None:
         if key_id in self._records:
             return self._find_record(request, key_id)
-        stream = self._stream
+        stream = self.stream
         place = stream.find(key_id, request.master, request.slave) if stream else None
         if stream and place and stream.has(place):
             return InStream(place, 1)

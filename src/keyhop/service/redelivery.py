@@ -37,6 +37,11 @@ class Redelivery:
         self._bytes = 0
 
     @property
+    def on(self) -> bool:
+        """Whether the policy has a window."""
+        return self._policy.redelivery_s > 0
+
+    @property
     def kept_bytes(self) -> int:
         """How much of `redelivery_bytes` is in use."""
         return self._bytes
@@ -49,8 +54,8 @@ class Redelivery:
         self.tick()
 
     def keep(self, master: SaeId, slave: SaeId, run: KeyRun) -> None:
-        """Notes keys that are sent for the first time."""
-        if self._policy.redelivery_s <= 0:
+        """Notes keys that are sent for the first time, while the policy has a window."""
+        if not self.on:
             return
         until = self._clock.monotonic() + self._policy.redelivery_s
         ids, size, secret = run.ids, run.size_bytes, run.material.reveal()

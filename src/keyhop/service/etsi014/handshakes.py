@@ -158,15 +158,19 @@ class Handshakes:
         try:
             tls.do_handshake()
         except ssl.SSLWantReadError:
-            self._selector.modify(tls, selectors.EVENT_READ)
+            self._await(tls, selectors.EVENT_READ)
         except ssl.SSLWantWriteError:
-            self._selector.modify(tls, selectors.EVENT_WRITE)
+            self._await(tls, selectors.EVENT_WRITE)
         except (OSError, ValueError) as error:
             self._refuse(tls, str(error))
         else:
             self._selector.unregister(tls)
             del self._pending[tls]
             self._admit(tls)
+
+    def _await(self, tls: ssl.SSLSocket, events: int) -> None:
+        if self._selector.get_key(tls).events != events:
+            self._selector.modify(tls, events)
 
     def _refuse(self, tls: ssl.SSLSocket, why: str) -> None:
         """OpenSSL has sent the alert, if there is one to send."""
@@ -176,7 +180,7 @@ class Handshakes:
         self._leaving[tls] = time.monotonic() + LINGER_S
         try:
             tls.shutdown(socket.SHUT_WR)  # also takes TLS off
-            self._selector.modify(tls, selectors.EVENT_READ)
+            self._await(tls, selectors.EVENT_READ)
         except OSError:  # the client has gone
             self._end(tls)
         if len(self._leaving) > self._limits.max_pending:

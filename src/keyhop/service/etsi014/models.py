@@ -122,7 +122,10 @@ def read_key_ids(slave: SaeId, master: SaeId, body: bytes) -> GetKeyWithIds:
     """Get key with key IDs by POST. Raises BadRequest."""
     if not body.strip():
         raise BadRequest("key_IDs is required")
-    ids = _key_ids_from_texts(_texts(body))
+    texts = _texts(body)
+    if len(texts) == 1:
+        return GetKeyWithIds(slave, master, (key_id_from_text(texts[0]),))
+    ids = _key_ids_from_texts(texts)
     if len(set(ids)) != len(ids):
         raise BadRequest("the same key_ID is given twice")
     return GetKeyWithIds(slave, master, tuple(ids))

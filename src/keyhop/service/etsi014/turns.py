@@ -29,30 +29,30 @@ class Turns:
     def enter(self, sae: SaeId | None, job: Job) -> None:
         """Does the job when it is this SAE's turn; an SAE's own jobs in their order."""
         jobs = self._waiting.get(sae)
-        if jobs is None:
-            self._waiting[sae] = deque((job,))
-        else:
+        if jobs is not None:
             jobs.append(job)
+            return
+        self._waiting[sae] = deque((job,))
         if not self._awake:
             self._awake = True
             self._soon(self._work)
 
     def _work(self) -> None:
-        until = self._now() + SLICE_S
+        waiting, now = self._waiting, self._now
+        until = now() + SLICE_S
         try:
-            while self._waiting:
-                self._next()()
-                if self._now() >= until:
+            while waiting:
+                sae, jobs = next(iter(waiting.items()))
+                job = jobs.popleft()
+                if not jobs:
+                    del waiting[sae]
+                elif len(waiting) > 1:  # to the end of the round
+                    del waiting[sae]
+                    waiting[sae] = jobs
+                job()
+                if now() >= until:
                     break
         finally:
-            self._awake = bool(self._waiting)
+            self._awake = bool(waiting)
             if self._awake:
                 self._soon(self._work)
-
-    def _next(self) -> Job:
-        sae = next(iter(self._waiting))
-        jobs = self._waiting.pop(sae)
-        job = jobs.popleft()
-        if jobs:
-            self._waiting[sae] = jobs
-        return job
