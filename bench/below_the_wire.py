@@ -30,6 +30,8 @@ from keyhop.network.pair import PairOptions
 from keyhop.service.kme import Kme, KmeOptions
 from keyhop.service.policy import Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
+from measure import MAX_STOLEN
+from stolen import StolenShare
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
 MASTER, SLAVE = SaeId("alicesae"), SaeId("bobsae")
@@ -151,8 +153,9 @@ class Cost:
         return f"{whole:8.2f} us, {of_them}; longest commit {1e3 * self.store.longest_s:6.2f} ms"
 
 
-def run(network: Network, at_once: int, number: int, seconds: float, profile: cProfile.Profile | None) -> None:
-    """Both calls in turn."""
+def run(network: Network, at_once: int, number: int, seconds: float, profile: cProfile.Profile | None) -> float:
+    """Both calls in turn. The share of the cores that the host took meanwhile."""
+    share = StolenShare()
     enc, dec = (Cost(network.stores[kme], network.audits[kme]) for kme in (ALICE, BOB))
     refused: list[KeyhopError] = []
     until = time.monotonic() + seconds
@@ -184,6 +187,7 @@ def run(network: Network, at_once: int, number: int, seconds: float, profile: cP
                 profile.disable()
     print(f"{number:5} keys, {at_once:3} at once: enc_keys {enc}")
     print(f"{'':21} dec_keys {dec}" + (f"   REFUSED {len(refused)} {refused[0]}" if refused else ""))
+    return share.end()
 
 
 def _ids(keys: Keys) -> Iterator[bytes]:
@@ -203,7 +207,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="keyhop-bench-") as directory:
         network = Network(Path(directory), options.sync_audit)
         for number, at_once in [(1, int(n)) for n in options.at_once.split(",")] + [(1000, 1), (1000, 8)]:
-            run(network, at_once, number, options.seconds, profile)
+            stolen = run(network, at_once, number, options.seconds, profile)
+            if stolen > MAX_STOLEN:
+                print(f"{'':21} the host took {stolen:.0%} of the cores: once more")
+                stolen = run(network, at_once, number, options.seconds, profile)
+            print(f"{'':21} stolen {stolen:.0%}")
     if profile:
         pstats.Stats(profile).sort_stats("tottime").print_stats(25)
 

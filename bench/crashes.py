@@ -19,6 +19,7 @@ import msgspec
 
 from crashes_batch import Batch
 from progress import say
+from stolen import StolenShare
 
 BATCH_KILLS = 250
 AIM_KILLS = 10_000
@@ -35,7 +36,7 @@ def main() -> None:
     options = parser.parse_args()
     first = options.seed or random.SystemRandom().randrange(1, 1 << 31)
     sizes = [min(BATCH_KILLS, options.kills - done) for done in range(0, options.kills, BATCH_KILLS)]
-    begin, done = time.monotonic(), list[Batch]()
+    begin, share, done = time.monotonic(), StolenShare(), list[Batch]()
     print(*COLUMNS, sep="\t", flush=True)
     with ThreadPoolExecutor(options.jobs) as pool:
         for ended in as_completed([pool.submit(_run, first + i, size) for i, size in enumerate(sizes)]):
@@ -44,7 +45,7 @@ def main() -> None:
             _print_row(done[-1])
             say(f"{sum(batch.kill_count for batch in done)} of {options.kills} kills")
     say("")
-    _print_all(done, time.monotonic() - begin)
+    _print_all(done, time.monotonic() - begin, share.end())
     sys.exit(any(batch.broken for batch in done))
 
 
@@ -71,7 +72,7 @@ def _print_row(batch: Batch) -> None:
     )
 
 
-def _print_all(done: list[Batch], seconds: float) -> None:
+def _print_all(done: list[Batch], seconds: float, stolen: float) -> None:
     phases = Counter[str]()
     for batch in done:
         phases.update(batch.kills)
@@ -79,8 +80,10 @@ def _print_all(done: list[Batch], seconds: float) -> None:
     broken = sum(batch.broken is not None for batch in done)
     print()
     print(f"{kills} kills in {seconds:.0f} s, {seconds / max(kills, 1):.3f} s each: ", end="")
-    print(", ".join(f"{count} {phase}" for phase, count in phases.most_common()))
-    print(f"{sum(batch.keys for batch in done)} keys; {sum(batch.burnt_bytes for batch in done) / max(kills, 1):.0f} B")
+    print(", ".join(f"{count} {phase}" for phase, count in phases.most_common()), end="; ")
+    print(f"the host took {stolen:.0%} of the cores")
+    burnt = sum(batch.burnt_bytes for batch in done) / max(kills, 1)
+    print(f"{sum(batch.keys for batch in done)} keys; a kill burnt {burnt:.0f} B")
     print("nothing lost, nothing twice" if not broken else f"PROMISES BROKEN in {broken} of {len(done)} batches")
     aim_s = AIM_S * kills / AIM_KILLS
     print(f"aim: {AIM_KILLS} kills in {AIM_S // 60} min: {'met' if seconds <= aim_s else 'missed'} at this rate")
