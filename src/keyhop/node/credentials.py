@@ -105,6 +105,7 @@ class Credentials:
     def _new_etsi014(self) -> ssl.SSLContext:
         files = replace(self.files, crl=None)
         context = server_context(files, self._section.minimum_tls, tickets=self._section.session_tickets)
+        context.sslobject_class = ssl.SSLObject  # that server sends alerts by itself
         if self._revocations is not None:
             self._revocations.refresh_context(context)
             context.sni_callback = None  # it is new, so it has no sessions from before this list

@@ -4,6 +4,7 @@
     handshakes.py   TLS handshakes, on a thread of their own, within a `cpu_budget.py`
     offload.py      connections whose TLS a proxy makes, each behind a `proxy_header.py`
     wire.py         a socket with TLS or without, on the event loop
+    tls.py          TLS of one connection, without its socket
     registry.py     who has how many connections
     connection.py   one connection without I/O: order of answers, deadlines
     turns.py        whose request is next

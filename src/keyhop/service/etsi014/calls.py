@@ -35,7 +35,7 @@ def understand(caller: SaeId | None, method: str, url: bytes, headers: Headers) 
     try:
         return _understood(caller, method, url, headers)
     except KeyhopError as error:
-        return _refusing(error)
+        return _refusing(error.with_traceback(None))  # which holds all that was parsed
 
 
 def _understood(caller: SaeId | None, method: str, url: bytes, headers: Headers) -> Ask:

@@ -20,11 +20,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from keyhop.service.etsi014.cpu_budget import CpuBudget
+from keyhop.service.etsi014.tls import Tls
 
 NICENESS = 5
 LINGER_S = 1.0
 _ACCEPTS_AT_ONCE = 64
-_DRAIN_BYTES = 16 * 1024
+_READ_BYTES = 16 * 1024
 _PAUSE_S = 0.1
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -40,6 +41,24 @@ class HandshakeLimits:
     share: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Client:
+    sock: socket.socket
+    tls: Tls
+
+    def go_on(self) -> bool:
+        """Takes what came and says what is due; whether the handshake is over. Raises OSError when it has failed."""
+        data = self.sock.recv(_READ_BYTES)
+        if not data:
+            raise ConnectionError("it has gone")
+        try:
+            return self.tls.handshake(data)
+        finally:
+            due = self.tls.due()
+            if due and self.sock.send(due) < len(due):  # a new connection has room for all that a handshake says
+                raise ConnectionError("it takes nothing")
+
+
 class Handshakes:
     """Serves `listener` until `stop`; the callbacks are called on the thread.
 
@@ -53,7 +72,7 @@ class Handshakes:
         context: Callable[[], ssl.SSLContext],
         limits: HandshakeLimits,
         is_full: Callable[[], bool],
-        admit: Callable[[ssl.SSLSocket], None],
+        admit: Callable[[socket.socket, Tls], None],
         on_refused: Callable[[], None],
     ) -> None:
         self._listener = listener
@@ -62,8 +81,8 @@ class Handshakes:
         self._is_full = is_full
         self._admit = admit
         self._on_refused = on_refused
-        self._pending: dict[ssl.SSLSocket, float] = {}  # their deadlines; the oldest is the first
-        self._leaving: dict[ssl.SSLSocket, float] = {}  # refused: to close at once could lose the reason, an alert
+        self._pending: dict[_Client, float] = {}  # their deadlines; the oldest is the first
+        self._leaving: dict[_Client, float] = {}  # refused: to close at once could lose the reason, an alert
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="handshakes", daemon=True)
@@ -84,8 +103,8 @@ class Handshakes:
         """Accepts nobody any more and drops what is pending; when it returns no callback will be called again."""
         self._wake.close()
         self._thread.join()
-        for tls in (*self._pending, *self._leaving):
-            tls.close()
+        for client in (*self._pending, *self._leaving):
+            client.sock.close()
         self._selector.close()
         self._woken.close()
         self._listener.close()
@@ -109,11 +128,10 @@ class Handshakes:
             if key.fileobj is self._listener:
                 self._accept()
                 continue
-            assert isinstance(key.fileobj, ssl.SSLSocket)
-            if key.fileobj in self._pending:
-                self._step(key.fileobj)
-            elif key.fileobj in self._leaving:  # in neither, if it gave way in this turn
-                self._drain(key.fileobj)
+            if key.data in self._pending:
+                self._step(key.data)
+            elif key.data in self._leaving:  # in neither, if it gave way in this turn
+                self._drain(key.data)
         now = time.monotonic()
         while self._pending and _first_deadline(self._pending) <= now:
             self._refuse(next(iter(self._pending)), "too slow")
@@ -143,64 +161,50 @@ class Handshakes:
             self._begin(accepted)
 
     def _begin(self, accepted: socket.socket) -> None:
-        try:
-            accepted.setblocking(False)
-            tls = self._context().wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
-        except OSError as error:  # it has gone already
-            accepted.close()
-            self._on_refused()
-            _log.debug("handshake refused: %s", error)
-            return
-        self._pending[tls] = time.monotonic() + self._limits.timeout_s
-        self._selector.register(tls, selectors.EVENT_READ)
+        accepted.setblocking(False)
+        client = _Client(accepted, Tls(self._context()))
+        self._pending[client] = time.monotonic() + self._limits.timeout_s
+        self._selector.register(accepted, selectors.EVENT_READ, client)
 
-    def _step(self, tls: ssl.SSLSocket) -> None:
+    def _step(self, client: _Client) -> None:
         try:
-            tls.do_handshake()
-        except ssl.SSLWantReadError:
-            self._await(tls, selectors.EVENT_READ)
-        except ssl.SSLWantWriteError:
-            self._await(tls, selectors.EVENT_WRITE)
+            is_over = client.go_on()
         except (OSError, ValueError) as error:
-            self._refuse(tls, str(error))
-        else:
-            self._selector.unregister(tls)
-            del self._pending[tls]
-            self._admit(tls)
+            self._refuse(client, str(error))
+            return
+        if is_over:
+            self._selector.unregister(client.sock)
+            del self._pending[client]
+            self._admit(client.sock, client.tls)
 
-    def _await(self, tls: ssl.SSLSocket, events: int) -> None:
-        if self._selector.get_key(tls).events != events:
-            self._selector.modify(tls, events)
-
-    def _refuse(self, tls: ssl.SSLSocket, why: str) -> None:
-        """OpenSSL has sent the alert, if there is one to send."""
+    def _refuse(self, client: _Client, why: str) -> None:
+        """The alert is sent, if there is one to send."""
         self._on_refused()
         _log.debug("handshake refused: %s", why)
-        del self._pending[tls]
-        self._leaving[tls] = time.monotonic() + LINGER_S
+        del self._pending[client]
+        self._leaving[client] = time.monotonic() + LINGER_S
         try:
-            tls.shutdown(socket.SHUT_WR)  # also takes TLS off
-            self._await(tls, selectors.EVENT_READ)
+            client.sock.shutdown(socket.SHUT_WR)
         except OSError:  # the client has gone
-            self._end(tls)
+            self._end(client)
         if len(self._leaving) > self._limits.max_pending:
             self._end(next(iter(self._leaving)))
 
-    def _drain(self, tls: ssl.SSLSocket) -> None:
+    def _drain(self, client: _Client) -> None:
         try:
-            if 0 < len(tls.recv(_DRAIN_BYTES)) < _DRAIN_BYTES:  # more than a request is no honest client's
+            if 0 < len(client.sock.recv(_READ_BYTES)) < _READ_BYTES:  # more than a request is no honest client's
                 return
         except BlockingIOError:
             return
         except OSError:
             pass
-        self._end(tls)
+        self._end(client)
 
-    def _end(self, tls: ssl.SSLSocket) -> None:
-        del self._leaving[tls]
-        self._selector.unregister(tls)
-        tls.close()
+    def _end(self, client: _Client) -> None:
+        del self._leaving[client]
+        self._selector.unregister(client.sock)
+        client.sock.close()
 
 
-def _first_deadline(deadlines: dict[ssl.SSLSocket, float]) -> float:
+def _first_deadline(deadlines: dict[_Client, float]) -> float:
     return next(iter(deadlines.values()), math.inf)

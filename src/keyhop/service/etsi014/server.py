@@ -14,6 +14,7 @@ from keyhop.service.etsi014.connection import Limits, Peer, SaeConnection
 from keyhop.service.etsi014.handshakes import HandshakeLimits, Handshakes
 from keyhop.service.etsi014.offload import Offload
 from keyhop.service.etsi014.registry import Registry
+from keyhop.service.etsi014.tls import Tls
 from keyhop.service.etsi014.turns import Turns
 from keyhop.service.etsi014.wire import SocketWire
 from keyhop.service.identity import SaeDirectory
@@ -124,16 +125,15 @@ class Etsi014Server:
             connection.abort()
         return len(revoked)
 
-    def _hand_over(self, tls: ssl.SSLSocket) -> None:
-        certificate = tls.getpeercert(binary_form=True) or b""
-        self._loop.call_soon_threadsafe(self._admit, tls, certificate)
+    def _hand_over(self, sock: socket.socket, tls: Tls) -> None:
+        self._loop.call_soon_threadsafe(self._admit, sock, tls, tls.certificate)
 
-    def _admit(self, tls: ssl.SSLSocket, certificate: bytes) -> None:
+    def _admit(self, sock: socket.socket, tls: Tls, certificate: bytes) -> None:
         if self._is_revoked(certificate):
-            tls.close()
+            sock.close()
             self._on_refused()
             return
-        self._connect(SocketWire(self._loop, tls), Peer(certificate=certificate))
+        self._connect(SocketWire(self._loop, sock, tls), Peer(certificate=certificate))
 
     def _connect(self, wire: SocketWire, peer: Peer) -> SaeConnection:
         registry = self._registry

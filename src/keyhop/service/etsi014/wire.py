@@ -1,24 +1,23 @@
 """A connected, non-blocking socket on the event loop, TLS or plain, that carries a connection's bytes.
 
-With TLS, OpenSSL reads and writes the socket itself: half the CPU time of asyncio's own TLS, which takes every byte
-through two memory buffers. Bounds on memory: one read of 16 KiB, and what was written and not taken, which is
-never more than the answer under way and a farewell, because a connection answers nothing while it is `blocked`.
+Bounds on memory: one read of 16 KiB, with TLS the part of a record that was read before it, and what was written and
+not taken, which is never more than the answer under way and a farewell, because a connection answers nothing while it
+is `blocked`.
 """
 
 import asyncio
 import contextlib
 import fcntl
 import socket
-import ssl
 import struct
 import termios
-from collections.abc import Callable
 from typing import Protocol
 
-READ_BYTES = 16 * 1024  # a TLS record: when it is read, none of it is left inside OpenSSL
-_WRITE_BYTES = 16 * 1024  # a record too: OpenSSL wants to be called again with the very record that did not fit
+from keyhop.service.etsi014.tls import Tls
+
+READ_BYTES = 16 * 1024
 _MOST_DROPPED_BYTES = 1024 * 1024  # of what comes in after our last byte
-_BUSY = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError, InterruptedError)
+_BUSY = (BlockingIOError, InterruptedError)
 
 
 class Owner(Protocol):
@@ -40,15 +39,12 @@ class Owner(Protocol):
 class SocketWire:
     """`connection.Wire` on a socket. Reads once `start` has been called."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
-        """A socket of `ssl.SSLSocket`, its handshake done, or a plain one."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, tls: Tls | None = None) -> None:
+        """`tls` is there, its handshake done, unless the socket is a plain one."""
         self._loop = loop
         self._sock = sock
+        self._tls = tls
         self._fd = sock.fileno()
-        self._read: Callable[[int], bytes | None] = sock.recv
-        self._write: Callable[[bytes | memoryview], int] = sock.send
-        if isinstance(sock, ssl.SSLSocket):
-            self._read, self._write = sock.read, sock.write
         self._rest = b""
         self._dropped_bytes = 0
         self._reading = self._writing = self._closing = self._ended = False
@@ -58,6 +54,8 @@ class SocketWire:
         """Tells `owner` from now on."""
         self.owner = owner
         self.read_on(True)
+        if self._tls is not None and self._tls.pending:
+            self._loop.call_soon(self._arrived, b"")
 
     @property
     def blocked(self) -> bool:
@@ -76,10 +74,15 @@ class SocketWire:
 
     def write(self, data: bytes) -> None:
         """Sends, now or when the client takes it."""
-        if self._rest:
-            self._rest += data
-        elif not self._ended:
-            self._send(data)
+        if self._ended:
+            return
+        if self._tls is not None:
+            try:
+                data = self._tls.seal(data)
+            except OSError:
+                self.abort()
+                return
+        self._put(data)
 
     def untaken(self) -> bool:
         """Whether the client has not acknowledged all bytes; of all buffers the kernel's is the first to be full."""
@@ -91,8 +94,10 @@ class SocketWire:
         if self._closing or self._ended:
             return
         self._closing = True
+        if self._tls is not None:
+            self._put(self._tls.goodbye())
         if not self._rest:
-            self._say_goodbye()
+            self._shut()
         self.read_on(True)
 
     def abort(self) -> None:
@@ -108,16 +113,36 @@ class SocketWire:
 
     def _readable(self) -> None:
         try:
-            data = self._read(READ_BYTES)
-        except (ssl.SSLWantReadError, BlockingIOError, InterruptedError):
+            data = self._sock.recv(READ_BYTES)
+        except _BUSY:
             return
-        except OSError:  # or a client that asks for new TLS keys and takes nothing
+        except OSError:
             data = b""
-        if data and not self._closing:
+        if data:
+            self._arrived(data)
+        else:
+            self.abort()
+
+    def _arrived(self, data: bytes) -> None:
+        if self._closing:
+            self._dropped_bytes += len(data)
+            if self._dropped_bytes > _MOST_DROPPED_BYTES:
+                self.abort()
+        elif self._tls is None:
             self.owner.receive(data)
-            return
-        self._dropped_bytes += len(data or b"")
-        if not data or self._dropped_bytes > _MOST_DROPPED_BYTES:
+        elif not self._ended:
+            self._open(self._tls, data)
+
+    def _open(self, tls: Tls, data: bytes) -> None:
+        data = tls.open(data)
+        if due := tls.due():
+            if self._rest:  # it asks for new keys and takes nothing
+                self.abort()
+                return
+            self._put(due)
+        if data:
+            self.owner.receive(data)
+        if tls.ended:
             self.abort()
 
     def _writable(self) -> None:
@@ -126,24 +151,28 @@ class SocketWire:
         if self._rest or self._ended:
             return
         if self._closing:
-            self._say_goodbye()
+            self._shut()
         else:
             self.owner.drained()
 
+    def _put(self, data: bytes) -> None:
+        if self._rest:
+            self._rest += data
+        else:
+            self._send(data)
+
     def _send(self, data: bytes) -> None:
         """As much as goes; `_rest` is what does not."""
-        at, size = 0, len(data)
+        at = 0
         try:
-            at = self._write(data if size <= _WRITE_BYTES else memoryview(data)[:_WRITE_BYTES])
-            while at < size:
-                at += self._write(memoryview(data)[at : at + _WRITE_BYTES])
+            at = self._sock.send(data)
         except _BUSY:
             pass
         except OSError:
             self.abort()
             return
         self._rest = data[at:]
-        self._write_on(at < size)
+        self._write_on(at < len(data))
 
     def _write_on(self, on: bool) -> None:
         if on is self._writing:
@@ -154,11 +183,6 @@ class SocketWire:
         else:
             self._loop.remove_writer(self._fd)
 
-    def _say_goodbye(self) -> None:
-        """TLS ends before TCP does. From here on the socket is read without TLS: nobody looks at what comes."""
-        with contextlib.suppress(OSError):  # also that TLS would like to read the client's goodbye
-            if isinstance(self._sock, ssl.SSLSocket):
-                self._sock.unwrap()
+    def _shut(self) -> None:
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
-        self._read = self._sock.recv

@@ -1,5 +1,6 @@
 """An SAE's connection between a wire and a service that the test holds in its hands."""
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -8,6 +9,7 @@ import pytest
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.service.etsi014.connection import LINGER_S, Limits, Peer, SaeConnection
+from keyhop.service.etsi014.reading import RequestReader
 from keyhop.service.requests import GetKey, GetKeyWithIds, GetStatus, KeyReply, KeyRun, Keys, Status
 
 GET = b"GET /api/v1/keys/bobsae/enc_keys HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -213,3 +215,16 @@ def test_a_client_that_leaves_before_its_turn_spends_nothing(bench: Bench) -> No
         job()
     assert len(turns) == 1
     assert bench.replies == []
+
+
+def test_refused_requests_that_wait_are_small() -> None:
+    """A read of 16 KiB has room for nine hundred, and each of a thousand connections may have that many."""
+    reader = RequestReader(SaeId("alicesae"))
+    tracemalloc.start()
+    try:
+        requests = reader.feed(b"GET / HTTP/1.1\r\n\r\n" * 900)
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(requests) == 900
+    assert size < 900 * 1000
