@@ -613,6 +613,18 @@ def test_caps_on_connections(pki: Pki) -> None:
         assert ask(first, "GET", ENC)[0] == 200
 
 
+def test_refused_connections_of_one_sae_lock_nobody_out(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "LINGER_S", 30.0)
+    with ExitStack() as stack:
+        limits = Limits(max_connections=4, max_connections_per_sae=1)
+        running = stack.enter_context(Running(pki, MemoryKeys(), limits, True))
+        greedy = [stack.enter_context(running.connect()) for _ in range(2)]
+        assert b'{"message": "too many connections of this SAE"}' in everything(greedy[1])
+        for _ in range(4):
+            assert everything(stack.enter_context(running.connect())) == b""
+        assert running.ask("GET", ENC, name="bobsae")[0] == 200
+
+
 def test_stop_does_not_wait_for_clients_that_ignore_the_close(pki: Pki) -> None:
     with Running(pki, MemoryKeys(), Limits(), True) as running, running.client() as idle:
         assert ask(idle, "GET", ENC)[0] == 200

@@ -39,6 +39,10 @@ class Registry:
             return "too many connections of this SAE"
         return None
 
+    def is_flooded_by(self, sae: SaeId | None) -> bool:
+        """Whether it has so many that one more is not even told why: who is told takes a place until it has gone."""
+        return self._per_sae[sae] > 2 * self._limits.max_connections_per_sae
+
     def release(self, connection: SaeConnection) -> None:
         """Forgets a connection that `admit` counted."""
         if connection not in self.open:

@@ -143,7 +143,9 @@ class Etsi014Server:
         )
         refusal = registry.admit(connection)
         wire.start(connection)
-        if refusal is not None:
+        if registry.is_flooded_by(sae):
+            connection.abort()
+        elif refusal is not None:
             connection.refuse(503, refusal)
         return connection
 
