@@ -18,7 +18,9 @@ from keyhop.core.ids import key_id_from_text
 
 app = typer.Typer(help="Verify and export the audit log of a node.", no_args_is_help=True)
 
-Directory = Annotated[Path, typer.Argument(help="The log's directory: data/audit, unless [audit] says otherwise.")]
+Directory = Annotated[
+    Path, typer.Argument(help="The log's directory: data/audit, unless the configuration says otherwise.")
+]
 AsJson = Annotated[bool, typer.Option("--json", envvar="KEYHOP_JSON", help="Print JSON.")]
 
 
@@ -34,7 +36,10 @@ def verify(
     """Read the whole log and say whether anything in it was altered, lost or cut off. Exit code 1 if so."""
     for seal in anchor or ():
         if not re.fullmatch("[0-9a-f]{64}", seal):
-            raise ConfigurationError(f"{seal} is not a seal", hint="it has 64 hexadecimal digits: `head` of a node")
+            raise ConfigurationError(
+                f"{seal} is not a seal",
+                hint="it has 64 hexadecimal digits: `head` in /v1/audit, or in the log of the node",
+            )
     verdict = Verification(directory, frozenset(anchor or ())).run()
     if as_json:
         print_json({**msgspec.to_builtins(verdict), "whole": verdict.whole})
@@ -58,9 +63,13 @@ def export(
     """Print a row for each key that an SAE was given, as CSV. It checks nothing: run `verify` first."""
     wanted = None if key_id is None else key_id_from_text(key_id).hex()
     begin, end = _time(since), _time(until)
+    if not (numbers := numbers_in(directory)):
+        raise ConfigurationError(
+            f"there is no audit log in {directory}", hint="its files are audit-00000001.jsonl and so on"
+        )
     rows = (
         row
-        for handed in _handed_over(directory)
+        for handed in _handed_over(directory, numbers)
         if (begin is None or handed.time >= begin)
         and (end is None or handed.time < end)
         and sae in (None, handed.sae)
@@ -75,10 +84,7 @@ def export(
         print_csv(KeyRow._fields, ([" ".join(c) if isinstance(c, tuple) else c for c in row] for row in rows))
 
 
-def _handed_over(directory: Path) -> Iterator[HandedOver]:
-    numbers = numbers_in(directory)
-    if not numbers:
-        raise ConfigurationError(f"there is no audit log in {directory}")
+def _handed_over(directory: Path, numbers: list[int]) -> Iterator[HandedOver]:
     for number in numbers:
         with path_of(directory, number).open("rb") as file:
             for line in iter(lambda: file.readline(MAX_LINE_BYTES), b""):

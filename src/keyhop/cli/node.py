@@ -55,6 +55,7 @@ def check(config: Config, as_json: AsJson = False) -> None:
         "data_dir": str(found.node.data_dir),
         "store": found.store.kind,
         "witness": str(found.store.witness) if found.store.witness else None,
+        "audit": str(found.audit_directory),
         "etsi014": found.etsi014.listen,
         "management": found.management.listen,
         "peers": found.peers.listen,

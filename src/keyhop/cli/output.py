@@ -41,8 +41,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Comma-separated values on stdout (RFC 4180), a line of column names first."""
-    writer = csv.writer(sys.stdout)
+    """Comma-separated values on stdout (RFC 4180, with the lines of Unix, for `cut`), a line of column names first."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows([_printable(str(cell)) for cell in row] for row in rows)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from keyhop.cli.output import print_json, print_line, print_table
-from keyhop.core.errors import ConfigurationError, KeyhopError
+from keyhop.core.errors import KeyhopError
 from keyhop.testing.simulation import NETWORKS, Outcome, draw, run, shrink, story
 from keyhop.testing.simulation.many import Batch, run_many
 
@@ -36,7 +36,7 @@ class _Sum:
 @app.command()
 def simulate(
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many schedules to run.")] = 1000,
-    first: Annotated[int, typer.Option("--from", min=0, help="The first seed.")] = 0,
+    first: Annotated[int, typer.Option("--from", envvar="KEYHOP_SIMULATE_FROM", min=0, help="The first seed.")] = 0,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Run this seed alone.")] = None,
     network: Annotated[
         str | None, typer.Option("--network", help=f"Only this network: {', '.join(NETWORKS)}. Default: drawn.")
@@ -45,8 +45,10 @@ def simulate(
     only: Annotated[
         str | None, typer.Option("--only", help="With --seed: only these actions of its schedule, as 3,7,12.")
     ] = None,
-    tell: Annotated[bool, typer.Option("--story", help="With --seed: tell what happens.")] = False,
-    messages: Annotated[bool, typer.Option("--messages", help="With --story: also every message.")] = False,
+    tell: Annotated[
+        bool, typer.Option("--story", envvar="KEYHOP_SIMULATE_STORY", help="With --seed: tell what happens.")
+    ] = False,
+    messages: Annotated[bool, typer.Option("--messages", help="In a story: also every message.")] = False,
     as_json: Annotated[bool, typer.Option("--json", envvar="KEYHOP_JSON", help="Print JSON.")] = False,
 ) -> None:
     """Run seeded schedules of requests and faults. A seed is a run, to the last byte; exit code 1 if a promise breaks.
@@ -54,12 +56,16 @@ def simulate(
     The first schedule that breaks one is shortened and told, with the command that repeats it.
     """
     if network is not None and network not in NETWORKS:
-        raise ConfigurationError(f"there is no network {network}", hint=f"there are {', '.join(NETWORKS)}")
+        raise typer.BadParameter(f"there is no network {network}; there are {', '.join(NETWORKS)}")
+    if seed is None and (tell or only is not None):
+        raise typer.BadParameter("--story and --only are of one seed: name it with --seed")
     if seed is not None:
-        outcome = run(draw(seed, network), _numbers(only))
+        schedule = draw(seed, network)
+        kept = _numbers(only, len(schedule.actions))
+        outcome = run(schedule, kept)
         if tell and not as_json:
             _tell(outcome, messages=messages)
-        _end(outcome, network, _numbers(only), as_json=as_json, messages=messages)
+        _end(outcome, network, kept, as_json=as_json, messages=messages)
         return
     total, broken = _run_all(range(first, first + seeds), jobs, network)
     if broken is None:
@@ -124,10 +130,13 @@ def _end(outcome: Outcome, network: str | None, kept: Collection[int] | None, *,
         raise KeyhopError(f"seed {seed} breaks a promise: {violation}", hint=replay)
 
 
-def _numbers(text: str | None) -> list[int] | None:
+def _numbers(text: str | None, actions: int) -> list[int] | None:
     if text is None:
         return None
     try:
-        return [int(number) for number in text.split(",") if number]
+        numbers = [int(number) for number in text.split(",") if number]
     except ValueError:
-        raise ConfigurationError(f"--only {text}: shall be numbers of actions, as 3,7,12") from None
+        raise typer.BadParameter(f"--only {text}: shall be numbers of actions, as 3,7,12") from None
+    if strange := [number for number in numbers if not 0 <= number < actions]:
+        raise typer.BadParameter(f"--only {text}: there is no action {strange[0]}; they are 0 to {actions - 1}")
+    return numbers

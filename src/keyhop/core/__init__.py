@@ -12,6 +12,7 @@
     streams/    the two ends of a key stream: OwnedStream takes, FollowedStream finds
     records     keys that are at no stream position (multicast, same KME)
     journal     one durable commit per event-loop tick, and what may happen only after it
+    audit       records of who got which keys, and where they go
     store/      KeyStore: memory and SQLite
     witness/    a counter outside the store, so that a store that was set back is found out
 

@@ -1,6 +1,6 @@
 """Whole networks on one machine: every node a real process, every connection a real socket on loopback.
 
-    topology   what the network is: KMEs, SAEs, links (a TOML file, or the name of one that is shipped)
+    topology   what the network is: KMEs, SAEs, links (a TOML file, or the name of one in topologies/)
     layout     where everything of a lab lies in its directory
     ports      free ports for its nodes
     setup      topology -> PKI, link secrets and a node.toml per node, made once and kept; link_tables for its links

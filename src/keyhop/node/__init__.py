@@ -1,6 +1,7 @@
 """One KME as a process: the only place where the layers meet.
 
-config             node.toml as typed, checked dataclasses (config_tables, config_rules: how and what is checked)
+config             node.toml as typed, checked dataclasses (config_policy: one section of it;
+                   config_tables, config_rules, config_values: how and what is checked, and said)
 config_reference   writes docs/reference/configuration.md from them
 from_config        what the layers want of a configuration, in their own terms
 node               a Node: store, KME, links and their servers
@@ -11,6 +12,7 @@ credentials        certificates and the revocation list, renewed while the node 
 daemon             the process: signals, graceful stop, exit status
 process            what it asks of the operating system: no core dumps, many sockets
 preflight          what `node check` and `node run` both look at before anything starts
+planned            what a bb84 link will give as it is configured
 listening          addresses that are listened on, and why one cannot be (address: how they are written)
 expiry             warns of certificates and lists that run out
 management         the management API

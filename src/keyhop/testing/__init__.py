@@ -11,5 +11,7 @@ store_conformance    what every KeyStore does
 link_conformance     what every LinkAdapter does
 bb84_link            both ends of a BB84 link without asyncio, on a wire that a test may disturb
 bb84_faults          everything that can befall them, drawn at random, and what must hold all the same
+vendor_device        both devices of a vendor's link; foreign_kmes, key_stream_devices: behind their own protocols
+randomness           NIST's tests of random bits
 link_end             both ends of a link: a channel that a test may disturb, memories that survive
 """

@@ -139,3 +139,15 @@ def test_export_of_a_part(directory: Path, capsys: Run, options: list[str], want
 def test_wrong_options_are_told(directory: Path, capsys: Run, options: list[str]) -> None:
     assert keyhop("audit", "export", directory, *options) == 1
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_row_ends_as_a_line_does(directory: Path, capsys: Run) -> None:
+    assert keyhop("audit", "export", directory, "--key-id", THIRD_TEXT) == 0
+    assert capsys.readouterr().out.endswith(f",{THIRD_TEXT}\n")
+
+
+def test_a_directory_without_a_log_has_no_columns(tmp_path: Path, capsys: Run) -> None:
+    assert keyhop("audit", "export", tmp_path) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "there is no audit log in" in told.err

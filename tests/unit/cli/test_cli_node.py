@@ -158,6 +158,7 @@ def test_check_shows_the_witness(config: Path, capsys: pytest.CaptureFixture[str
     assert keyhop("node", "check", "--config", str(config)) == 0
     shown = capsys.readouterr()
     assert str(config.parent / "witness") in shown.out
+    assert str(config.parent / "data" / "audit") in shown.out
     assert "[store] witness" not in shown.err
 
 

@@ -66,8 +66,29 @@ def test_a_broken_promise_is_shortened_and_can_be_repeated(capsys: Run) -> None:
 
 @pytest.mark.parametrize(
     ("option", "value", "error"),
-    [("--network", "moon", "there is no network moon"), ("--only", "a,b", "--only a,b: shall be numbers of actions")],
+    [
+        ("--network", "moon", "there is no network moon"),
+        ("--only", "a,b", "--only a,b: shall be numbers of actions"),
+        ("--only", "0,999999", "there is no action 999999; they are 0 to "),
+        ("--only", "-1", "there is no action -1"),
+    ],
 )
 def test_wrong_values_are_said(option: str, value: str, error: str, capsys: Run) -> None:
-    assert keyhop("simulate", "--seed", "1", option, value) == 1
+    assert keyhop("simulate", "--seed", "1", option, value) == 2
     assert error in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [("--story",), ("--only", "3")])
+def test_what_is_of_one_seed_is_refused_for_many(options: tuple[str, ...], capsys: Run) -> None:
+    assert keyhop("simulate", "--seeds", "1", "--jobs", "1", *options) == 2
+    assert "name it with --seed" in capsys.readouterr().err
+
+
+def test_the_environment_names_the_options(monkeypatch: pytest.MonkeyPatch, capsys: Run) -> None:
+    monkeypatch.setenv("KEYHOP_SIMULATE_STORY", "1")
+    monkeypatch.setenv("KEYHOP_SIMULATE_FROM", "-1")
+    assert keyhop("simulate", "--seed", "3") == 2
+    assert "--from" in capsys.readouterr().err
+    monkeypatch.delenv("KEYHOP_SIMULATE_FROM")
+    assert keyhop("simulate", "--seed", "3") == 0
+    assert "asks for" in capsys.readouterr().out

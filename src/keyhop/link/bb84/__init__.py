@@ -8,7 +8,8 @@ They talk over a classical channel that may lose, repeat or alter what they say.
     life                one end from start to stop: the asyncio shell around the engine
     detecting, worker   the pace of the receiver's device; threads for whatever computes
     devices             what a real transmitter and receiver must do, and the simulated ones
-    compilation         compiles all kernels; `python -m keyhop.link.bb84`
+    compiled            kernels: how a function becomes machine code
+    compilation         compiles all of them; `python -m keyhop.link.bb84`
 
     optics/             the simulated line, down to the single detection
     protocol/           the conversation of the two ends, without I/O; start at `engine`

@@ -9,7 +9,9 @@ becomes blocks.
     adapter         the LinkAdapter around a device: life, retries, what operators see
     initiator, follower, messages, sealing       the agreement between both ends, without I/O
     initiator_end, follower_end                  the tasks that join agreement and device
-    etsi014, files, etsi004                      the devices
+    etsi014, files, etsi004                      the devices (and etsi014_*, key_files, etsi004_*, which they need)
+    tls                                          who they are to us, and we to them
+    attempts, backoff                            trying again
     disagreement                                 devices that give different bytes
     health, telling                              what operators see of one end, and what the far end is told of it
     failures                                     what went wrong on the way to a device, in words

@@ -3,6 +3,8 @@
     cascade    interactive, over many frames at once: the most efficient, for links with short round trips
     ldpc       one message: for links with long round trips
 
+The other files are parts of the one whose name they begin with; `*_kernels` are compiled.
+
 Both are state machines without I/O behind `Reconciliation`. What enters: a round's sifted bits, the other side's
 messages. What leaves: messages, the corrected bits, the number of bits disclosed.
 """
