@@ -12,7 +12,7 @@ from keyhop.core.records import RecordBook
 from keyhop.core.store.sqlite import SqliteStore
 from keyhop.core.streams import OwnedStream
 from keyhop.core.witness import Witness
-from keyhop.network import pair
+from keyhop.network import agreement, pair
 from keyhop.network.leasing import Leasing
 from keyhop.network.marks import Verdict
 from keyhop.network.windows import Windows
@@ -62,12 +62,12 @@ def records_outlive_a_restore(patch: pytest.MonkeyPatch) -> None:
 
 def every_history_agrees(patch: pytest.MonkeyPatch) -> None:
     """A restored backup is taken for the present."""
-    patch.setattr(pair, "compare", lambda owner, follower: Verdict.AGREE)
+    patch.setattr(agreement, "compare", lambda owner, follower: Verdict.AGREE)
 
 
 def epoch_is_not_bumped(patch: pytest.MonkeyPatch) -> None:
     """After a rollback the old epoch begins again."""
-    patch.setattr(pair, "next_epoch", lambda owner, follower: owner.epoch)
+    patch.setattr(agreement, "next_epoch", lambda owner, follower: owner.epoch)
 
 
 def delivery_before_marks_are_compared(patch: pytest.MonkeyPatch) -> None:

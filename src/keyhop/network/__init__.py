@@ -2,6 +2,7 @@
 
     wire        the messages between two nodes, and their frames
     marks       do the two ends of a stream remember the same history?
+    agreement   what both ends of a pair remember, and what each does when that is not the same
     filling     link blocks → streams: who owns which, durable at the follower first
     pending     link blocks that wait for that
     leasing     stream bytes → uses: leases that the follower has noted, and who waits for them

@@ -1,13 +1,12 @@
 """One peer: the two streams between this node and it, kept in step over whatever connection there is.
 
 A session begins with Hello and State in both directions. From the two States both ends come to the same verdict on
-each stream (`marks`); until then nothing is placed, leased or marked. Messages of any other session are dropped.
+each stream (`agreement`); until then nothing is placed, leased or marked. Messages of any other session are dropped.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from keyhop.core.audit import event_record
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.errors import PeerError
@@ -19,11 +18,11 @@ from keyhop.core.store.base import KeyStore
 from keyhop.core.streams import FollowedStream, OwnedStream, StreamRef
 from keyhop.core.units import UNIT_BYTES
 from keyhop.network import wire
+from keyhop.network.agreement import Agreement, check_ahead
 from keyhop.network.carriage import Carriage
 from keyhop.network.filling import Filling
 from keyhop.network.leasing import Leasing
 from keyhop.network.link_channels import LinkChannels, PairChannel
-from keyhop.network.marks import Verdict, compare, next_epoch
 from keyhop.network.twins import Twins
 from keyhop.network.windows import Windows
 
@@ -63,7 +62,6 @@ class Pair:
         self._clock = clock
         self._entropy = entropy
         self._options = options
-        self._records = records
         self.leasing = Leasing(self.owned, clock, self._send)
         self.windows = Windows(self.followed, clock, self._send)
         self.carriage = Carriage(self.owned, self.followed, self.leasing, records, clock, self._send, home)
@@ -83,10 +81,9 @@ class Pair:
         self._transmit: Transmit | None = None
         self._process = self._new_session()
         self.theirs, self.ours = Twins(clock), Twins(clock)
-        self._doubted = False
+        self._agreement = Agreement(self.owned, self.followed, records, journal, self.leasing.epoch_closed)
         self._session = self._new_session()
         self._peer_session = 0
-        self._state: wire.State | None = None
         self.synchronised = False
         self.since: float | None = None
         self.trouble: str | None = None
@@ -138,7 +135,7 @@ class Pair:
             case wire.Hello(process):
                 self.theirs.heard(process)
                 self._hear(envelope.sender)
-                self._send_state()
+                self._send(self._agreement.state())
             case wire.State() as state:
                 if envelope.receiver == self._session:
                     self._hear(envelope.sender)
@@ -149,7 +146,7 @@ class Pair:
             case wire.Replaced():
                 if envelope.receiver == self._session:
                     self.ours.sign()
-                    self._doubted = True
+                    self._agreement.doubt()
                     self.windows.doubted()
             case body:
                 current = (self._peer_session, self._session)
@@ -197,7 +194,7 @@ class Pair:
             case wire.Void():
                 self._void(body)
             case wire.Mark():
-                _check_ahead(body.mark, self.owned.mark_seen)
+                check_ahead(body.mark, self.owned.mark_seen)
                 self.owned.note_mark(body.mark)
                 self._send(wire.MarkNoted(body.mark))
             case wire.MarkNoted():
@@ -230,80 +227,22 @@ class Pair:
             self.synchronised = False
             self.since = None
             self._session = self._new_session()
-            self._state = None
+            self._agreement.begin()
             for part in self._parts:
                 part.interrupted()
 
     def _new_session(self) -> int:
         return int.from_bytes(self._entropy.token(8)) >> 2 | 1
 
-    def _send_state(self) -> wire.State:
-        """Tells what we remembered when the session began; the verdict is drawn from that on both ends."""
-        if self._state is None:
-            owned, followed = self.owned, self.followed
-            self._state = wire.State(
-                wire.OwnerMarks(owned.epoch, owned.produced, owned.taken, owned.mark_seen, owned.history),
-                wire.FollowerMarks(
-                    epoch=followed.epoch,
-                    produced=followed.produced,
-                    taken=followed.taken,
-                    mark=followed.mark,
-                    history=followed.history,
-                    confirmed=followed.confirmed,
-                    confirmed_history=followed.confirmed_history,
-                ),
-            )
-        self._send(self._state)
-        return self._state
-
     def _synchronise(self, theirs: wire.State) -> None:
         if self.synchronised:
             return
-        ours = self._send_state()
-        _check_plausible(ours, theirs)
-        verdicts = (
-            self._judge_owned(ours.owned, theirs.followed),
-            self._judge_followed(theirs.owned, ours.followed),
-        )
-        if verdicts[0] is Verdict.OWNER_FORGOT or verdicts[1] is Verdict.FOLLOWER_FORGOT:
-            if self._doubted:
-                self._records.forget_all()
-            else:
-                self._records.forget_stored()  # restored from a backup: some of them may have been delivered since
-        self._doubted = False
+        self._send(self._agreement.state())
+        self._agreement.reach(theirs)
         self.synchronised = True
         self.since = self._clock.wall()
         for part in self._parts:
             part.synchronised()
-
-    def _judge_owned(self, owner: wire.OwnerMarks, follower: wire.FollowerMarks) -> Verdict:
-        verdict = compare(owner, follower)
-        if verdict is not Verdict.AGREE:
-            self.owned.close_epoch(next_epoch(owner, follower))
-            self.leasing.epoch_closed()
-            self._record(verdict, self.owned.ref)
-        return verdict
-
-    def _judge_followed(self, owner: wire.OwnerMarks, follower: wire.FollowerMarks) -> Verdict:
-        verdict = compare(owner, follower)
-        match verdict:
-            case Verdict.AGREE:
-                if follower.epoch == owner.epoch and follower.produced > owner.produced:
-                    self.followed.forget_unconfirmed(follower.epoch)
-                self.followed.close_before(owner.epoch)
-                self.followed.note_taken(owner.epoch, owner.taken)
-            case Verdict.OWNER_FORGOT:
-                self.followed.close_before(next_epoch(owner, follower))
-            case Verdict.FOLLOWER_FORGOT:
-                self.followed.forget_all(owner.mark_seen)
-        if verdict is not Verdict.AGREE:
-            self.followed.begin(next_epoch(owner, follower))
-            self._record(verdict, self.followed.ref)
-        return verdict
-
-    def _record(self, verdict: Verdict, stream: StreamRef) -> None:
-        reason = verdict.name.lower().replace("_", " ")
-        self._journal.record(event_record("stream begins anew", stream=str(stream), reason=reason))
 
     def _open_next_epoch(self) -> None:
         self.owned.close_epoch(self.owned.epoch + 1)
@@ -333,16 +272,3 @@ class Pair:
         """Sends what waits for nothing to be durable, if there is a session."""
         if self._transmit and self.synchronised:
             self._transmit(wire.encode(wire.Envelope(self._session, self._peer_session, body)))
-
-
-def _check_plausible(ours: wire.State, theirs: wire.State) -> None:
-    _check_ahead(theirs.owned.epoch, ours.followed.epoch)
-    _check_ahead(theirs.owned.mark_seen, ours.followed.mark)
-    _check_ahead(theirs.followed.epoch, ours.owned.epoch)
-    if theirs.owned.taken > theirs.owned.produced or theirs.followed.taken > theirs.followed.produced:
-        raise PeerError("more was taken than was produced")
-
-
-def _check_ahead(theirs: int, ours: int) -> None:
-    if theirs > ours + wire.MAX_AHEAD:
-        raise PeerError("a number that no peer of ours can have reached")
