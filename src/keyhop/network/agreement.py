@@ -79,6 +79,8 @@ class Agreement:
         if verdict is not Verdict.AGREE:
             self._owned.close_epoch(next_epoch(owner, follower))
             self._on_owned_closed()
+            if verdict is Verdict.FOLLOWER_FORGOT:  # and is told so again if it does not hear of this verdict
+                self._owned.note_mark(follower.mark + 1)
             self._record(verdict, self._owned.ref)
         return verdict
 
@@ -114,5 +116,6 @@ def _check_plausible(ours: wire.State, theirs: wire.State) -> None:
     check_ahead(theirs.owned.epoch, ours.followed.epoch)
     check_ahead(theirs.owned.mark_seen, ours.followed.mark)
     check_ahead(theirs.followed.epoch, ours.owned.epoch)
+    check_ahead(theirs.followed.mark, ours.owned.mark_seen)
     if theirs.owned.taken > theirs.owned.produced or theirs.followed.taken > theirs.followed.produced:
         raise PeerError("more was taken than was produced")

@@ -194,6 +194,7 @@ HIGHEST = (1 << 63) - 1
         {"owned": wire.OwnerMarks(1, 0, 0, HIGHEST)},
         {"owned": wire.OwnerMarks(HIGHEST, 0, 0, 0)},
         {"followed": wire.FollowerMarks(HIGHEST, 0, 0, 0)},
+        {"followed": wire.FollowerMarks(1, 0, 0, HIGHEST)},
     ],
 )
 def test_numbers_that_nobody_reaches_are_not_believed(bob: Bob, claim: dict[str, wire.OwnerMarks]) -> None:

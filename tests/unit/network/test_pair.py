@@ -61,6 +61,13 @@ def assert_balanced(network: VirtualNetwork) -> None:
         assert pair.followed.ledger.balances(pair.followed.available_bytes)
 
 
+def disconnect(network: VirtualNetwork) -> None:
+    for pair in pairs(network):
+        pair.disconnect()
+    network.flush()
+    network._on_the_way.clear()
+
+
 def assert_refused(network: VirtualNetwork, keys: Keys) -> None:
     assert isinstance(fetch(network, keys), KeyhopError)
 
@@ -240,6 +247,44 @@ def test_a_restored_follower_gives_out_nothing_that_it_delivered_while_the_owner
     network.kmes[BOB].start(copy)
     network.settle()
     assert_refused(network, keys)
+
+
+def test_a_restored_follower_is_found_out_although_the_first_verdict_reached_the_owner_only(
+    network: VirtualNetwork,
+) -> None:
+    network.produce(8)
+    network.settle()
+    keys = get(network)
+    network.pass_time(5.0)
+    copy = dict(network.kmes[BOB].store.values)
+    network.produce(8)
+    network.pass_time(1.0)
+    disconnect(network)
+    assert_same(network, keys)
+    network.kmes[BOB].start(copy)
+    alice, bob = pairs(network)
+    bob.disconnect()
+    alice.connect(lambda data: network._send(ALICE, BOB, data))
+    bob.connect(lambda data: network._send(BOB, ALICE, data))
+    while not alice.synchronised:
+        network.flush()
+        source, target, data = network._on_the_way.pop(0)
+        if source == BOB or not isinstance(wire.decode(data).body, wire.State):
+            network.kmes[target].received(source, data)
+    assert not bob.synchronised
+    disconnect(network)
+    alice.connect(lambda data: network._send(ALICE, BOB, data))
+    bob.connect(lambda data: network._send(BOB, ALICE, data))
+    network.settle()
+    assert_refused(network, keys)
+    epoch = alice.owned.epoch
+    network.kmes[BOB].crash()
+    network.settle()
+    assert alice.owned.epoch == epoch  # it is found out once
+    network.produce(8)
+    network.settle()
+    assert_same(network, get(network))
+    assert_balanced(network)
 
 
 def test_a_restored_owner_takes_nothing_twice(network: VirtualNetwork) -> None:
