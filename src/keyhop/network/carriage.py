@@ -7,6 +7,7 @@ used for another.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -14,6 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from keyhop.core.clock import Clock
+from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.key_id import Located
 from keyhop.core.keys import KeyMaterial
@@ -144,6 +146,13 @@ class Carriage:
             elif self._synchronised and under_way.sent_at < now - RESEND_S:
                 under_way.sent_at = now
                 self._send(under_way.message)
+
+    def abandon(self) -> None:
+        """Tells those who wait that no answer will come."""
+        under_way, self._under_way = self._under_way, {}
+        for each in under_way.values():
+            with suppress(StoreFailure):  # who recalls other copies finds that the journal takes nothing any more
+                each.done("the store of this KME has failed")
 
     def _holds(self, message: Carry) -> bool:
         """Whether it comes again: its records are here, and nobody can have fetched one before the answer."""

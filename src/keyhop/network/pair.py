@@ -177,6 +177,7 @@ class Pair:
         """The store has failed: nobody waits any longer, and nothing is written."""
         self.leasing.abandon()
         self.windows.interrupted()
+        self.carriage.abandon()
 
     def _dispatch(self, body: wire.Body) -> None:
         match body:

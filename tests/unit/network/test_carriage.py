@@ -5,10 +5,12 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook, record_ids
+from keyhop.core.store.base import Slot
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import Block, FollowedStream, OwnedStream, StreamRef
 from keyhop.network.carriage import RESEND_S, Batch, Carriage
@@ -262,6 +264,23 @@ def test_at_the_deadline_it_is_given_up_and_a_late_answer_is_nobodys(two: Two) -
     assert two.outcomes == ["it did not answer in time"]
     two.alice.carriage.carried(Carried(message.batch, True))
     assert two.outcomes == ["it did not answer in time"]
+
+
+def test_when_the_store_has_failed_nobody_waits_for_an_answer(two: Two) -> None:
+    def recall(outcome: str | None) -> None:
+        two.outcomes.append(outcome)
+        two.alice.journal.delete(Slot("record", "another copy"))
+
+    for name in (bytes(16), bytes([1] * 16)):
+        batch = Batch(name, MASTER, (SLAVE,), IDS, KeyMaterial(KEYS))
+        two.alice.carriage.carry(batch, 10.0, recall)
+    message = two.alice.sent.pop()
+    assert isinstance(message, Carry)
+    two.alice.journal.fail(StoreFailure("the disk is gone"))
+    two.alice.carriage.abandon()
+    assert two.outcomes == ["the store of this KME has failed"] * 2
+    two.alice.carriage.carried(Carried(message.batch, True))
+    assert len(two.outcomes) == 2
 
 
 def test_without_a_pad_it_waits_for_one() -> None:
