@@ -143,6 +143,8 @@ class Node:
             self.kme.journal.record(event_record("stopped"))
         self.kme.flush()
         await self._peers.stop()
+        self.kme.journal.on_failure.clear()
+        self.kme.journal.fail(StoreFailure("the node has stopped"))  # what peers said since the flush is not noted
         if self.kme.witness:
             self.kme.witness.close()
         self.store.close()
