@@ -28,7 +28,7 @@ class _Call:
     ids: bytes
     keys: KeyMaterial
     waiting: set[KmeId]
-    held: set[KmeId] = field(default_factory=set)
+    asked: set[KmeId] = field(default_factory=set)
     failed: bool = False
 
 
@@ -87,9 +87,8 @@ class Multicast:
 
         def arrived(kme: KmeId, failure: str | None) -> None:
             call.waiting.discard(kme)
-            if failure is None:
-                call.held.add(kme)
-            elif not call.failed:
+            call.asked.add(kme)  # it may hold its copy although its answer is late
+            if failure is not None and not call.failed:
                 call.failed = True
                 reply(Unavailable(f"KME {kme} has no copy: {failure}", retry_after_s=1.0))
             if call.failed:
@@ -111,6 +110,6 @@ class Multicast:
             self._records.add(key_id, KeyMaterial(keys[size * i : size * (i + 1)]), master, slaves, now)
 
     def _recall(self, call: _Call) -> None:
-        for kme in call.held:
+        for kme in sorted(call.asked):  # in the same order wherever a simulation runs
             self._pairs[kme].carriage.recall(call.ids)
-        call.held.clear()
+        call.asked.clear()
