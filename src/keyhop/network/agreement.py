@@ -31,15 +31,12 @@ class Agreement:
         self._journal = journal
         self._on_owned_closed = on_owned_closed
         self._told: wire.State | None = None
-        self._doubted = False
+        self.doubted = False
+        """Whether another node that claims to be this one may have delivered what we would: until the ends agree."""
 
     def begin(self) -> None:
         """A new session: what we remember is looked at anew."""
         self._told = None
-
-    def doubt(self) -> None:
-        """Another node that claims to be this one may have delivered what we would."""
-        self._doubted = True
 
     def state(self) -> wire.State:
         """What we remembered when the session began; the verdict is drawn from that on both ends."""
@@ -68,11 +65,11 @@ class Agreement:
             self._judge_followed(theirs.owned, ours.followed),
         )
         if verdicts[0] is Verdict.OWNER_FORGOT or verdicts[1] is Verdict.FOLLOWER_FORGOT:
-            if self._doubted:
+            if self.doubted:
                 self._records.forget_all()
             else:
                 self._records.forget_stored()  # restored from a backup: some of them may have been delivered since
-        self._doubted = False
+        self.doubted = False
 
     def _judge_owned(self, owner: wire.OwnerMarks, follower: wire.FollowerMarks) -> Verdict:
         verdict = compare(owner, follower)

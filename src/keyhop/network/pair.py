@@ -100,6 +100,11 @@ class Pair:
         """Whether there is a connection, synchronised or not."""
         return self._transmit is not None
 
+    @property
+    def doubted(self) -> bool:
+        """Whether the peer has met another node that claims to be this one, and has not agreed with us since."""
+        return self._agreement.doubted
+
     def connect(self, transmit: Transmit) -> None:
         """There is a connection now."""
         self._begin()
@@ -146,7 +151,7 @@ class Pair:
             case wire.Replaced():
                 if envelope.receiver == self._session:
                     self.ours.sign()
-                    self._agreement.doubt()
+                    self._agreement.doubted = True
                     self.windows.doubted()
             case body:
                 current = (self._peer_session, self._session)

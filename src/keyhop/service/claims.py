@@ -58,11 +58,14 @@ class Claims:
     def _claim(self, request: GetKeyWithIds, source: KmeId) -> tuple[Keys, Handed]:
         """Takes all keys or, with a KeyhopError, none. Says how each was handed over."""
         lookup = self._lookups.get(source, self._records_only)
+        all_found = lookup.find(request)
+        if any(isinstance(found, InRecord) for found in all_found):
+            self._check_not_doubted()
         runs: list[KeyRun] = []
         sent_again: list[KeyRun] = []
         fresh: dict[str, list[KeyRun]] = {}
         at = 0
-        for found in lookup.find(request):
+        for found in all_found:
             count = found.number if isinstance(found, InStream) else 1
             ids = request.key_ids[at] if count == 1 else b"".join(request.key_ids[at : at + count])
             at += count
@@ -78,6 +81,12 @@ class Claims:
             for run in chain.from_iterable(fresh.values()):
                 self._redelivery.keep(request.master, request.slave, run)
         return Keys(tuple(runs), sent_before=len(sent_again)), self._handed(request, source, fresh, sent_again)
+
+    def _check_not_doubted(self) -> None:
+        """A record is of no stream, so no window keeps a copy of this node from delivering it too."""
+        for pair in self._pairs.values():
+            if pair.doubted:
+                raise Unavailable(f"not yet synchronised with KME {pair.peer}", retry_after_s=1.0)
 
     def _handed(
         self, request: GetKeyWithIds, source: KmeId, fresh: Mapping[str, list[KeyRun]], sent_again: list[KeyRun]
