@@ -116,8 +116,8 @@ class PeerConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self.ended.set()  # first: whoever dials waits for it, whatever becomes of what `gone` tells
         self._peers.gone(self, str(exc) if exc else "closed")
-        self.ended.set()
 
     def send(self, message: bytes) -> None:
         """Writes at the end of this turn of the loop, together with what else is sent in it."""

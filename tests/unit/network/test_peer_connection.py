@@ -1,0 +1,30 @@
+"""One connection, as the event loop tells of it."""
+
+import ssl
+
+import pytest
+
+from keyhop.core.ids import KmeId, SaeId
+from keyhop.network.peer import PeerConnection, Peers
+from keyhop.testing.network import VirtualNetwork
+
+ALICE, BOB = KmeId("alice"), KmeId("bob")
+
+
+def test_who_dials_hears_of_the_end_whatever_those_do_who_are_told_of_it() -> None:
+    network = VirtualNetwork({SaeId("a"): ALICE, SaeId("b"): BOB})
+    network.settle()
+    network.clock.advance(2.0)
+    pairs, tls = network.kmes[ALICE].pairs, ssl.create_default_context()
+    peers = Peers(ALICE, pairs, {}, tls, tls, lambda der: False, network.clock)
+    connection = PeerConnection(peers, None)
+    connection.pair = pairs[BOB]
+    peers._connections[BOB] = connection
+
+    def fail() -> None:
+        raise ValueError("of one who waited")
+
+    pairs[BOB].windows.enter(fail, fail)
+    with pytest.raises(ValueError, match="of one who waited"):
+        connection.connection_lost(None)
+    assert connection.ended.is_set()
