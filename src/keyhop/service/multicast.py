@@ -65,7 +65,7 @@ class Multicast:
             most = min(MAX_RECORDS_PER_BATCH, MAX_SEALED_BYTES // size)
             raise BadRequest(f"at most {most} such keys can be multicast in one request")
         if not self._records.has_room(request.master, number):
-            raise Unavailable("too many keys wait to be fetched", retry_after_s=1.0)
+            raise _no_room()
         remote = sorted(set(homes.values()) - {self._me})  # in the same order wherever a simulation runs
         for kme in remote:
             if kme not in self._pairs or not self._pairs[kme].synchronised:
@@ -76,6 +76,10 @@ class Multicast:
 
         def finish() -> None:
             local = tuple(slave for slave, kme in homes.items() if kme == self._me)
+            if local and not self._records.has_room(request.master, number):  # others came since the request
+                reply(_no_room())
+                self._recall(call)
+                return
             if local:
                 self._keep(call, size, request.master, local, now)
             path = (self._me, *remote)
@@ -113,3 +117,7 @@ class Multicast:
         for kme in sorted(call.asked):  # in the same order wherever a simulation runs
             self._pairs[kme].carriage.recall(call.ids)
         call.asked.clear()
+
+
+def _no_room() -> Unavailable:
+    return Unavailable("too many keys wait to be fetched", retry_after_s=1.0)

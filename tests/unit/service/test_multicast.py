@@ -1,13 +1,16 @@
 """Keys for slaves at other KMEs: all hold them, or none."""
 
+import pytest
+
+from keyhop.core import records
 from keyhop.core.errors import Unavailable
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.network import wire
-from keyhop.service.requests import GetKey
+from keyhop.service.requests import GetKey, Keys
 from keyhop.testing.network import VirtualNetwork
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
-A, B, B2 = SaeId("a"), SaeId("b"), SaeId("b2")
+A, A2, B, B2 = SaeId("a"), SaeId("a2"), SaeId("b"), SaeId("b2")
 
 
 def test_a_copy_whose_answer_came_too_late_is_recalled() -> None:
@@ -26,6 +29,23 @@ def test_a_copy_whose_answer_came_too_late_is_recalled() -> None:
     (answer,) = answers
     assert isinstance(answer, Unavailable), answer
     assert len(bob.records) == 0
+
+
+def test_when_the_room_has_gone_meanwhile_all_copies_are_recalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MAX_RECORDS", 4)
+    network = VirtualNetwork({A: ALICE, A2: ALICE, B: BOB}, 1)
+    network.settle()
+    network.produce(16)
+    network.settle()
+    network.get_key(ALICE, GetKey(A, A2))
+    answers = [network.get_key(ALICE, GetKey(A, A2, additional_slaves=(B,))) for _ in range(2)]
+    network.settle()
+    (first,), (second,) = answers
+    assert isinstance(first, Keys)
+    assert isinstance(second, Unavailable)
+    assert "too many keys" in second.message
+    assert len(network.kmes[ALICE].records) == 2
+    assert len(network.kmes[BOB].records) == 1
 
 
 def is_carried(message: bytes) -> bool:
