@@ -1,6 +1,8 @@
 """The witness's file: durable, locked, never half written, and never taken for what it is not."""
 
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,26 @@ def test_a_disk_that_is_full(path: Path) -> None:
     with pytest.raises(StoreFailure, match="No space left on device"):
         keeper.write(statement(1))
     keeper.close()
+
+
+@pytest.mark.parametrize("before", [(), (2,), (1, 2)])
+def test_a_disk_that_takes_a_part_only(path: Path, before: tuple[int, ...]) -> None:
+    """As a disk does that is full after some bytes: no error comes from it, only a lower number."""
+    keeper = FileWitness(path)
+    keeper.read()
+    for step in before:
+        keeper.write(statement(step))
+    with no_file_larger_than(_SLOT_BYTES + 100), pytest.raises(StoreFailure, match="cut short"):
+        keeper.write(statement(3))
+    keeper.close()
+    assert read(path) == (statement(before[-1]) if before else None)
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

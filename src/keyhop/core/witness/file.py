@@ -4,6 +4,7 @@ A write that is cut short spoils one slot and leaves the other, which holds the 
 it is in use, so that two processes on one machine cannot take it for theirs.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -53,7 +54,7 @@ class FileWitness:
         try:
             if self._file is None:
                 self._file = self._made(statement)
-            os.pwrite(self._file, _encoded(statement), _SLOT_BYTES * (statement.step % 2))
+            _put(self._file, _encoded(statement), _SLOT_BYTES * (statement.step % 2))
             os.fdatasync(self._file)
         except OSError as error:
             raise StoreFailure(
@@ -70,7 +71,7 @@ class FileWitness:
         file, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
         try:
             self._lock(file)
-            os.pwrite(file, _encoded(statement) * 2, 0)
+            _put(file, _encoded(statement) * 2, 0)
             os.fsync(file)
             os.link(name, self._path)
         except BaseException:
@@ -93,6 +94,12 @@ class FileWitness:
                 f"another process uses the witness {self._path}",
                 hint="does this node run already, or a copy of it? Every node has a witness of its own",
             ) from None
+
+
+def _put(file: int, data: bytes, at: int) -> None:
+    """Writes it whole. Raises OSError."""
+    if os.pwrite(file, data, at) != len(data):
+        raise OSError(errno.EIO, "a write was cut short")
 
 
 def _encoded(statement: Statement) -> bytes:
