@@ -20,7 +20,7 @@ from keyhop.core.ids import SaePair
 from keyhop.core.ledger import Purpose
 from keyhop.core.streams import ID_KEY_UNITS, Lease, OwnedStream, Taken
 from keyhop.core.units import UNIT_BYTES, units_for
-from keyhop.network.demand import Demand
+from keyhop.network.demand import MOST_UNITS, Demand
 from keyhop.network.shares import Shares
 from keyhop.network.wire import Body, Leased, LeaseNoted
 
@@ -208,9 +208,7 @@ class Leasing:
         stream = self._stream
         if not self._synchronised or self._sealed or self._pending or not stream.available_units:
             return
-        wanted = 0
-        if self._lease_awaited:
-            wanted = sum(want.units for want in self._wants if self._needs_only_a_lease(want))
+        wanted = self._wanted_units() if self._lease_awaited else 0
         ahead = self.demand.lease_units()
         self._enough_units = (ahead + 1) // 2
         if stream.leased_units >= max(wanted, self._enough_units):
@@ -219,6 +217,16 @@ class Leasing:
         if lease is not None:
             self._pending.append(lease)
             self._tell()
+
+    def _wanted_units(self) -> int:
+        """What those who wait need a lease for, the first at least: the others have the next one if it is too much."""
+        units = 0
+        for want in self._wants:
+            if self._needs_only_a_lease(want):
+                if units and units + want.units > MOST_UNITS:
+                    break
+                units += want.units
+        return units
 
     def _tell_of_voided(self) -> None:
         """What was voided is told once; if that is lost, the follower would take it for stock."""

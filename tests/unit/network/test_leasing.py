@@ -6,6 +6,7 @@ from keyhop.core.ids import KmeId
 from keyhop.core.journal import Journal
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import ID_KEY_UNITS, Block, OwnedStream, StreamRef
+from keyhop.network.demand import MOST_UNITS
 from keyhop.network.leasing import Leasing
 from keyhop.network.wire import Body, Leased, LeaseNoted
 from keyhop.testing.virtual import VirtualClock
@@ -248,3 +249,19 @@ def test_one_who_cannot_be_served_does_not_move_the_whole_stock_into_the_lease(o
     assert owner.leasing.take(8 * LEASE_UNITS // 2, 1, "delivered") is not None
     owner.note()
     assert owner.stream.available_units > LEASE_UNITS * 4
+
+
+def test_many_who_wait_are_served_lease_by_lease(owner: Owner) -> None:
+    owner.produce(16 * MOST_UNITS)
+    owner.note()
+    for _ in range(20):
+        owner.wait("one of many", MOST_UNITS // 2)
+    owner.wait("huge", 3 * MOST_UNITS)
+    had, longest = owner.stream.taken, 0
+    while len(owner.served) < 20:
+        longest = max(longest, owner.stream.taken - had)
+        had = owner.stream.taken
+        owner.note()
+    assert longest <= 2 * MOST_UNITS
+    owner.note()
+    assert [who for who, taken in owner.served if taken] == ["one of many"] * 20 + ["huge"]
