@@ -26,14 +26,14 @@ def sae_directory(config: NodeConfig, kme: KmeId | None = None) -> SaeDirectory:
     return SaeDirectory(tuple(sae.entry() for sae in config.saes if kme in (None, sae.kme)))
 
 
-def kme_options(config: NodeConfig, directory: SaeDirectory) -> KmeOptions:
-    """What may change while the KME runs."""
+def kme_options(config: NodeConfig, directory: SaeDirectory, me: KmeId) -> KmeOptions:
+    """What may change while the KME `me` runs, whatever name the file has for it now."""
     policy = config.policy
     pairs = PairOptions(
         policy.stock_bytes, policy.unfetched_bytes, policy.key_lifetime_s, policy.reserved_bytes_per_pair
     )
     limits = tuple(entry.limit() for entry in policy.limits)
-    return KmeOptions(policy.policy(), pairs, limits, sae_pairs(policy.policy(), directory.homes, config.node.id))
+    return KmeOptions(policy.policy(), pairs, limits, sae_pairs(policy.policy(), directory.homes, me))
 
 
 def connection_limits(config: NodeConfig) -> Limits:

@@ -66,7 +66,7 @@ class Node:
             self._clock,
             entropy,
             self._wake,
-            kme_options(config, self.directory),
+            kme_options(config, self.directory, self.id),
             keeper,
         )
         self.kme.open(partial(forget_what_adapters_kept, config, self.kme, self.store))
@@ -161,7 +161,7 @@ class Node:
         self.credentials.renew()
         self._check_certificates()
         self.directory = directory
-        self.kme.reconfigure(kme_options(config, directory))
+        self.kme.reconfigure(kme_options(config, directory, self.id))
         if self._server is not None:
             self._server.replace_directory(sae_directory(config, self.id))
         running = {name: getattr(self.config, name) for name in _RESTART_ONLY}

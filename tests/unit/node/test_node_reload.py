@@ -126,6 +126,23 @@ def test_limits_change_while_the_node_runs_and_those_that_do_not_keep_their_leve
     asyncio.run(scenario())
 
 
+def test_a_new_name_waits_for_the_restart_with_all_that_follows_from_it(authority: Authority, tmp_path: Path) -> None:
+    network = CONFIG + '[[kmes]]\nid = "bob"\npeer_address = "127.0.0.1:18447"\n'
+    for sae, kme in (("a", "alice"), ("b", "bob")):
+        network += f'[[saes]]\nid = "{sae}"\nkme = "{kme}"\n'
+
+    async def scenario() -> None:
+        node = Node(parse_config(network, tmp_path), SystemClock(), SystemEntropy(), lambda: None)
+        reserved = node.kme._options.sae_pairs
+        renamed = network.replace('[node]\nid = "alice"', '[node]\nid = "carol"')
+        renamed += '[[kmes]]\nid = "alice"\npeer_address = "127.0.0.1:18448"\n'
+        node.reload(parse_config(renamed, tmp_path))
+        assert node.config.node.id == "alice"
+        assert node.kme._options.sae_pairs == reserved
+
+    asyncio.run(scenario())
+
+
 def test_a_wrong_certificate_changes_nothing(authority: Authority, tmp_path: Path) -> None:
     async def scenario() -> None:
         node = Node(parse_config(CONFIG, tmp_path), SystemClock(), SystemEntropy(), lambda: None)
