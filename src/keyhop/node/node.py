@@ -141,7 +141,7 @@ class Node:
         with contextlib.suppress(StoreFailure):
             self.kme.seal()
             self.kme.journal.record(event_record("stopped"))
-        self.kme.flush()
+        self._flush_last()
         await self._peers.stop()
         self.kme.journal.on_failure.clear()
         self.kme.journal.fail(StoreFailure("the node has stopped"))  # what peers said since the flush is not noted
@@ -190,10 +190,18 @@ class Node:
         if dirty:
             self._metrics.store_commit(self._clock.monotonic() - since)
 
+    def _flush_last(self) -> None:
+        """Whatever the effects raise: what is open is closed all the same."""
+        try:
+            self.kme.flush()
+        except ExceptionGroup as broken:
+            for error in broken.exceptions:
+                _log.error("an effect of the last commit failed", kind=type(error).__name__, reason=str(error))
+
     def _store_failed(self, failure: StoreFailure) -> None:
+        self._on_failure()  # first: nothing that the rest meets may keep the node alive
         _log.critical("the store failed: the node gives out no more keys and stops", reason=failure.message)
         self.kme.abandon()
-        self._on_failure()
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         """A node whose clock or certificates are no longer followed is not one to go on with."""

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from functools import partial
 
+import structlog
+
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KmeId, LinkId
@@ -13,6 +15,8 @@ from keyhop.node.config import LinkSection, NodeConfig
 from keyhop.node.link_end import StoredMemory, link_end
 from keyhop.node.node_link import NodeLink
 from keyhop.service.kme import Kme
+
+_log = structlog.get_logger(__name__)
 
 
 class NodeLinks:
@@ -35,9 +39,12 @@ class NodeLinks:
             await link.start()
 
     async def close(self) -> None:
-        """The node ends."""
+        """The node ends: one that cannot be stopped keeps no other from it."""
         for link in self:
-            await link.close()
+            try:
+                await link.close()
+            except Exception as error:  # noqa: BLE001 - an adapter may raise anything
+                _log.error("a link did not stop", link=link.id, kind=type(error).__name__, reason=str(error))
 
     def sample(self) -> None:
         """A second has passed."""
