@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -52,3 +53,42 @@ def test_both_ways_agree(text: str) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(models, "_plain", lambda _body, _decoder: None)
             assert outcome(read, body) == quick
+
+
+@st.composite
+def long_lists(draw: st.DrawFn) -> str:
+    """Items that are all alike but for their IDs, in any style; perhaps with something else amid them."""
+    colon, comma = draw(st.sampled_from([":", ": ", " :\n"])), draw(st.sampled_from([",", ", ", ",\n  "]))
+    extra = draw(st.sampled_from(["", ',"key_ID_extension":null', ',"key_ID":"x"', ',"key_ID_extension":{}']))
+    key = draw(st.sampled_from(["key_ID", "key\\u005fID", "keyID"]))
+    tail = draw(st.sampled_from(["]}", " ] }\n", '],"key_IDs_extension":{}}', "]", '],"key_IDs":[]}']))
+    texts = [str(UUID(int=draw(st.integers(0, 3)) if n % 7 == 0 else n + 10)) for n in range(draw(st.integers(20, 40)))]
+    if draw(st.booleans()):
+        texts[draw(st.integers(0, 19))] = draw(ids.filter(lambda text: len(text) == 36) | st.just(ID.upper()))
+    body = '{"key_IDs"%s[%s%s' % (  # noqa: UP031 (braces)
+        colon,
+        comma.join('{"%s"%s%s%s}' % (key, colon, json.dumps(text), extra) for text in texts),  # noqa: UP031
+        tail,
+    )
+    if draw(st.booleans()):
+        at = draw(st.integers(0, len(body) - 1))
+        body = body[:at] + draw(st.sampled_from(["", "x", " ", '"', ",", "{", "}", "-", "g"])) + body[at + 1 :]
+    return body
+
+
+@given(long_lists())
+def test_columns_agree_with_single_items(text: str) -> None:
+    body = text.encode("utf-8", "surrogatepass")
+    quick = outcome(read_key_ids, body)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "ids_in_columns", lambda _body, _read: None)
+        assert outcome(read_key_ids, body) == quick
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_what_programs_write_is_read_in_columns(separators: tuple[str, str]) -> None:
+    uuids = [UUID(int=n) for n in range(1000)]
+    body = json.dumps({"key_IDs": [{"key_ID": str(one)} for one in uuids]}, separators=separators).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "key_id_from_text", lambda text: pytest.fail("one by one"))
+        assert read_key_ids(A, B, body).key_ids == tuple(one.bytes for one in uuids)

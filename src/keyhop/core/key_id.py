@@ -16,8 +16,6 @@ Many keys are sealed or opened by two AES calls over all of them and a few opera
 """
 
 import hmac
-import sys
-from array import array
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -72,12 +70,13 @@ class PairKeyIds:
             raise ValueError("a key ID cannot express that size or position")
         if count == 1:
             return self._seal_one(_head(position, size_bytes))
-        heads = _heads(position, size_bytes, units, count)
         total = KEY_ID_BYTES * count
+        ones, ramp = _progression(count)
+        heads = _head(position, size_bytes) * ones + units * ramp  # no head is near the end of its 16 bytes
         tag_bits, head_bits, uuid_bits = _patterns(count)
-        tags = int.from_bytes(self._tag.update(heads)) & tag_bits
+        tags = int.from_bytes(self._tag.update(heads.to_bytes(total))) & tag_bits
         masks = int.from_bytes(self._mask.update(tags.to_bytes(total))) & head_bits
-        return (tags | (masks ^ int.from_bytes(heads)) | uuid_bits).to_bytes(total)
+        return (tags | (masks ^ heads) | uuid_bits).to_bytes(total)
 
     def _seal_one(self, head: int) -> bytes:
         tag = int.from_bytes(self._tag.update(head.to_bytes(KEY_ID_BYTES))) & _ONE_TAG
@@ -139,18 +138,15 @@ def _head(position: int, size_bytes: int) -> int:
     return (high << 56) | low | position
 
 
-def _heads(position: int, size_bytes: int, units: int, count: int) -> bytes:
-    """The blocks of `count` keys, one after the other."""
-    first = _head(position, size_bytes)
-    words = array("Q", range(first, first + units * count, units))
-    if sys.byteorder == "little":
-        words.byteswap()
-    blocks = bytearray(KEY_ID_BYTES * count)
-    memoryview(blocks).cast("Q")[1::2] = memoryview(words)
-    return bytes(blocks)
-
-
 @lru_cache(maxsize=64)
 def _patterns(count: int) -> tuple[int, int, int]:
     """Which bits of `count` IDs in a row hold tag, head, and the UUID's version and variant."""
     return int.from_bytes(_TAG * count), int.from_bytes(_HEAD * count), int.from_bytes(_UUID * count)
+
+
+@lru_cache(maxsize=64)
+def _progression(count: int) -> tuple[int, int]:
+    """1, 1, 1 … and 0, 1, 2 …, each number in 16 bytes, one after the other."""
+    numbers = range(count)
+    ones, ramp = (b"".join([n.to_bytes(KEY_ID_BYTES) for n in row]) for row in ([1] * count, numbers))
+    return int.from_bytes(ones), int.from_bytes(ramp)

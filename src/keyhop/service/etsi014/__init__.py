@@ -11,6 +11,7 @@
     reading.py      bytes to requests: httptools and our bounds
     calls.py        what a request's head asks for
     target.py       path and query        body.py         strict JSON
+    id_columns.py   many key IDs of one body
     extensions.py   extension parameters  models.py       wire spellings of requests and status
     answers.py      HTTP answers          encode.py       key containers and errors as bytes
 

@@ -1,19 +1,18 @@
 """Wire spellings of ETSI GS QKD 014 V1.1.1, clause 6, and the way from them to `service.requests`."""
 
-from binascii import unhexlify
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from keyhop.core.errors import BadRequest
-from keyhop.core.ids import SaeId, key_id_from_text, sae_id
+from keyhop.core.ids import KEY_ID_BYTES, SaeId, key_id_from_text, sae_id
 from keyhop.service.etsi014.body import MAX_BODY_BYTES, parse_json
 from keyhop.service.etsi014.extensions import read_extensions
+from keyhop.service.etsi014.id_columns import ids_in_columns
 from keyhop.service.etsi014.target import MAX_INTEGER
 from keyhop.service.requests import GetKey, GetKeyWithIds, Status
 
-_ID_BYTES = 16
 _MAX_PARAMETERS = 64
 
 _Integer = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
@@ -122,13 +121,14 @@ def read_key_ids(slave: SaeId, master: SaeId, body: bytes) -> GetKeyWithIds:
     """Get key with key IDs by POST. Raises BadRequest."""
     if not body.strip():
         raise BadRequest("key_IDs is required")
-    texts = _texts(body)
-    if len(texts) == 1:
-        return GetKeyWithIds(slave, master, (key_id_from_text(texts[0]),))
-    ids = _key_ids_from_texts(texts)
+    columns = ids_in_columns(body, _texts)
+    if columns is None:
+        ids = tuple(map(key_id_from_text, _texts(body)))
+    else:
+        ids = tuple([columns[at : at + KEY_ID_BYTES] for at in range(0, len(columns), KEY_ID_BYTES)])
     if len(set(ids)) != len(ids):
         raise BadRequest("the same key_ID is given twice")
-    return GetKeyWithIds(slave, master, tuple(ids))
+    return GetKeyWithIds(slave, master, ids)
 
 
 def encode_status(status: Status) -> bytes:
@@ -176,23 +176,3 @@ def _converted[T](body: bytes, kind: type[T]) -> T:
         return msgspec.convert(parse_json(body), kind)
     except msgspec.ValidationError as error:
         raise BadRequest(f"the body does not fit the data format: {error}") from None
-
-
-def _key_ids_from_texts(texts: list[str]) -> list[bytes]:
-    """All UUIDs in one pass over their columns; any doubt is settled one by one, with the exact refusal."""
-    joined = "".join(texts)
-    hyphens = "-" * len(texts)
-    digits = joined.replace("-", "")
-    plain = (
-        set(map(len, texts)) == {36}
-        and joined[8::36] == joined[13::36] == joined[18::36] == joined[23::36] == hyphens
-        and len(digits) == 32 * len(texts)
-    )
-    if plain:
-        try:
-            raw = unhexlify(digits)  # unlike bytes.fromhex it takes no white space
-        except ValueError:
-            pass
-        else:
-            return [raw[start : start + _ID_BYTES] for start in range(0, len(raw), _ID_BYTES)]
-    return [key_id_from_text(text) for text in texts]
