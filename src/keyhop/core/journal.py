@@ -21,7 +21,10 @@ class _Effect(NamedTuple):
 
 
 class Journal:
-    """Collects writes and effects. A slot that is noted several times is written once, as it is at the flush."""
+    """Collects writes and effects. A slot that is noted several times is written once, as it is at the flush.
+
+    Once it has failed it raises StoreFailure for whatever should be noted, and has then noted nothing of it.
+    """
 
     def __init__(self, store: KeyStore, wake: Callable[[], None], audit: AuditSink | None = None) -> None:
         """`wake` is called when there is something to flush; it shall arrange for a `flush` soon."""
@@ -38,23 +41,23 @@ class Journal:
 
     def save(self, slot: Slot, encode: Callable[[], bytes]) -> None:
         """Notes that the slot shall hold what `encode` gives at the flush."""
-        self._writes[slot] = encode
         self._stir()
+        self._writes[slot] = encode
 
     def delete(self, slot: Slot) -> None:
         """Notes that the slot shall be empty."""
-        self._writes[slot] = None
         self._stir()
+        self._writes[slot] = None
 
     def record(self, record: bytes) -> None:
         """Notes a record for the audit log: it is written before any effect of this turn happens."""
-        self._records.append(record)
         self._stir()
+        self._records.append(record)
 
     def then(self, effect: Callable[[], None], otherwise: Callable[[StoreFailure], None] | None = None) -> None:
         """Notes what may happen once all that was noted so far is durable, and what happens if that fails."""
-        self._effects.append(_Effect(effect, otherwise))
         self._stir()
+        self._effects.append(_Effect(effect, otherwise))
 
     @property
     def dirty(self) -> bool:

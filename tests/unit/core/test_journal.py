@@ -159,6 +159,18 @@ def test_a_dead_journal_refuses_more() -> None:
         desk.then("late")
 
 
+def test_what_a_dead_journal_refuses_it_does_not_keep() -> None:
+    """Whoever catches the refusal answers for it himself: nobody shall be told a second time."""
+    desk = Desk()
+    desk.journal.fail(StoreFailure("unreadable"))
+    with pytest.raises(StoreFailure):
+        desk.then("late")
+    with pytest.raises(StoreFailure):
+        desk.journal.save(SLOT, lambda: b"2")
+    desk.journal.flush()
+    assert (desk.happened, desk.wakes) == ([], 0)
+
+
 def test_effects_that_wait_when_somebody_else_finds_the_store_broken_are_told() -> None:
     desk, told = Desk(), list[StoreFailure]()
     desk.journal.on_failure.append(told.append)
