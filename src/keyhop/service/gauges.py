@@ -28,8 +28,8 @@ class Gauge(Protocol):
         """Returns 0.0; or the seconds to wait, infinity for what can never be, and then nothing is spent."""
         ...
 
-    def give_back(self, amount: float) -> None:
-        """What was spent was not had."""
+    def give_back(self, amount: float, spent_at: float) -> None:
+        """What was spent then was not had."""
         ...
 
     def is_full(self, now: float) -> bool:
@@ -61,7 +61,7 @@ class Bucket:
         self._level = level
         return (amount - level) / rate.per_s if amount <= rate.burst else inf
 
-    def give_back(self, amount: float) -> None:
+    def give_back(self, amount: float, spent_at: float) -> None:
         """As `Gauge` says."""
         self._level = min(self._level + amount, self._rate.burst)
 
@@ -76,27 +76,28 @@ class Bucket:
 class Period:
     """A `Quota` of some unit, and what is left of it."""
 
-    __slots__ = ("_ends_at", "_left", "_quota", "_unit")
+    __slots__ = ("_began_at", "_ends_at", "_left", "_quota", "_unit")
 
     def __init__(self, quota: Quota, unit: str, now: float) -> None:
         self._quota = quota
         self._left = quota.amount
-        self._ends_at = now + quota.period_s
+        self._began_at, self._ends_at = now, now + quota.period_s
         self._unit = unit
 
     def spend(self, amount: float, now: float) -> float:
         """As `Gauge` says."""
         quota = self._quota
         if now >= self._ends_at:
-            self._left, self._ends_at = quota.amount, now + quota.period_s
+            self._left, self._began_at, self._ends_at = quota.amount, now, now + quota.period_s
         if self._left >= amount:
             self._left -= amount
             return 0.0
         return self._ends_at - now if amount <= quota.amount else inf
 
-    def give_back(self, amount: float) -> None:
-        """As `Gauge` says."""
-        self._left = min(self._left + amount, self._quota.amount)
+    def give_back(self, amount: float, spent_at: float) -> None:
+        """As `Gauge` says; what was spent in an earlier period is lost with it."""
+        if spent_at >= self._began_at:
+            self._left = min(self._left + amount, self._quota.amount)
 
     def is_full(self, now: float) -> bool:
         """As `Gauge` says."""

@@ -55,24 +55,25 @@ class _Meter:
 
 
 class Charge:
-    """What one request was charged."""
+    """What one request was charged, all at one time."""
 
-    __slots__ = ("keys", "requests")
+    __slots__ = ("at", "keys", "requests")
 
-    def __init__(self) -> None:
+    def __init__(self, at: float) -> None:
+        self.at = at
         self.requests: list[Gauge] = []
         self.keys: list[tuple[Gauge, int]] = []
 
     def no_key_came(self) -> None:
         """Gives the bytes back; that somebody asked stands."""
         for gauge, size_bytes in self.keys:
-            gauge.give_back(size_bytes)
+            gauge.give_back(size_bytes, self.at)
 
     def undo(self) -> None:
         """Gives everything back."""
         self.no_key_came()
         for gauge in self.requests:
-            gauge.give_back(1)
+            gauge.give_back(1, self.at)
 
 
 class Limits:
@@ -100,7 +101,7 @@ class Limits:
         if not self._limits:
             return None
         now = self._clock.monotonic()
-        charge = Charge()
+        charge = Charge(now)
         self._spend(charge, caller, size_bytes * len(slaves), now)
         if self._of_pairs:
             for slave in slaves:

@@ -70,6 +70,19 @@ def test_a_quota_begins_anew_with_the_first_request_after_its_period(clock: Virt
     assert [ask(limits, size_bytes=50) for _ in range(3)] == [0, 0, 10]
 
 
+def test_what_was_charged_in_a_period_that_is_over_is_not_given_back_to_the_next(clock: VirtualClock) -> None:
+    limits = Limits((Limit(A, quota_bytes=Quota(100, 10)),), clock)
+    early = limits.charge(A, A, (B,), 100)
+    clock.advance(15)
+    late = limits.charge(A, A, (B,), 100)
+    assert early is not None
+    assert late is not None
+    early.no_key_came()
+    assert ask(limits, size_bytes=1) == 10
+    late.no_key_came()
+    assert ask(limits, size_bytes=100) == 0
+
+
 @pytest.mark.parametrize("limit", [Limit(A, bytes=Rate(1.0, 64)), Limit(A, quota_bytes=Quota(64, 10))])
 def test_what_can_never_be_is_a_bad_request_and_costs_nothing(clock: VirtualClock, limit: Limit) -> None:
     limits = Limits((limit,), clock)
