@@ -40,6 +40,7 @@ class MemoryWire:
 
     def close(self) -> None:
         self.open = False
+        self.reading = True  # and what comes is dropped
 
     def abort(self) -> None:
         self.open = False

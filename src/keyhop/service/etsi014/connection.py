@@ -3,9 +3,10 @@
 Rules, from the point of view of the client:
 
 1. Every request of the connection is of one SAE: that of its certificate.
-2. Requests are answered in their order, one under way at a time. While others wait behind it, nothing more is read.
+2. Requests are answered in their order, one under way at a time. While bytes wait behind it, nothing more is read,
+   and they are not parsed.
 3. A request is RECEIVING from its first byte to its last and has one deadline for that. Between requests the
-   connection is idle and has another. Bytes that the client does not take have a third.
+   connection is idle and has another, whatever else comes. Bytes that the client does not take have a third.
 4. What breaks a bound, a deadline or HTTP itself is answered here, in JSON, after the answers that are still
    due; then nothing more is read and the connection closes.
 
@@ -13,9 +14,9 @@ A caller that went away cancels nothing that the service was asked for: its key 
 """
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from keyhop.core.errors import KeyhopError, Unavailable
@@ -104,9 +105,9 @@ class SaeConnection:
         self._take_turn = take_turn
         self._on_lost = on_lost
         self._reader = RequestReader(sae)
-        self._waiting: deque[tuple[Call, bytes]] = deque()
         self._current: Call | None = None
         self._body = b""
+        self._number = 0  # of the current request, so that a reply can only be its own
         self._serving = False
         self._closing = False
         self._last = False
@@ -118,19 +119,11 @@ class SaeConnection:
         if self._closing:
             return
         reader = self._reader
-        if not reader.receiving:
+        has_begun = reader.receiving
+        reader.feed(data)
+        self._serve()
+        if reader.receiving and not has_begun:
             self._since = self._now()
-        requests = reader.feed(data)
-        if requests:
-            self._since = self._now()
-            self._waiting.extend(requests)
-            if not self._serving:
-                self._serve()
-        if reader.refusal is not None:
-            self.refuse(400, reader.refusal)
-        elif reader.awaited and not self._answers_due:
-            reader.awaited = False
-            self._wire.write(CONTINUE)
 
     def drained(self) -> None:
         """The client has taken everything that was written."""
@@ -139,9 +132,8 @@ class SaeConnection:
 
     def lost(self) -> None:
         """The wire has ended."""
-        self._closing = True
+        self._end_reading()
         self._farewell = b""
-        self._waiting.clear()
         self._current = None
         self._on_lost(self)
 
@@ -150,19 +142,17 @@ class SaeConnection:
         self._wire.abort()
 
     def shutdown(self) -> None:
-        """Answers the request that is under way, or that is known by its head, and closes."""
-        if self._answers_due or self._reader.in_body:
-            self._last = True
-        elif not self._closing:
-            self._close()
+        """Answers the request that is next: under way, waiting, or known by its head. Then closes."""
+        self._last = True
+        self._serve()
 
     def refuse(self, status: int, message: str) -> None:
-        """Says so after the answers that are due, and closes."""
+        """Says so after the answer that is due, and closes."""
         if not self._closing:
-            self._closing = True
-            self._since = self._now()
+            self._end_reading()
             self._farewell = encode_farewell(status, message)
-            self._serve()
+            if self._current is None:
+                self._part()
 
     def check_deadlines(self, now: float) -> None:
         """Called every now and then by the server."""
@@ -170,7 +160,7 @@ class SaeConnection:
         if self._wire.blocked:
             if age > limits.write_timeout_s:
                 self.abort()
-        elif self._answers_due:
+        elif self._current is not None:
             pass  # that takes the time it takes
         elif self._closing:
             if age > LINGER_S:
@@ -184,57 +174,77 @@ class SaeConnection:
         elif age > limits.idle_timeout_s:
             self._close()
 
-    @property
-    def _answers_due(self) -> bool:
-        return self._current is not None or bool(self._waiting)
-
     def _serve(self) -> None:
         """Has what waits asked for in its turn, as long as there are answers at once and the client takes them."""
+        if self._serving:
+            return
         self._serving = True
-        waiting = self._waiting
-        while waiting and self._current is None and not self._wire.blocked:
-            self._current, self._body = waiting.popleft()
+        while self._current is None and not self._closing and not self._wire.blocked:
+            request = self._reader.next()
+            if request is None:
+                self._settle()
+                break
+            self._current, self._body = request
+            self._number += 1
             self._take_turn(self.sae, self._ask)
         self._serving = False
-        if self._farewell and not self._answers_due:
-            farewell, self._farewell = self._farewell, b""
-            self._wire.write(farewell)
+        self._wire.read_on(not self._reader.waiting)
+
+    def _settle(self) -> None:
+        """All whole requests are answered."""
+        reader = self._reader
+        if reader.refusal is not None:
+            self.refuse(400, reader.refusal)
+        elif self._last and not reader.in_body:
             self._close()
-        self._wire.read_on(not waiting)
+        elif reader.awaited:
+            reader.awaited = False
+            self._wire.write(CONTINUE)
 
     def _ask(self) -> None:
         call, body = self._current, self._body
         if call is None:
             return
         self._body = b""
+        reply = partial(self._reply, self._number)
         try:
-            call.ask(self._service, body, self._reply)
+            call.ask(self._service, body, reply)
         except KeyhopError as error:
-            self._reply(error)
+            reply(error)
         except Exception:  # noqa: BLE001 (whatever it is, the SAE gets JSON and the node goes on)
             _log.exception("a request failed for a reason that is ours")
-            self._reply(_OURS)
+            reply(_OURS)
 
-    def _reply(self, answer: Answer) -> None:
-        """Of the one request that is under way. Once it is answered, or the client has gone, a reply is nobody's."""
+    def _reply(self, number: int, answer: Answer) -> None:
+        """To the request of this number. Once it is answered, or the client has gone, a reply is nobody's."""
         call = self._current
-        if call is None:
+        if call is None or number != self._number:
             return
         self._current = None
         self._since = self._now()
         ends = self._last or not call.keep_alive
         self._wire.write(_encoded(answer, ends, call.bodiless))
         if ends:
-            self._waiting.clear()
             self._farewell = b""
             self._close()
-        elif not self._serving:
+        elif self._farewell:
+            self._part()
+        else:
             self._serve()
 
+    def _part(self) -> None:
+        farewell, self._farewell = self._farewell, b""
+        self._wire.write(farewell)
+        self._close()
+
     def _close(self) -> None:
+        self._end_reading()
+        self._wire.close()
+
+    def _end_reading(self) -> None:
         self._closing = True
         self._since = self._now()
-        self._wire.close()
+        self._reader.drop()
 
 
 def _encoded(answer: Answer, close: bool, bodiless: bool) -> bytes:

@@ -36,10 +36,13 @@ class Bench:
     replies: list[KeyReply] = field(default_factory=list)
     lost: list[SaeConnection] = field(default_factory=list)
     fault: Callable[[], None] = lambda: None
+    take_turn: Callable[[SaeId | None, Callable[[], None]], None] = at_once
 
     def __post_init__(self) -> None:
         peer, sae = Peer(b"der"), SaeId("alicesae")
-        self.connection = SaeConnection(self, self, LIMITS, peer, sae, lambda: self.now, at_once, self.lost.append)
+        self.connection = SaeConnection(
+            self, self, LIMITS, peer, sae, lambda: self.now, self.take_turn, self.lost.append
+        )
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
@@ -61,8 +64,8 @@ class Bench:
         return Status(KmeId("a"), KmeId("b"), request.caller, request.peer, 256, 1, 2, 3, 4, 5, 6)
 
     def get_key(self, request: GetKey, reply: KeyReply) -> None:
-        self.fault()
         self.replies.append(reply)
+        self.fault()
 
     def get_key_with_ids(self, request: GetKeyWithIds, reply: KeyReply) -> None:
         raise NotImplementedError
@@ -217,14 +220,126 @@ def test_a_client_that_leaves_before_its_turn_spends_nothing(bench: Bench) -> No
     assert bench.replies == []
 
 
-def test_refused_requests_that_wait_are_small() -> None:
-    """A read of 16 KiB has room for nine hundred, and each of a thousand connections may have that many."""
-    reader = RequestReader(SaeId("alicesae"))
+@pytest.mark.parametrize("repeated", [False, True])
+def test_a_late_second_reply_does_not_answer_the_next_request(bench: Bench, repeated: bool) -> None:
+    if repeated:  # then both requests are of one head, which is parsed once
+        bench.connection.receive(GET)
+        bench.replies.pop()(KEYS)
+        bench.written.clear()
+    bench.connection.receive(GET)
+    bench.connection.receive(GET)
+    first = bench.replies.pop()
+    first(KEYS)
+    first(KEYS)
+    assert len(bench.written) == 1
+    bench.replies.pop()(KEYS)
+    assert len(bench.written) == 2
+
+
+def test_a_service_that_replies_and_breaks_has_replied_to_one_request() -> None:
+    turns: list[Callable[[], None]] = []
+    bench = Bench(take_turn=lambda _sae, job: turns.append(job))
+
+    def reply_and_break() -> None:
+        bench.replies.pop()(KEYS)
+        raise ZeroDivisionError
+
+    bench.fault = reply_and_break
+    bench.connection.receive(GET + GET)
+    turns.pop(0)()
+    assert [answer[:12] for answer in bench.written] == [b"HTTP/1.1 200"]
+    assert len(turns) == 1
+
+
+def test_a_body_that_the_client_asks_about_is_asked_for_after_the_answers_that_are_due(bench: Bench) -> None:
+    head = b"POST /api/v1/keys/bobsae/enc_keys HTTP/1.1\r\ncontent-type: application/json\r\n"
+    bench.connection.receive(GET)
+    bench.connection.receive(head + b"content-length: 2\r\nexpect: 100-continue\r\n\r\n")
+    assert bench.written == []
+    bench.replies.pop()(KEYS)
+    assert bench.written[1:] == [b"HTTP/1.1 100 Continue\r\n\r\n"]
+    bench.connection.receive(b"{}")
+    assert len(bench.replies) == 1
+
+
+def test_nobody_is_told_to_continue_who_does_not_take_the_answer_before(bench: Bench) -> None:
+    head = b"POST /api/v1/keys/bobsae/enc_keys HTTP/1.1\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n"
+    bench.connection.receive(GET + head)
+    bench.blocked = True
+    bench.replies.pop()(KEYS)
+    assert len(bench.written) == 1
+    bench.blocked = False
+    bench.connection.drained()
+    assert bench.written[1:] == [b"HTTP/1.1 100 Continue\r\n\r\n"]
+
+
+def test_empty_lines_between_requests_are_no_request(bench: Bench) -> None:
+    for _ in range(6):
+        assert bench.after(9.9) == ""
+        bench.connection.receive(b"\r\n" * 1000)
+    bench.connection.receive(GET)
+    assert len(bench.replies) == 1
+    bench.replies.pop()(KEYS)
+    assert bench.after(59) == ""
+    bench.connection.receive(b"\r\n")
+    assert bench.after(2) == "closed"
+
+
+def test_a_request_behind_empty_lines_has_the_whole_of_its_deadline_and_bounds(bench: Bench) -> None:
+    bench.connection.receive(b"\r\n" * 8000)
+    assert bench.after(20) == ""
+    bench.connection.receive(b"\r\n" * 8000 + GET[:20])
+    assert bench.after(9) == ""
+    bench.connection.receive(GET[20:])
+    assert (len(bench.replies), bench.written) == (1, [])
+
+
+def test_shutdown_waits_for_no_request_that_has_no_head(bench: Bench) -> None:
+    bench.connection.receive(STATUS + GET[:20])
+    bench.connection.shutdown()
+    assert (len(bench.written), bench.ended) == (1, "closed")
+
+
+def test_what_waits_behind_a_request_is_kept_as_it_came(bench: Bench) -> None:
+    """A read of 16 KiB has room for nine hundred requests, and each of a thousand connections may have that many."""
+    bench.connection.receive(GET)
     tracemalloc.start()
     try:
-        requests = reader.feed(b"GET / HTTP/1.1\r\n\r\n" * 900)
+        bench.connection.receive(b"GET / HTTP/1.1\r\n\r\n" * 900)
         size, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(requests) == 900
-    assert size < 900 * 1000
+    assert size < 17 * 1024
+    bench.replies.pop()(KEYS)
+    assert len(bench.written) == 901
+
+
+def test_few_requests_are_parsed_before_they_are_wanted() -> None:
+    reader = RequestReader(SaeId("alicesae"))
+    reader.feed(b"GET / HTTP/1.1\r\n\r\n" * 900)
+    tracemalloc.start()
+    try:
+        first = reader.next()
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert first is not None
+    assert size < 32 * 1000
+    assert sum(1 for _ in iter(reader.next, None)) == 899
+
+
+def test_requests_are_the_same_however_their_bytes_come() -> None:
+    post = b"POST /api/v1/keys/bobsae/enc_keys HTTP/1.1\r\ncontent-length: 3000\r\n\r\n" + b"x" * 3000
+    chunked = b"POST /api/v1/keys/bobsae/enc_keys HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    sent = GET + post + STATUS + chunked + b"\r\n\r\n" + post + chunked + GET
+    bodies = [b"", b"x" * 3000, b"", b"abc", b"x" * 3000, b"abc", b""]
+    for step in (1, 7, 511, 512, 513, 5000, len(sent)):
+        reader = RequestReader(SaeId("alicesae"))
+        got: list[bytes] = []
+        for at in range(0, len(sent), step):
+            reader.feed(sent[at : at + step])
+            if at % 3:
+                got += [body for _, body in iter(reader.next, None)]
+        got += [body for _, body in iter(reader.next, None)]
+        assert got == bodies
+        assert (reader.refusal, reader.waiting, reader.receiving) == (None, False, False)
