@@ -12,6 +12,7 @@ from typing import Protocol
 
 from keyhop.service.etsi014.connection import Peer
 from keyhop.service.etsi014.proxy_header import HeaderRefused, ProxyHeader
+from keyhop.service.etsi014.shortage import OUT_OF_RESOURCES, PAUSE_S
 from keyhop.service.etsi014.wire import Owner, SocketWire
 
 MAX_PENDING_HEADERS = 256
@@ -44,17 +45,20 @@ class Offload:
         self._on_refused = on_refused
         self._pending: dict[_Greeting, float] = {}  # their deadlines; the oldest is the first
         self._loop: asyncio.AbstractEventLoop
+        self._pause: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begins to accept, on the running loop."""
         self._loop = asyncio.get_running_loop()
         self._listener.setblocking(False)
         self._listener.listen(1024)
-        self._loop.add_reader(self._listener.fileno(), self._accept)
+        self._go_on()
 
     def stop(self) -> None:
         """Accepts nobody any more, and drops who has not sent a header yet."""
         self._loop.remove_reader(self._listener.fileno())
+        if self._pause is not None:
+            self._pause.cancel()
         self._listener.close()
         for greeting in list(self._pending):
             greeting.wire.abort()
@@ -65,11 +69,18 @@ class Offload:
         for greeting in late:
             greeting.wire.abort()
 
+    def _go_on(self) -> None:
+        self._loop.add_reader(self._listener.fileno(), self._accept)
+
     def _accept(self) -> None:
         for _ in range(_ACCEPTS_AT_ONCE):
             try:
                 accepted, _address = self._listener.accept()
-            except OSError:  # nobody is left, or there are no files; the next turn tries again
+            except OSError as error:
+                if error.errno in OUT_OF_RESOURCES:
+                    _log.warning("cannot accept: %s", error.strerror)
+                    self._loop.remove_reader(self._listener.fileno())
+                    self._pause = self._loop.call_later(PAUSE_S, self._go_on)
                 return
             if self._is_full():
                 accepted.close()
