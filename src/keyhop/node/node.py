@@ -43,7 +43,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Node:
-    """One KME. `on_failure` is called once if its store fails; the node then gives out nothing more."""
+    """One KME. `on_failure` is called if its store fails, and it gives out nothing more, or if a part of it ends."""
 
     def __init__(self, config: NodeConfig, clock: Clock, entropy: Entropy, on_failure: Callable[[], None]) -> None:
         self.config = config
@@ -120,6 +120,7 @@ class Node:
             limits=connection_limits(self.config),
             is_revoked=self.credentials.has_ended,
             on_refused=partial(self._metrics.refused_connection, "etsi014"),
+            on_failure=partial(self._part_ended, "etsi014"),
         )
         self._metrics.connections("etsi014", self._server.count)
         await self._server.start()
@@ -204,10 +205,13 @@ class Node:
         self.kme.abandon()
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
-        """A node whose clock or certificates are no longer followed is not one to go on with."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.critical("the node stops", task=task.get_name(), exc_info=error)
-            self._on_failure()
+            self._part_ended(task.get_name(), error)
+
+    def _part_ended(self, part: str, error: BaseException) -> None:
+        """A node that no longer follows its clock or certificates, or accepts nobody, is not one to go on with."""
+        _log.critical("the node stops", part=part, exc_info=error)
+        self._on_failure()
 
     async def _tick(self) -> None:
         sampled_at = self._clock.monotonic()

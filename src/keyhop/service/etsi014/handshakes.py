@@ -6,7 +6,6 @@ hands over what is whole. There is one such thread, less urgent than the event l
 a core. When too many handshakes are pending the oldest gives way, so that half-open clients lock nobody out.
 """
 
-import errno
 import logging
 import math
 import os
@@ -20,14 +19,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from keyhop.service.etsi014.cpu_budget import CpuBudget
+from keyhop.service.etsi014.shortage import OUT_OF_RESOURCES, PAUSE_S
 from keyhop.service.etsi014.tls import Tls
 
 NICENESS = 5
 LINGER_S = 1.0
 _ACCEPTS_AT_ONCE = 64
 _READ_BYTES = 16 * 1024
-_PAUSE_S = 0.1
-_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +61,8 @@ class Handshakes:
     """Serves `listener` until `stop`; the callbacks are called on the thread.
 
     `context` gives the context for a new connection, `is_full` says that no more can be had, `admit` takes a
-    connection whose handshake is over, and `on_refused` is told of each that failed.
+    connection whose handshake is over and its certificate (DER), and `on_refused` is told of each that failed.
+    `on_failure` is told if the thread ends for any reason but `stop`: nobody is accepted any more.
     """
 
     def __init__(
@@ -72,8 +71,9 @@ class Handshakes:
         context: Callable[[], ssl.SSLContext],
         limits: HandshakeLimits,
         is_full: Callable[[], bool],
-        admit: Callable[[socket.socket, Tls], None],
+        admit: Callable[[socket.socket, Tls, bytes], None],
         on_refused: Callable[[], None],
+        on_failure: Callable[[Exception], None],
     ) -> None:
         self._listener = listener
         self._context = context
@@ -81,6 +81,7 @@ class Handshakes:
         self._is_full = is_full
         self._admit = admit
         self._on_refused = on_refused
+        self._on_failure = on_failure
         self._pending: dict[_Client, float] = {}  # their deadlines; the oldest is the first
         self._leaving: dict[_Client, float] = {}  # refused: to close at once could lose the reason, an alert
         self._selector = selectors.DefaultSelector()
@@ -110,6 +111,12 @@ class Handshakes:
         self._listener.close()
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except Exception as error:  # noqa: BLE001 (whatever it is, a node that accepts nobody shall not go on)
+            self._on_failure(error)
+
+    def _work(self) -> None:
         if sys.platform == "linux":  # there a thread has a niceness of its own
             niceness = os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
@@ -148,9 +155,9 @@ class Handshakes:
             try:
                 accepted, _address = self._listener.accept()
             except OSError as error:
-                if error.errno in _OUT_OF_RESOURCES:
+                if error.errno in OUT_OF_RESOURCES:
                     _log.warning("cannot accept: %s", error.strerror)
-                    time.sleep(_PAUSE_S)
+                    time.sleep(PAUSE_S)
                 return
             if self._is_full():
                 accepted.close()
@@ -161,21 +168,32 @@ class Handshakes:
             self._begin(accepted)
 
     def _begin(self, accepted: socket.socket) -> None:
-        accepted.setblocking(False)
-        client = _Client(accepted, Tls(self._context()))
+        try:
+            accepted.setblocking(False)
+            client = _Client(accepted, Tls(self._context()))
+            self._selector.register(accepted, selectors.EVENT_READ, client)
+        except Exception as error:  # noqa: BLE001 (it is one client's, and the others are served)
+            accepted.close()
+            self._on_refused()
+            _log.error("a handshake could not begin: %s", type(error).__name__)
+            return
         self._pending[client] = time.monotonic() + self._limits.timeout_s
-        self._selector.register(accepted, selectors.EVENT_READ, client)
 
     def _step(self, client: _Client) -> None:
         try:
-            is_over = client.go_on()
+            if not client.go_on():
+                return
+            certificate = client.tls.certificate
         except (OSError, ValueError) as error:
             self._refuse(client, str(error))
             return
-        if is_over:
-            self._selector.unregister(client.sock)
-            del self._pending[client]
-            self._admit(client.sock, client.tls)
+        except Exception as error:  # noqa: BLE001 (it is one client's, and the others are served)
+            _log.error("a handshake failed for a reason that is ours: %s", type(error).__name__)
+            self._refuse(client, "internal error")
+            return
+        self._selector.unregister(client.sock)
+        del self._pending[client]
+        self._admit(client.sock, client.tls, certificate)
 
     def _refuse(self, client: _Client, why: str) -> None:
         """The alert is sent, if there is one to send."""

@@ -31,7 +31,7 @@ class Etsi014Server:
     certificates without a restart; a context in use shall not be changed, because another thread uses it.
     `proxied` is a bound unix socket for a TLS off-loader. `is_revoked` gets the DER of each new connection's
     certificate; `on_refused` is told, on any thread, of each connection that failed its handshake or came when there
-    were too many.
+    were too many; `on_failure` is told, on the loop, what has ended a part without which the server cannot go on.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Etsi014Server:
         limits: Limits | None = None,
         is_revoked: Callable[[bytes], bool] = lambda certificate: False,
         on_refused: Callable[[], None] = lambda: None,
+        on_failure: Callable[[Exception], None] = lambda error: None,
     ) -> None:
         self.context = context
         self._service = service
@@ -52,6 +53,7 @@ class Etsi014Server:
         self._listener = listener
         self._is_revoked = is_revoked
         self._on_refused = on_refused
+        self._on_failure = on_failure
         self._registry = Registry(self._limits, directory)
         self._loop: asyncio.AbstractEventLoop
         self._turns: Turns
@@ -62,6 +64,7 @@ class Etsi014Server:
             lambda: self._registry.is_full,
             self._hand_over,
             on_refused,
+            self._handshakes_ended,
         )
         self._offload: Offload | None = None
         if proxied is not None:
@@ -125,8 +128,11 @@ class Etsi014Server:
             connection.abort()
         return len(revoked)
 
-    def _hand_over(self, sock: socket.socket, tls: Tls) -> None:
-        self._loop.call_soon_threadsafe(self._admit, sock, tls, tls.certificate)
+    def _hand_over(self, sock: socket.socket, tls: Tls, certificate: bytes) -> None:
+        self._loop.call_soon_threadsafe(self._admit, sock, tls, certificate)
+
+    def _handshakes_ended(self, error: Exception) -> None:
+        self._loop.call_soon_threadsafe(self._on_failure, error)
 
     def _admit(self, sock: socket.socket, tls: Tls, certificate: bytes) -> None:
         if self._is_revoked(certificate):
