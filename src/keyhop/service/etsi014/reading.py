@@ -3,8 +3,8 @@
 A parsed request takes forty times the memory of the shortest one's bytes. So bytes are parsed only when the next
 request is wanted, and then a few: what else a client has sent stays as it came.
 
-An SAE sends the same head again and again. While a connection is between two requests, bytes that begin with the head
-of an earlier request and have its length can only be that request again, with another body: they are not parsed twice.
+An SAE sends the same few heads again and again. While a connection is between two requests, bytes that begin with the
+head of an earlier one and have its length can only be that request again, with another body: they are not parsed twice.
 """
 
 from collections import deque
@@ -20,6 +20,7 @@ MAX_HEAD_BYTES = 16 * 1024
 MAX_HEADERS = 64
 MAX_CODED_BODY_BYTES = 8 * MAX_BODY_BYTES  # with the sizes of its chunks and the trailers, which nobody reads
 _MAX_KNOWN_HEAD_BYTES = 2048
+_MAX_KNOWN_HEADS = 4  # both calls and the status, say
 _PART_BYTES = 512  # are parsed at once: less than thirty requests
 
 _HEAD_TOO_LARGE = f"the request head shall have at most {MAX_HEAD_BYTES} bytes"
@@ -32,6 +33,14 @@ class Call(NamedTuple):
     ask: Ask
     keep_alive: bool
     bodiless: bool
+
+
+class _Known(NamedTuple):
+    """A head, and the length of the whole request."""
+
+    call: Call
+    head: bytes
+    length: int
 
 
 class _Refusal(Exception):
@@ -57,8 +66,7 @@ class RequestReader:
         self._call: Call | None = None
         self._begin()
         self._part_bytes = 0
-        self._known: Call | None = None
-        self._known_head, self._known_length = b"", 0
+        self._known: list[_Known] = []
 
     @property
     def waiting(self) -> bool:
@@ -71,10 +79,12 @@ class RequestReader:
             self._data, self._at, self._fresh = self._data[self._at :] + data, 0, False
             return
         fresh = not self.receiving
-        if fresh and self._known and len(data) == self._known_length and data.startswith(self._known_head):
-            self._whole.append((self._known, data[len(self._known_head) :]))
-        else:
-            self._data, self._at, self._fresh = data, 0, fresh
+        if fresh:
+            for call, head, length in self._known:
+                if len(data) == length and data.startswith(head):
+                    self._whole.append((call, data[len(head) :]))
+                    return
+        self._data, self._at, self._fresh = data, 0, fresh
 
     def next(self) -> tuple[Call, bytes] | None:
         """The next request that is whole, with its body."""
@@ -171,4 +181,4 @@ class RequestReader:
         """Only if `data` is a head and a body of the length that it names, to the last byte."""
         end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
         if end <= _MAX_KNOWN_HEAD_BYTES and end + self._length == len(data) and self._body_bytes == self._length:
-            self._known, self._known_head, self._known_length = call, data[:end], len(data)
+            self._known = [_Known(call, data[:end], len(data)), *self._known[: _MAX_KNOWN_HEADS - 1]]
