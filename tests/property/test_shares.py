@@ -10,24 +10,29 @@ from keyhop.network.shares import Shares
 
 PAIRS: list[SaePair] = [(SaeId(f"m{i}"), SaeId("s")) for i in range(6)]
 pairs = st.sampled_from(PAIRS)
+some_pairs = st.lists(pairs, unique=True)
 
 
 class SharesMachine(RuleBasedStateMachine):
     """A stock that comes, goes and is lost, and pairs that take what they may."""
 
-    @initialize(floor=st.integers(0, 40), number=st.integers(0, len(PAIRS)))
-    def begin(self, floor: int, number: int) -> None:
+    @initialize(floor=st.integers(0, 40), known=some_pairs)
+    def begin(self, floor: int, known: list[SaePair]) -> None:
         self.shares = Shares()
         self.stock = 0
-        self.reserve(floor, number)
+        self.reserve(floor, known)
 
-    def reserve(self, floor: int, number: int) -> None:
-        self.floor, self.number = floor, number
-        self.shares.reserve(floor, number)
+    def reserve(self, floor: int, known: list[SaePair]) -> None:
+        self.floor, self.known, self.number = floor, known, len(known)
+        self.shares.reserve(floor, known)
 
-    @rule(floor=st.integers(0, 40), number=st.integers(0, len(PAIRS)))
-    def reload(self, floor: int, number: int) -> None:
-        self.reserve(floor, number)
+    @rule(floor=st.integers(0, 40), known=some_pairs)
+    def reload(self, floor: int, known: list[SaePair]) -> None:
+        self.reserve(floor, known)
+
+    @rule(swap=st.permutations(PAIRS))
+    def swap(self, swap: list[SaePair]) -> None:
+        self.reserve(self.floor, swap[: self.number])
 
     @rule(units=st.integers(1, 300))
     def come(self, units: int) -> None:
@@ -45,10 +50,10 @@ class SharesMachine(RuleBasedStateMachine):
 
     @rule(drawn=st.integers(0, len(PAIRS)), share=st.floats(0, 1))
     def take(self, drawn: int, share: float) -> None:
-        pair = self.known()[drawn] if drawn < self.number else None
+        pair = self.known[drawn] if drawn < self.number else None
         may = self.shares.entitled(pair)
         units = int(may * share)
-        floors = {other: self.shares.entitled(other) - self.shares.common for other in self.known() if other != pair}
+        floors = {other: self.shares.entitled(other) - self.shares.common for other in self.known if other != pair}
         self.shares.spend(pair, units)
         self.stock -= units
         assert self.shares.entitled(pair) == may - units
@@ -58,16 +63,13 @@ class SharesMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.number)
     @rule(drawn=st.integers(0, len(PAIRS)))
     def ask(self, drawn: int) -> None:
-        pair = self.known()[drawn % self.number]
+        pair = self.known[drawn % self.number]
         before = self.entitled()
         self.shares.ask(pair)
         assert all(now >= then for now, then in zip(self.entitled(), before, strict=True))
 
-    def known(self) -> list[SaePair]:
-        return PAIRS[: self.number]
-
     def entitled(self) -> list[int]:
-        return [self.shares.entitled(pair) for pair in self.known()]
+        return [self.shares.entitled(pair) for pair in self.known]
 
     @invariant()
     def the_books_balance(self) -> None:
@@ -79,13 +81,14 @@ class SharesMachine(RuleBasedStateMachine):
         assert shares._others >= 0
         assert shares._asked == sum(shares._asking.values())
         assert all(0 <= floor <= self.floor for floor in shares._asking.values())
-        assert len(shares._asking) <= self.number
+        assert shares._asking.keys() <= set(self.known)
+        assert all(shares.entitled(pair) == shares.common for pair in PAIRS if pair not in self.known)
         reserved = shares._asked + shares._others
         assert reserved <= self.floor * self.number
         if shares.common:
             assert reserved == self.floor * self.number, "common while a floor has room"
         if self.stock > 2 * self.number:
-            assert any(shares.entitled(pair) for pair in (*self.known(), None)), "nobody may take what there is"
+            assert any(shares.entitled(pair) for pair in (*self.known, None)), "nobody may take what there is"
 
 
 TestShares = SharesMachine.TestCase
@@ -105,7 +108,7 @@ def test_who_asks_no_more_than_its_floor_each_time_that_all_floors_came_is_serve
     honest, number = PAIRS[0], len(PAIRS)
     shares, stock = Shares(), number * floor
     shares.settle(stock)
-    shares.reserve(floor, number)
+    shares.reserve(floor, PAIRS)
 
     def take_all(greedy: SaePair) -> None:
         nonlocal stock
@@ -135,7 +138,7 @@ def test_who_asks_no_more_than_its_floor_each_time_that_all_floors_came_is_serve
 def test_when_all_starve_what_comes_is_shared_equally(block: int) -> None:
     """All ask, one of them a hundred times as often."""
     shares, stock = Shares(), 0
-    shares.reserve(100, len(PAIRS))
+    shares.reserve(100, PAIRS)
     had = dict.fromkeys(PAIRS, 0)
     for turn in range(1200):
         stock += block
@@ -153,7 +156,7 @@ def test_when_all_starve_what_comes_is_shared_equally(block: int) -> None:
 
 def test_who_never_asked_finds_its_floor_although_another_always_asked() -> None:
     shares, stock = Shares(), 0
-    shares.reserve(50, 2)
+    shares.reserve(50, PAIRS[:2])
     for _ in range(100):
         stock += 3
         shares.settle(stock)
@@ -169,7 +172,7 @@ def test_who_never_asked_finds_its_floor_although_another_always_asked() -> None
 
 def test_pairs_are_forgotten_when_all_floors_are_full() -> None:
     shares = Shares()
-    shares.reserve(10, len(PAIRS))
+    shares.reserve(10, PAIRS)
     for pair in PAIRS:
         shares.ask(pair)
     shares.settle(10 * len(PAIRS) - 1)

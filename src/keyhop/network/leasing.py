@@ -21,7 +21,7 @@ from keyhop.core.ledger import Purpose
 from keyhop.core.streams import ID_KEY_UNITS, Lease, OwnedStream, Taken
 from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.demand import MOST_UNITS, Demand
-from keyhop.network.shares import Shares
+from keyhop.network.shares import Pairs, Shares
 from keyhop.network.wire import Body, Leased, LeaseNoted
 
 type Use = Callable[[Taken | None], None]
@@ -60,9 +60,9 @@ class Leasing:
         self._shares.settle(stream.stock_units)
         self._noted = (0, 0)
 
-    def reserve(self, bytes_per_pair: int, pairs: int, stock_bytes: int) -> None:
-        """Reserves so much of the stock for each of so many pairs of SAEs, and half of the stock in all at most."""
-        most = stock_bytes // UNIT_BYTES // 2 // max(pairs, 1)
+    def reserve(self, bytes_per_pair: int, pairs: Pairs, stock_bytes: int) -> None:
+        """Reserves so much of the stock for each of these pairs of SAEs, and half of the stock in all at most."""
+        most = stock_bytes // UNIT_BYTES // 2 // max(len(pairs), 1)
         self._shares.reserve(min(bytes_per_pair // UNIT_BYTES, most), pairs)
         self._serve()
 

@@ -23,6 +23,7 @@ from keyhop.network.carriage import Carriage
 from keyhop.network.filling import Filling
 from keyhop.network.leasing import Leasing
 from keyhop.network.link_channels import LinkChannels, PairChannel
+from keyhop.network.shares import Pairs
 from keyhop.network.twins import Twins
 from keyhop.network.windows import Windows
 
@@ -89,8 +90,8 @@ class Pair:
         self.trouble: str | None = None
         """Why there is no connection, in the words of whoever keeps it."""
 
-    def limit(self, options: PairOptions, sae_pairs: int) -> None:
-        """Takes over other limits, for so many masters and slaves that may share keys; what is over goes with time."""
+    def limit(self, options: PairOptions, sae_pairs: Pairs) -> None:
+        """Takes over other limits, for these masters and slaves that may share keys; what is over goes with time."""
         self._options = options
         self.filling.stock_units = options.stock_bytes // UNIT_BYTES
         self.leasing.reserve(options.reserved_bytes_per_pair, sae_pairs, options.stock_bytes)

@@ -14,7 +14,17 @@ What can still be taken is split into what is common and the floors that are res
 Amounts are in units.
 """
 
+from typing import Protocol
+
 from keyhop.core.ids import SaePair
+
+
+class Pairs(Protocol):
+    """Those that have floors."""
+
+    def __len__(self) -> int: ...
+
+    def __contains__(self, pair: SaePair, /) -> bool: ...
 
 
 class Shares:
@@ -23,7 +33,8 @@ class Shares:
     def __init__(self) -> None:
         self.common = 0
         self.floor_units = 0
-        self._pairs = 0
+        self._pairs: Pairs = ()
+        self._count = 0
         self._asking: dict[SaePair, int] = {}
         self._asked = 0
         self._others = 0
@@ -33,10 +44,14 @@ class Shares:
         """What there is, common and reserved."""
         return self.common + self._asked + self._others
 
-    def reserve(self, floor_units: int, pairs: int) -> None:
-        """So much is reserved from now on for each of so many pairs: no more different ones will ask."""
-        if (floor_units, pairs) != (self.floor_units, self._pairs):
-            self.floor_units, self._pairs = floor_units, pairs
+    def reserve(self, floor_units: int, pairs: Pairs) -> None:
+        """So much is reserved from now on for each of these pairs.
+
+        Those that did not ask are alike, so others in their place change nothing.
+        """
+        before, self._pairs = (self.floor_units, self._count), pairs
+        self.floor_units, self._count = now = floor_units, len(pairs)
+        if now != before or not all(pair in pairs for pair in self._asking):
             self._begin_anew(self.stock)
 
     def settle(self, stock: int) -> None:
@@ -52,11 +67,13 @@ class Shares:
         if pair is None:
             return self.common
         floor = self._asking.get(pair)
-        return self.common + (self._part() if floor is None else floor)
+        if floor is None:
+            floor = self._part() if pair in self._pairs else 0
+        return self.common + floor
 
     def ask(self, pair: SaePair) -> None:
         """The pair may not take what it wants: from now on it gets its part of what comes to those who ask."""
-        if pair not in self._asking and self._pairs > len(self._asking):
+        if pair not in self._asking and pair in self._pairs:
             floor = self._part()
             self._asking[pair] = floor
             self._asked += floor
@@ -74,8 +91,7 @@ class Shares:
 
     def _part(self) -> int:
         """The floor of each of those that did not have to ask."""
-        others = self._pairs - len(self._asking)
-        return self._others // others if others > 0 else 0
+        return self._others // (self._count - len(self._asking))
 
     def _begin_anew(self, stock: int) -> None:
         self._asking.clear()
@@ -86,7 +102,7 @@ class Shares:
     def _fill(self) -> None:
         """Moves what is common into floors that have room."""
         asking_room = len(self._asking) * self.floor_units - self._asked
-        other_room = (self._pairs - len(self._asking)) * self.floor_units - self._others
+        other_room = (self._count - len(self._asking)) * self.floor_units - self._others
         units = min(self.common, asking_room + other_room)
         to_asking = min(asking_room, max((units + 1) // 2, units - other_room))
         self.common -= units

@@ -17,6 +17,7 @@ from keyhop.core.records import RecordBook
 from keyhop.core.store.base import KeyStore
 from keyhop.core.witness import Witness, WitnessKeeper
 from keyhop.network.pair import Pair, PairOptions
+from keyhop.network.shares import Pairs
 from keyhop.service.delivery import Delivery
 from keyhop.service.limits import Limit, Limits
 from keyhop.service.policy import Policy
@@ -33,8 +34,8 @@ class KmeOptions:
     policy: Policy
     pairs: PairOptions
     limits: tuple[Limit, ...] = ()
-    sae_pairs: Mapping[KmeId, int] = field(default_factory=dict)
-    """How many masters here and slaves at each neighbour may share keys (`policy.sae_pairs`)."""
+    sae_pairs: Mapping[KmeId, Pairs] = field(default_factory=dict)
+    """Which masters here and slaves at each neighbour may share keys (`policy.sae_pairs`)."""
 
 
 class Kme:
@@ -151,4 +152,4 @@ class Kme:
 
     def _limit_pairs(self) -> None:
         for peer, pair in self.pairs.items():
-            pair.limit(self._options.pairs, self._options.sae_pairs.get(peer, 0))
+            pair.limit(self._options.pairs, self._options.sae_pairs.get(peer, ()))

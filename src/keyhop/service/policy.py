@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from keyhop.core.errors import BadRequest, Unauthorised
-from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.ids import KmeId, SaeId, SaePair
 
 ANYONE = "*"
 
@@ -61,15 +61,30 @@ class Policy:
         return number
 
 
-def sae_pairs(policy: Policy, homes: Mapping[SaeId, KmeId], me: KmeId) -> dict[KmeId, int]:
-    """How many pairs of a master at `me` and a slave there may share keys, for each other KME."""
-    slaves: dict[KmeId, set[SaeId]] = {}
+@dataclass(frozen=True, slots=True)
+class SaePairs:
+    """The pairs of a master and a slave, each of some SAEs, that may share keys."""
+
+    policy: Policy
+    masters: frozenset[SaeId]
+    slaves: frozenset[SaeId]
+
+    def __len__(self) -> int:
+        return sum(len(self._slaves_of(master)) for master in self.masters)
+
+    def __contains__(self, pair: SaePair) -> bool:
+        master, slave = pair
+        return master in self.masters and slave in self._slaves_of(master)
+
+    def _slaves_of(self, master: SaeId) -> frozenset[SaeId]:
+        named = {rule.slave for rule in self.policy.allow if rule.master in (ANYONE, master)}
+        return self.slaves if ANYONE in named or not self.policy.allow else self.slaves & named
+
+
+def sae_pairs(policy: Policy, homes: Mapping[SaeId, KmeId], me: KmeId) -> dict[KmeId, SaePairs]:
+    """The pairs of a master at `me` and a slave there that may share keys, for each other KME."""
+    saes: dict[KmeId, set[SaeId]] = {}
     for sae, home in homes.items():
-        slaves.setdefault(home, set()).add(sae)
-    masters = slaves.pop(me, set())
-    return {kme: sum(_slaves_of(policy, master, there) for master in masters) for kme, there in slaves.items()}
-
-
-def _slaves_of(policy: Policy, master: SaeId, slaves: set[SaeId]) -> int:
-    named = {rule.slave for rule in policy.allow if rule.master in (ANYONE, master)}
-    return len(slaves) if ANYONE in named or not policy.allow else len(slaves & named)
+        saes.setdefault(home, set()).add(sae)
+    masters = frozenset(saes.pop(me, ()))
+    return {kme: SaePairs(policy, masters, frozenset(slaves)) for kme, slaves in saes.items()}

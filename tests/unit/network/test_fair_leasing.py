@@ -12,13 +12,16 @@ from keyhop.testing.virtual import VirtualClock
 
 GREEDY: SaePair = (SaeId("greedy"), SaeId("slave"))
 HONEST: SaePair = (SaeId("honest"), SaeId("slave"))
+BOTH = (GREEDY, HONEST)
+A_HUNDRED = (*BOTH, *((SaeId(f"other {n}"), SaeId("slave")) for n in range(98)))
+NEW: SaePair = (SaeId("new"), SaeId("slave"))
 FLOOR = 64
 
 
 class Shared:
     """A stream that two pairs share, of a follower that notes every lease at once unless told otherwise."""
 
-    def __init__(self, pairs: int = 2, stock_units: int = 1 << 20) -> None:
+    def __init__(self, pairs: tuple[SaePair, ...] = BOTH, stock_units: int = 1 << 20) -> None:
         store = MemoryStore()
         self.stream = OwnedStream(StreamRef(KmeId("a"), KmeId("b")), store, Journal(store, lambda: None))
         self.clock = VirtualClock()
@@ -113,7 +116,7 @@ def test_one_who_waits_for_its_floor_holds_up_nobody_else(shared: Shared) -> Non
 
 
 def test_half_of_what_comes_is_for_those_who_wait() -> None:
-    shared = Shared(pairs=100)
+    shared = Shared(A_HUNDRED)
     shared.wait("one of a hundred", GREEDY, 8)
     shared.produce(16)
     assert shared.served == ["one of a hundred"]
@@ -175,31 +178,42 @@ def test_a_floor_counts_what_a_start_finds_in_the_store() -> None:
     journal.flush()
     stream = OwnedStream(StreamRef(KmeId("a"), KmeId("b")), store, journal)
     leasing = Leasing(stream, VirtualClock(), lambda _: None)
-    leasing.reserve(8 * FLOOR, 2, 1 << 20)
+    leasing.reserve(8 * FLOOR, BOTH, 1 << 20)
     assert leasing.entitled_units(HONEST) == stream.available_units - FLOOR
 
 
 def test_half_of_the_stock_is_reserved_at_most() -> None:
-    shared = Shared(pairs=100, stock_units=1000)
+    shared = Shared(A_HUNDRED, stock_units=1000)
     shared.produce(1000)
     assert shared.leasing.entitled_units(HONEST) == 500 + 5
-    shared.leasing.reserve(8 * FLOOR, 2, 8000)
+    shared.leasing.reserve(8 * FLOOR, BOTH, 8000)
     assert shared.leasing.entitled_units(HONEST) == 1000 - FLOOR
-    shared.leasing.reserve(0, 2, 8000)
+    shared.leasing.reserve(0, BOTH, 8000)
     assert shared.leasing.entitled_units(HONEST) == 1000
 
 
 def test_a_reload_that_changes_nothing_leaves_floors_as_they_are(shared: Shared) -> None:
     shared.produce(2 * FLOOR)
     assert shared.ask(GREEDY, FLOOR)
-    shared.leasing.reserve(8 * FLOOR, 2, 8 << 20)
+    shared.leasing.reserve(8 * FLOOR, BOTH, 8 << 20)
     assert shared.leasing.entitled_units(GREEDY) == 0
+
+
+def test_a_reload_that_swaps_an_sae_gives_the_new_one_its_part_and_the_old_one_none(shared: Shared) -> None:
+    shared.produce(2 * FLOOR)
+    assert shared.ask(GREEDY, FLOOR)
+    assert not shared.ask(GREEDY, 1)
+    assert not shared.ask(HONEST, FLOOR + 1)
+    shared.leasing.reserve(8 * FLOOR, (GREEDY, NEW), 8 << 20)
+    assert [shared.leasing.entitled_units(pair) for pair in (GREEDY, HONEST, NEW)] == [FLOOR // 2, 0, FLOOR // 2]
+    assert shared.ask(NEW, FLOOR // 2)
+    assert not shared.ask(HONEST, 1)
 
 
 def test_who_waits_is_served_when_a_reload_takes_the_reservation_away(shared: Shared) -> None:
     shared.produce(2 * FLOOR)
     shared.wait("greedy", GREEDY, 2 * FLOOR)
     assert not shared.served
-    shared.leasing.reserve(0, 2, 8 << 20)
+    shared.leasing.reserve(0, BOTH, 8 << 20)
     shared.note()
     assert shared.served == ["greedy"]

@@ -1,8 +1,10 @@
 """A greedy SAE, and an honest one that is served all the same: where requests are answered."""
 
+from itertools import product
+
 import pytest
 
-from keyhop.core.errors import KeyhopError, Unavailable
+from keyhop.core.errors import KeyhopError, Unauthorised, Unavailable
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.network.pair import PairOptions
 from keyhop.service.policy import Allow, Policy, sae_pairs
@@ -87,10 +89,33 @@ def test_while_all_starve_the_link_is_shared(network: VirtualNetwork) -> None:
     assert honest == 60
 
 
-def test_pairs_are_counted_as_the_policy_allows_them() -> None:
-    homes = HOME | {SaeId("c1"): CAROL, SaeId("a3"): ALICE}
-    assert sae_pairs(Policy(), homes, ALICE) == {BOB: 6, CAROL: 3}
-    assert sae_pairs(Policy(), homes, CAROL) == {ALICE: 3, BOB: 2}
-    allow = (Allow("greedy", "b1"), Allow("greedy", "b1"), Allow("*", "b2"), Allow("honest", "*"), Allow("b1", "a3"))
-    assert sae_pairs(Policy(allow=allow), homes, ALICE) == {BOB: 2 + 2 + 1, CAROL: 1}
-    assert sae_pairs(Policy(), {}, ALICE) == {}
+@pytest.mark.parametrize(
+    "allow",
+    [
+        (),
+        (Allow("greedy", "b1"), Allow("greedy", "b1"), Allow("*", "b2"), Allow("honest", "*"), Allow("b1", "a3")),
+        (Allow("b1", "greedy"),),
+    ],
+)
+@pytest.mark.parametrize("me", [ALICE, BOB, CAROL])
+def test_pairs_are_those_that_the_policy_allows(allow: tuple[Allow, ...], me: KmeId) -> None:
+    homes, policy = HOME | {SaeId("c1"): CAROL, SaeId("a3"): ALICE}, Policy(allow=allow)
+    found = sae_pairs(policy, homes, me)
+    assert found.keys() == {ALICE, BOB, CAROL} - {me}
+    for peer, pairs in found.items():
+        allowed = {
+            (master, slave)
+            for master, slave in product(homes, homes)
+            if homes[master] == me and homes[slave] == peer and is_allowed(policy, master, slave)
+        }
+        assert {pair for pair in product(homes, homes) if pair in pairs} == allowed
+        assert len(pairs) == len(allowed)
+    assert sae_pairs(policy, {}, me) == {}
+
+
+def is_allowed(policy: Policy, master: SaeId, slave: SaeId) -> bool:
+    try:
+        policy.check_pair(master, slave)
+    except Unauthorised:
+        return False
+    return True
