@@ -3,11 +3,13 @@
 import asyncio
 import hashlib
 import hmac
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from keyhop.core.clock import SteadyClock
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import LinkId
 from keyhop.core.keys import KeyMaterial
@@ -142,6 +144,51 @@ def test_what_the_node_remembers_is_not_emitted_again(tmp_path: Path) -> None:
 
     asyncio.run(scenario())
     assert blocks[0].sequence == remembered + 1
+
+
+class MachineClock:
+    """Of a machine whose wall clock is wrong until somebody sets it."""
+
+    def __init__(self, time: VirtualTime, ahead_s: float) -> None:
+        self._time = time
+        self.ahead_s = ahead_s
+
+    def wall(self) -> float:
+        return self._time.wall() + self.ahead_s
+
+    def monotonic(self) -> float:
+        return self._time.monotonic()
+
+
+@pytest.mark.parametrize("ahead_s", [-60.0, 60.0])
+def test_a_node_that_starts_with_a_wrong_clock_has_blocks_in_common_once_it_is_set(
+    tmp_path: Path, ahead_s: float
+) -> None:
+    """The ages of keys go on by the clock as it began."""
+    time = VirtualTime()
+    machine = MachineClock(time, ahead_s)
+    steady = SteadyClock(machine)
+    options = RateOptions(secret_file(tmp_path), rate_bps=20_000, block_bytes=512)
+    end = replace(link_end(LinkWire().near, Path("/none"), time), clock=steady, machine=machine)
+    near, far = RateAdapter(options, end), rate_end(options, time)
+    blocks, theirs = list[LinkBlock](), list[LinkBlock]()
+
+    async def scenario() -> None:
+        await near.start(blocks.append)
+        await far.start(theirs.append)
+        await time.advance(5.0)
+        assert blocks
+        assert theirs
+        assert blocks[-1].sequence != theirs[-1].sequence
+        machine.ahead_s = 0.0
+        await time.advance(65.0)
+        assert blocks[-1].sequence == theirs[-1].sequence
+        assert blocks[-1].produced_at == pytest.approx(steady.wall(), abs=1.0)
+        assert theirs[-1].produced_at == pytest.approx(time.wall(), abs=1.0)
+        await near.stop()
+        await far.stop()
+
+    asyncio.run(scenario())
 
 
 def test_a_failing_receiver_stops_the_link_with_a_reason(tmp_path: Path) -> None:

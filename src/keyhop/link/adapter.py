@@ -104,13 +104,15 @@ class LinkMemory(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkEnd:
     """Which end of which link an adapter is, and what the node gives it. `after` is the highest sequence that the
-    node remembers of the link; `report` takes events for the activity log."""
+    node remembers of the link; `report` takes events for the activity log. Blocks have their ages by `clock`, whose
+    wall time goes on as it began; `machine` is what somebody may set: two ends have only that in common."""
 
     link: LinkId
     me: KmeId
     peer: KmeId
     lab: bool
     clock: Clock
+    machine: Clock
     entropy: Entropy
     channel: LinkChannel
     memory: LinkMemory

@@ -94,7 +94,7 @@ class RateAdapter:
             )
         self._source = RateSource(end.link, options, read_secret(options.secret_file))
         self._pacer = Pacer(options.block_bytes * 8 / options.rate_bps, after=end.after)
-        self._clock = end.clock
+        self._clock, self._machine = end.clock, end.machine
         self._sleep = end.sleep
         self._task: asyncio.Task[None] | None = None
         self._state: LinkState = "off"
@@ -106,7 +106,7 @@ class RateAdapter:
         """Begins to emit the blocks that are due from now on. Raises LinkError when already started."""
         if self._task is not None:
             raise LinkError("the link is already started")
-        self._pacer.start(self._clock.wall())
+        self._pacer.start(self._machine.wall())
         self._meter = Meter(self._clock.monotonic())
         self._state, self._reason = "generating", None
         self._task = asyncio.create_task(self._run(deliver))
@@ -124,23 +124,23 @@ class RateAdapter:
     def status(self) -> LinkStatus:
         """The link as this end sees it now."""
         state, reason, now = self._state, self._reason, self._clock.monotonic()
-        waiting_s = self._pacer.wait_s(self._clock.wall())
+        waiting_s = self._pacer.wait_s(self._machine.wall())
         if state == "generating" and waiting_s > self._pacer.interval_s + _STEPPED_BACK_S:
             # When, rather than in how long: whatever changes here is a line in the activity log.
-            due = datetime.fromtimestamp(math.ceil(round(self._clock.wall() + waiting_s, 3)), UTC)
+            due = datetime.fromtimestamp(math.ceil(round(self._machine.wall() + waiting_s, 3)), UTC)
             state, reason = "stopped", f"the wall clock stepped back; next block at {due:%Y-%m-%d %H:%M:%S} UTC"
         return LinkStatus(state, reason, self._meter.sbr_bps(now), self._meter.qber(now), self._blocks)
 
     async def _run(self, deliver: Callable[[LinkBlock], None]) -> None:
         while self._state == "generating":
-            for sequence in self._pacer.due(self._clock.wall()):
+            for sequence in self._pacer.due(self._machine.wall()):
                 qber = self._source.qber(sequence)
                 if qber > MAX_QBER:
                     self._state = "stopped"
                     self._reason = f"QBER {qber:.2%} is over the limit of {MAX_QBER:.0%}"
                     return
                 self._deliver(sequence, qber, deliver)
-            wait_s = self._pacer.wait_s(self._clock.wall())
+            wait_s = self._pacer.wait_s(self._machine.wall())
             # Not longer, to see a clock that steps; not shorter, because a rounding error must not spin.
             await self._sleep(min(_MAX_SLEEP_S, max(_MIN_SLEEP_S, wait_s)))
 
@@ -148,7 +148,8 @@ class RateAdapter:
         material = self._source.material(sequence)
         self._blocks += 1
         self._meter.add(self._clock.monotonic(), len(material), qber)
-        deliver(LinkBlock(sequence, material, qber, self._pacer.produced_at(sequence), self.kind))
+        age_s = self._machine.wall() - self._pacer.produced_at(sequence)
+        deliver(LinkBlock(sequence, material, qber, self._clock.wall() - age_s, self.kind))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or (failure := task.exception()) is None:

@@ -56,6 +56,7 @@ def link_end(
     store: KeyStore,
     journal: Journal,
     clock: Clock,
+    machine: Clock,
     entropy: Entropy,
     report: Callable[[LinkEvent], None],
 ) -> LinkEnd:
@@ -66,6 +67,7 @@ def link_end(
         peer=link.peer,
         lab=node.lab,
         clock=clock,
+        machine=machine,
         entropy=entropy,
         channel=pair.link_channel(link.id),
         memory=StoredMemory(link.id, store, journal),
@@ -82,6 +84,7 @@ def unconnected_end(link: LinkSection, me: KmeId, *, lab: bool, clock: Clock) ->
         peer=link.peer,
         lab=lab,
         clock=clock,
+        machine=clock,
         entropy=SystemEntropy(),
         channel=PairChannel(link.id, lambda body: None),
         memory=_NoMemory(),

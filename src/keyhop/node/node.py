@@ -74,7 +74,7 @@ class Node:
         self._copies = CopyWatch(self.kme)
         self.kme.journal.on_failure.append(self._store_failed)
         self.credentials = credentials_of(config, clock)
-        self._links = NodeLinks(config, self.kme, self.store, self._clock, entropy)
+        self._links = NodeLinks(config, self.kme, self.store, self._clock, clock, entropy)
         network = NetworkState(self.kme.pairs, self._links, self.kme.journal, self._audit)
         self._metrics = Metrics(network, version=version("keyhop"), restored=self.kme.restored is not None)
         for what, expiry in self.credentials.expiries.items():

@@ -22,9 +22,13 @@ _log = structlog.get_logger(__name__)
 class NodeLinks:
     """Their blocks go to the KME, as long as its store works."""
 
-    def __init__(self, config: NodeConfig, kme: Kme, store: KeyStore, clock: Clock, entropy: Entropy) -> None:
+    def __init__(
+        self, config: NodeConfig, kme: Kme, store: KeyStore, clock: Clock, machine: Clock, entropy: Entropy
+    ) -> None:
+        """`clock` counts ages; `machine` is the machine's, which somebody may set."""
         self._kme = kme
         self._clock = clock
+        self._machine = machine
         self._links = {link.id: self._made(config, link, store, entropy) for link in config.links}
 
     def __getitem__(self, link: LinkId) -> NodeLink:
@@ -54,7 +58,7 @@ class NodeLinks:
     def _made(self, config: NodeConfig, section: LinkSection, store: KeyStore, entropy: Entropy) -> NodeLink:
         pair, journal = self._kme.pairs[section.peer], self._kme.journal
         link = NodeLink(section.id, section.peer, self._clock, partial(self._block, section.id, section.peer))
-        end = link_end(section, config.node, pair, store, journal, self._clock, entropy, link.report)
+        end = link_end(section, config.node, pair, store, journal, self._clock, self._machine, entropy, link.report)
         link.adapter = make_adapter(section.kind, section.options, end)
         return link
 

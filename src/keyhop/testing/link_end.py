@@ -96,6 +96,7 @@ def link_end(
         peer=KmeId(peer),
         lab=lab,
         clock=time,
+        machine=time,
         entropy=entropy or SystemEntropy(),
         channel=channel,
         memory=FileMemory(memory),
