@@ -106,7 +106,7 @@ def test_the_device_ends_with_the_lab_and_comes_back_with_it(lab: Lab) -> None:
 
 
 def test_no_log_has_anything_that_looks_like_a_key(lab: Lab) -> None:
-    """Long hex or base64."""
+    """Long hex or base64, but for the heads of the audit log: hashes that are told to be kept elsewhere."""
     for log in lab.directory.glob("*/*/*.log"):
-        text = log.read_text()
+        text = re.sub(r'"head": "[0-9a-f]{64}"', "", log.read_text())
         assert not re.search(r"[0-9A-Za-z+/]{40,}={0,2}", text.replace(str(lab.directory), "")), log
