@@ -31,8 +31,9 @@ class Claims:
     ) -> None:
         self._me = me
         self._pairs = pairs
-        self._lookups = {kme: Lookup(pair.followed, records, redelivery) for kme, pair in pairs.items()}
-        self._records_only = Lookup(None, records, redelivery)
+        check = self._check_not_doubted
+        self._lookups = {kme: Lookup(pair.followed, records, redelivery, check) for kme, pair in pairs.items()}
+        self._records_only = Lookup(None, records, redelivery, check)
         self._records = records
         self._redelivery = redelivery
         self._replies = replies
@@ -58,14 +59,11 @@ class Claims:
     def _claim(self, request: GetKeyWithIds, source: KmeId) -> tuple[Keys, Handed]:
         """Takes all keys or, with a KeyhopError, none. Says how each was handed over."""
         lookup = self._lookups.get(source, self._records_only)
-        all_found = lookup.find(request)
-        if any(isinstance(found, InRecord) for found in all_found):
-            self._check_not_doubted()
         runs: list[KeyRun] = []
         sent_again: list[KeyRun] = []
         fresh: dict[str, list[KeyRun]] = {}
         at = 0
-        for found in all_found:
+        for found in lookup.find(request):
             count = found.number if isinstance(found, InStream) else 1
             ids = request.key_ids[at] if count == 1 else b"".join(request.key_ids[at : at + count])
             at += count

@@ -4,6 +4,7 @@ An ID names a record, or a place in the stream from the master's KME. It is *una
 are there for somebody else, and *not found* in every other case, delivered and void ones included.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -44,13 +45,21 @@ type Found = InStream | InRecord | SentBefore
 class Lookup:
     """Looks for keys in the stream that a slave's KME follows, in its records, and among what it has just sent."""
 
-    def __init__(self, stream: FollowedStream | None, records: RecordBook, redelivery: Redelivery) -> None:
+    def __init__(
+        self,
+        stream: FollowedStream | None,
+        records: RecordBook,
+        redelivery: Redelivery,
+        check_records: Callable[[], None],
+    ) -> None:
+        """`check_records` raises Unavailable while no record may be delivered."""
         self.stream = stream
+        self._check_records = check_records
         self._records = records
         self._redelivery = redelivery
 
     def find(self, request: GetKeyWithIds) -> list[Found]:
-        """What the IDs name, in their order. Raises RequestError."""
+        """What the IDs name, in their order. Raises RequestError and Unavailable."""
         found: list[Found] = []
         missing: list[bytes] = []
         ids, at = request.key_ids, 0
@@ -99,6 +108,7 @@ class Lookup:
             return SentBefore(key_id) if self._redelivery.holds(request.master, request.slave, key_id) else None
         if not self._records.entitles(key_id, request.master, request.slave):
             raise _unauthorised()
+        self._check_records()
         return InRecord(key_id)
 
 
