@@ -24,7 +24,7 @@ from keyhop.service.etsi014.tls import Tls
 
 NICENESS = 5
 LINGER_S = 1.0
-_ACCEPTS_AT_ONCE = 64
+_ACCEPTS_AT_ONCE = 4  # between steps of handshakes: many at once hold up the event loop, which needs the same lock
 _READ_BYTES = 16 * 1024
 
 _log = logging.getLogger(__name__)
