@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from keyhop.service.etsi014.accepting import PAUSE_S
 from keyhop.service.etsi014.connection import Peer
 from keyhop.service.etsi014.offload import Offload
-from keyhop.service.etsi014.shortage import PAUSE_S
 from keyhop.service.etsi014.wire import Owner, SocketWire
 
 

@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from keyhop.service.etsi014.accepting import PAUSE_S, Door
 from keyhop.service.etsi014.cpu_budget import CpuBudget
-from keyhop.service.etsi014.shortage import OUT_OF_RESOURCES, PAUSE_S
 from keyhop.service.etsi014.tls import Tls
 
 NICENESS = 5
@@ -78,7 +78,7 @@ class Handshakes:
         self._listener = listener
         self._context = context
         self._limits = limits
-        self._is_full = is_full
+        self._door = Door(listener, _ACCEPTS_AT_ONCE, is_full, on_refused, self._begin)
         self._admit = admit
         self._on_refused = on_refused
         self._on_failure = on_failure
@@ -133,7 +133,8 @@ class Handshakes:
             if key.fileobj is self._woken:
                 return False
             if key.fileobj is self._listener:
-                self._accept()
+                if not self._door.open():
+                    time.sleep(PAUSE_S)
                 continue
             if key.data in self._pending:
                 self._step(key.data)
@@ -150,26 +151,10 @@ class Handshakes:
         deadline = min(_first_deadline(self._pending), _first_deadline(self._leaving))
         return None if deadline == math.inf else max(0.0, deadline - time.monotonic())
 
-    def _accept(self) -> None:
-        for _ in range(_ACCEPTS_AT_ONCE):
-            try:
-                accepted, _address = self._listener.accept()
-            except OSError as error:
-                if error.errno in OUT_OF_RESOURCES:
-                    _log.warning("cannot accept: %s", error.strerror)
-                    time.sleep(PAUSE_S)
-                return
-            if self._is_full():
-                accepted.close()
-                self._on_refused()
-                continue
-            while len(self._pending) >= self._limits.max_pending:
-                self._refuse(next(iter(self._pending)), "too many")
-            self._begin(accepted)
-
     def _begin(self, accepted: socket.socket) -> None:
+        while len(self._pending) >= self._limits.max_pending:
+            self._refuse(next(iter(self._pending)), "too many")
         try:
-            accepted.setblocking(False)
             client = _Client(accepted, Tls(self._context()))
             self._selector.register(accepted, selectors.EVENT_READ, client)
         except Exception as error:  # noqa: BLE001 (it is one client's, and the others are served)

@@ -10,9 +10,9 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
+from keyhop.service.etsi014.accepting import PAUSE_S, Door
 from keyhop.service.etsi014.connection import Peer
 from keyhop.service.etsi014.proxy_header import HeaderRefused, ProxyHeader
-from keyhop.service.etsi014.shortage import OUT_OF_RESOURCES, PAUSE_S
 from keyhop.service.etsi014.wire import Owner, SocketWire
 
 MAX_PENDING_HEADERS = 256
@@ -40,7 +40,7 @@ class Offload:
     ) -> None:
         self._listener = listener
         self._timeout_s = timeout_s
-        self._is_full = is_full
+        self._door = Door(listener, _ACCEPTS_AT_ONCE, is_full, on_refused, self._greet)
         self._connect = connect
         self._on_refused = on_refused
         self._pending: dict[_Greeting, float] = {}  # their deadlines; the oldest is the first
@@ -73,25 +73,16 @@ class Offload:
         self._loop.add_reader(self._listener.fileno(), self._accept)
 
     def _accept(self) -> None:
-        for _ in range(_ACCEPTS_AT_ONCE):
-            try:
-                accepted, _address = self._listener.accept()
-            except OSError as error:
-                if error.errno in OUT_OF_RESOURCES:
-                    _log.warning("cannot accept: %s", error.strerror)
-                    self._loop.remove_reader(self._listener.fileno())
-                    self._pause = self._loop.call_later(PAUSE_S, self._go_on)
-                return
-            if self._is_full():
-                accepted.close()
-                self._on_refused()
-                continue
-            if len(self._pending) >= MAX_PENDING_HEADERS:
-                next(iter(self._pending)).wire.abort()
-            accepted.setblocking(False)
-            greeting = _Greeting(self, SocketWire(self._loop, accepted))
-            self._pending[greeting] = self._loop.time() + self._timeout_s
-            greeting.wire.start(greeting)
+        if not self._door.open():
+            self._loop.remove_reader(self._listener.fileno())
+            self._pause = self._loop.call_later(PAUSE_S, self._go_on)
+
+    def _greet(self, accepted: socket.socket) -> None:
+        if len(self._pending) >= MAX_PENDING_HEADERS:
+            next(iter(self._pending)).wire.abort()
+        greeting = _Greeting(self, SocketWire(self._loop, accepted))
+        self._pending[greeting] = self._loop.time() + self._timeout_s
+        greeting.wire.start(greeting)
 
     def greeted(self, greeting: "_Greeting", header: ProxyHeader) -> None:
         """The header is whole."""
