@@ -51,7 +51,8 @@ def _understood(caller: SaeId | None, method: str, url: bytes, headers: Headers)
     peer, query = sae_from_segment(segment), target.query or b""
     if method == "POST":
         refuse_query(query)
-        return _post_enc_keys(caller, peer, headers) if verb == b"enc_keys" else _post_dec_keys(caller, peer, headers)
+        post = _post_enc_keys(caller, peer) if verb == b"enc_keys" else _post_dec_keys(caller, peer)
+        return _of_its_type(post, headers)
     if verb == b"status":
         refuse_query(query)
         _refuse_body(headers)
@@ -75,39 +76,33 @@ def _dec_keys(request: GetKeyWithIds) -> Ask:
     return lambda service, _body, reply: service.get_key_with_ids(request, reply)
 
 
-def _post_enc_keys(master: SaeId, slave: SaeId, headers: Headers) -> Ask:
-    wrong_type = _wrong_type(headers)
+def _post_enc_keys(master: SaeId, slave: SaeId) -> Ask:
+    return lambda service, body, reply: service.get_key(read_key_request(master, slave, body), reply)
+
+
+def _post_dec_keys(slave: SaeId, master: SaeId) -> Ask:
+    return lambda service, body, reply: service.get_key_with_ids(read_key_ids(slave, master, body), reply)
+
+
+def _of_its_type(post: Ask, headers: Headers) -> Ask:
+    """Refuses a body whose content type is wrong, which does not matter if there is none."""
+    try:
+        check_content_type(headers)
+    except BadRequest as error:
+        wrong_type = error.message
+    else:
+        return post
 
     def ask(service: KeyService, body: bytes, reply: Reply) -> None:
-        if body and wrong_type is not None:
+        if body:
             raise BadRequest(wrong_type)
-        service.get_key(read_key_request(master, slave, body), reply)
-
-    return ask
-
-
-def _post_dec_keys(slave: SaeId, master: SaeId, headers: Headers) -> Ask:
-    wrong_type = _wrong_type(headers)
-
-    def ask(service: KeyService, body: bytes, reply: Reply) -> None:
-        if body and wrong_type is not None:
-            raise BadRequest(wrong_type)
-        service.get_key_with_ids(read_key_ids(slave, master, body), reply)
+        post(service, body, reply)
 
     return ask
 
 
 def _refusing(error: KeyhopError) -> Ask:
     return lambda _service, _body, reply: reply(error)
-
-
-def _wrong_type(headers: Headers) -> str | None:
-    """What is wrong with the content type, which matters only if there is a body."""
-    try:
-        check_content_type(headers)
-    except BadRequest as error:
-        return error.message
-    return None
 
 
 def _refuse_body(headers: Headers) -> None:
