@@ -12,7 +12,7 @@ from keyhop.lab.ports import free_ports
 from keyhop.node.config import parse_config
 from keyhop.node.node import Node
 from keyhop.pki import create_authority
-from keyhop.service.etsi014.handshakes import Handshakes
+from keyhop.service.etsi014.accepting import Door
 
 CONFIG = """
 [node]
@@ -34,7 +34,7 @@ def test_a_node_that_makes_no_handshakes_any_more_stops(tmp_path: Path, monkeypa
     create_authority(tmp_path / "pki").issue_node("alice", ["127.0.0.1"])
     ports = free_ports(2)
 
-    def breaks(_handshakes: Handshakes) -> None:
+    def breaks(_door: Door) -> None:
         raise ZeroDivisionError
 
     async def scenario() -> None:
@@ -42,7 +42,7 @@ def test_a_node_that_makes_no_handshakes_any_more_stops(tmp_path: Path, monkeypa
         node = Node(parse_config(CONFIG.format(*ports), tmp_path), SystemClock(), SystemEntropy(), failed.set)
         await node.start()
         assert not failed.is_set()
-        monkeypatch.setattr(Handshakes, "_accept", breaks)
+        monkeypatch.setattr(Door, "open", breaks)
         with socket.create_connection(("127.0.0.1", ports[0]), timeout=10):
             await asyncio.wait_for(failed.wait(), 10)
         await node.stop()
