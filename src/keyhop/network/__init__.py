@@ -13,8 +13,8 @@
     carriage    records carried to the peer under a one-time pad and a one-time MAC
     twins       do two nodes claim to be the same one?
     pair        all of that for one peer: sessions, dispatch, time
-    peer        the asyncio shell: mutual TLS 1.3, reconnect with back-off
+    connections  the asyncio shell: mutual TLS 1.3, reconnect with back-off
 
-Everything but `peer` is a state machine without I/O: link blocks, frames and ticks enter; frames and journal
+Everything but `connections` is a state machine without I/O: link blocks, frames and ticks enter; frames and journal
 entries leave. Every message may be lost, repeated or reordered.
 """

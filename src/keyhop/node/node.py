@@ -17,7 +17,7 @@ from keyhop.core.entropy import Entropy
 from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.witness.file import FileWitness
-from keyhop.network.peer import PeerAddress, Peers
+from keyhop.network.connections import Connections, PeerAddress
 from keyhop.node.address import host_and_port
 from keyhop.node.audit_log import Anchors, open_audit_log
 from keyhop.node.config import NodeConfig
@@ -89,7 +89,7 @@ class Node:
             self._metrics,
             lab=config.node.lab,
         )
-        self._peers = Peers(
+        self._connections = Connections(
             self.id,
             self.kme.pairs,
             {kme.id: PeerAddress(*host_and_port(kme.peer_address, "peer_address")) for kme in config.kmes},
@@ -107,7 +107,7 @@ class Node:
         self.kme.journal.record(event_record("started", version=version("keyhop"), pid=os.getpid()))
         listener = listen(self.config.etsi014.listen)
         try:
-            await self._peers.start(*host_and_port(self.config.peers.listen, "listen"))
+            await self._connections.start(*host_and_port(self.config.peers.listen, "listen"))
         except OSError as error:
             raise not_bound(self.config.peers.listen, error) from None
         await self._links.start()
@@ -143,7 +143,7 @@ class Node:
             self.kme.seal()
             self.kme.journal.record(event_record("stopped"))
         self._flush_last()
-        await self._peers.stop()
+        await self._connections.stop()
         self.kme.journal.on_failure.clear()
         self.kme.journal.fail(StoreFailure("the node has stopped"))  # what peers said since the flush is not noted
         if self.kme.witness:
@@ -234,7 +234,7 @@ class Node:
         self.credentials.refresh()
         if self._server is not None:
             self._server.context = self.credentials.etsi014
-        closed = self._peers.close_revoked(self.credentials.has_ended)
+        closed = self._connections.close_revoked(self.credentials.has_ended)
         if self._server is not None:
             closed += self._server.close_revoked(self.credentials.has_ended)
         if closed:

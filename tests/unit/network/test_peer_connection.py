@@ -5,7 +5,7 @@ import ssl
 import pytest
 
 from keyhop.core.ids import KmeId, SaeId
-from keyhop.network.peer import PeerConnection, Peers
+from keyhop.network.connections import Connections, PeerConnection
 from keyhop.testing.network import VirtualNetwork
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
@@ -16,10 +16,10 @@ def test_who_dials_hears_of_the_end_whatever_those_do_who_are_told_of_it() -> No
     network.settle()
     network.clock.advance(2.0)
     pairs, tls = network.kmes[ALICE].pairs, ssl.create_default_context()
-    peers = Peers(ALICE, pairs, {}, tls, tls, lambda der: False, network.clock)
-    connection = PeerConnection(peers, None)
+    connections = Connections(ALICE, pairs, {}, tls, tls, lambda der: False, network.clock)
+    connection = PeerConnection(connections, None)
     connection.pair = pairs[BOB]
-    peers._connections[BOB] = connection
+    connections._current[BOB] = connection
 
     def fail() -> None:
         raise ValueError("of one who waited")

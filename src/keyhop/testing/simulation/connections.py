@@ -1,4 +1,4 @@
-"""The connections between machines, as `network.peer` keeps them: the lower name dials, silence ends them."""
+"""The connections between machines, as `network.connections` keeps them: the lower name dials, silence ends them."""
 
 import random
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from itertools import count
 
 from keyhop.core.ids import KmeId
 from keyhop.network import wire
-from keyhop.network.peer import SILENCE_S
+from keyhop.network.connections import SILENCE_S
 from keyhop.testing.simulation.loop import Loop
 from keyhop.testing.simulation.machine import Machine
 from keyhop.testing.simulation.wires import Message, Wires

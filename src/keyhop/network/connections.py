@@ -65,8 +65,8 @@ def may_serve(der: bytes) -> bool:
 class PeerConnection(asyncio.Protocol):
     """One connection to one peer, from the finished handshake to its end."""
 
-    def __init__(self, peers: "Peers", expected: KmeId | None) -> None:
-        self._peers = peers
+    def __init__(self, connections: "Connections", expected: KmeId | None) -> None:
+        self._connections = connections
         self._expected = expected
         self._frames = Frames()
         self._transport: asyncio.WriteTransport | None = None
@@ -81,11 +81,11 @@ class PeerConnection(asyncio.Protocol):
         self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's does not inherit from it
         tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
         self.certificate = tls.getpeercert(binary_form=True) or b""
-        self.last_heard = self._peers.clock.monotonic()
+        self.last_heard = self._connections.clock.monotonic()
         try:
-            self.pair = self._peers.admit(self, self._expected)
+            self.pair = self._connections.admit(self, self._expected)
         except PeerError as error:
-            self._peers.complain(self._expected, f"refused: {error.message}")
+            self._connections.complain(self._expected, f"refused: {error.message}")
             self.abort()
             return
         try:
@@ -94,12 +94,12 @@ class PeerConnection(asyncio.Protocol):
             self.abort()
 
     def data_received(self, data: bytes) -> None:
-        self.last_heard = self._peers.clock.monotonic()
+        self.last_heard = self._connections.clock.monotonic()
         if self.pair is None:
             return
         if not self.heard:
             self.heard = True  # with TLS 1.3 the dialling side cannot know before that it was let in
-            self._peers.heard(self.pair.peer)
+            self._connections.heard(self.pair.peer)
         try:
             for message in self._frames.feed(data):
                 if message:
@@ -117,7 +117,7 @@ class PeerConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self.ended.set()  # first: whoever dials waits for it, whatever becomes of what `gone` tells
-        self._peers.gone(self, str(exc) if exc else "closed")
+        self._connections.gone(self, str(exc) if exc else "closed")
 
     def send(self, message: bytes) -> None:
         """Writes at the end of this turn of the loop, together with what else is sent in it."""
@@ -150,7 +150,7 @@ class PeerConnection(asyncio.Protocol):
             self.abort()
 
 
-class Peers:
+class Connections:
     """All connections of a node to its peers."""
 
     def __init__(
@@ -171,7 +171,7 @@ class Peers:
         self._is_revoked = is_revoked
         self.clock = clock
         self._complained: dict[tuple[KmeId | None, str], float] = {}
-        self._connections: dict[KmeId, PeerConnection] = {}
+        self._current: dict[KmeId, PeerConnection] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._server: asyncio.Server | None = None
 
@@ -196,12 +196,12 @@ class Peers:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._server is not None:
             self._server.close()
-        for connection in list(self._connections.values()):
+        for connection in list(self._current.values()):
             connection.close()
 
     def close_revoked(self, is_revoked: Callable[[bytes], bool]) -> int:
         """Ends the connections whose certificates were revoked; returns how many."""
-        revoked = [c for c in self._connections.values() if is_revoked(c.certificate)]
+        revoked = [c for c in self._current.values() if is_revoked(c.certificate)]
         for connection in revoked:
             connection.abort()
         return len(revoked)
@@ -217,8 +217,8 @@ class Peers:
         if pair is None or expected not in (None, pair.peer):
             wanted = repr(expected) if expected else "a peer of this node"
             raise PeerError(f"its certificate names {name!r}, not {wanted}")
-        older = self._connections.get(pair.peer)
-        self._connections[pair.peer] = connection
+        older = self._current.get(pair.peer)
+        self._current[pair.peer] = connection
         if older is not None:
             pair.replaced()
             older.retire()
@@ -232,8 +232,8 @@ class Peers:
     def gone(self, connection: PeerConnection, reason: str) -> None:
         """A connection ended."""
         pair = connection.pair
-        if pair is not None and self._connections.get(pair.peer) is connection:
-            del self._connections[pair.peer]
+        if pair is not None and self._current.get(pair.peer) is connection:
+            del self._current[pair.peer]
             pair.disconnect()
             self.complain(pair.peer, f"{'disconnected' if connection.heard else 'did not let us in'}: {reason}")
 
@@ -271,7 +271,7 @@ class Peers:
     async def _keep_alive(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            for connection in list(self._connections.values()):
+            for connection in list(self._current.values()):
                 if self.clock.monotonic() - connection.last_heard > SILENCE_S:
                     connection.abort()
                 else:
