@@ -209,6 +209,8 @@ def test_a_store_in_memory_has_no_witness() -> None:
         ("127.0.0.1:18443", "127.0.0.1:99999", "[etsi014] listen"),
         ("127.0.0.1:18443", "[::1]:18444", "[etsi014] listen and [management] listen are both [::1]:18444"),
         ("bob.example:18445", "bob.example:0", '[[kmes]] bob peer_address = "bob.example:0" is not an address'),
+        ("bob.example:18445", "bob..example:1", '[[kmes]] bob peer_address = "bob..example:1" is not an address'),
+        ("bob.example:18445", f"{'b' * 64}:1", f'[[kmes]] bob peer_address = "{"b" * 64}:1" is not an address'),
         ("bob.example:18445", "https://bob.example:1", "[[kmes]] bob peer_address"),
         ("lab = true", "lab = ", "not TOML: "),
     ],
