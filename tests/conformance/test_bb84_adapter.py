@@ -12,6 +12,7 @@ import pytest
 from keyhop.core.clock import SystemClock
 from keyhop.core.errors import ConfigurationError
 from keyhop.link.adapter import DisturbableLink, Disturbance, Eavesdropper, LinkAdapter, LinkBlock, LinkEnd, LinkEvent
+from keyhop.link.bb84 import adapter as adapter_module
 from keyhop.link.bb84.adapter import Bb84Adapter
 from keyhop.link.bb84.authentication.enrolment import make_enrolment
 from keyhop.link.bb84.authentication.tag_keys import Role
@@ -135,6 +136,26 @@ def test_a_link_that_compiles_says_so_and_can_be_stopped(ends: Ends) -> None:
         if thread.name.startswith("alice-bob engine"):
             thread.join()
     assert told == ["compiling, once on this machine: 3 of 8"]
+
+
+def test_a_link_whose_protocol_cannot_begin_stops(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, object]] = []
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+        monkeypatch.setattr(adapter_module, "Engine", broken)
+        transmitter, _ = ends.make()
+        await transmitter.start(ends.sent.append)
+        await ends.time.advance(1.0)
+        status = transmitter.status()
+        assert (status.state, status.reason) == ("stopped", "the link failed (ZeroDivisionError)")
+        await transmitter.stop()
+
+    asyncio.run(scenario())
+    assert [context["message"] for context in told] == ["a BB84 link failed"]
 
 
 def test_has_physics_and_can_be_disturbed(ends: Ends) -> None:

@@ -1,4 +1,4 @@
-"""The vocabulary that every layer shares. No sockets, no event loop.
+"""The vocabulary that every layer shares. No sockets, and no event loop but in `watched`.
 
     errors      the error tree: whose fault, no HTTP codes
     ids         KME, SAE, link and key IDs, checked where they enter
@@ -11,6 +11,7 @@
     chunk       a stored run of stream bytes, and which of them are still there
     streams/    the two ends of a key stream: OwnedStream takes, FollowedStream finds
     records     keys that are at no stream position (multicast, same KME)
+    watched     a task that tells when it fails
     journal     one durable commit per event-loop tick, and what may happen only after it
     audit       records of who got which keys, and where they go
     store/      KeyStore: memory and SQLite

@@ -26,6 +26,7 @@ from msgspec import Meta
 from keyhop.core.errors import ConfigurationError, LinkError
 from keyhop.core.ids import LinkId
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.watched import watched
 from keyhop.link.adapter import MAX_QBER, LinkBlock, LinkEnd, LinkState, LinkStatus
 from keyhop.link.meter import Meter
 from keyhop.link.pacing import Pacer
@@ -109,8 +110,7 @@ class RateAdapter:
         self._pacer.start(self._machine.wall())
         self._meter = Meter(self._clock.monotonic())
         self._state, self._reason = "generating", None
-        self._task = asyncio.create_task(self._run(deliver))
-        self._task.add_done_callback(self._ended)
+        self._task = watched(self._run(deliver), self._failed)
 
     async def stop(self) -> None:
         """Ends the emission; nothing is delivered afterwards."""
@@ -151,11 +151,9 @@ class RateAdapter:
         age_s = self._machine.wall() - self._pacer.produced_at(sequence)
         deliver(LinkBlock(sequence, material, qber, self._clock.wall() - age_s, self.kind))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or (failure := task.exception()) is None:
-            return
+    def _failed(self, failure: Exception) -> None:
         self._state, self._reason = "stopped", f"a block could not be delivered ({type(failure).__name__})"
-        task.get_loop().call_exception_handler({"message": "a rate link failed", "exception": failure})
+        asyncio.get_running_loop().call_exception_handler({"message": "a rate link failed", "exception": failure})
 
 
 def read_secret(path: Path, option: str = "secret_file") -> KeyMaterial:

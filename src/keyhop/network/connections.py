@@ -19,6 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from keyhop.core.clock import Clock
 from keyhop.core.errors import PeerError, StoreFailure
 from keyhop.core.ids import KmeId
+from keyhop.core.watched import watched
 from keyhop.network.pair import Pair
 from keyhop.network.wire import Frames, frame
 
@@ -151,7 +152,7 @@ class PeerConnection(asyncio.Protocol):
 
 
 class Connections:
-    """All connections of a node to its peers."""
+    """All connections of a node to its peers. `on_failure` is told what has ended the dialling, or the heartbeat."""
 
     def __init__(
         self,
@@ -162,6 +163,7 @@ class Connections:
         client_tls: ssl.SSLContext,
         is_revoked: IsRevoked,
         clock: Clock,
+        on_failure: Callable[[Exception], None],
     ) -> None:
         self._me = me
         self._pairs = pairs
@@ -170,6 +172,7 @@ class Connections:
         self._client_tls = client_tls
         self._is_revoked = is_revoked
         self.clock = clock
+        self._on_failure = on_failure
         self._complained: dict[tuple[KmeId | None, str], float] = {}
         self._current: dict[KmeId, PeerConnection] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -186,8 +189,8 @@ class Connections:
             ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
             backlog=MAX_STRANGERS,
         )
-        self._tasks = [asyncio.create_task(self._dial(peer)) for peer in self._addresses if self._me < peer]
-        self._tasks.append(asyncio.create_task(self._keep_alive()))
+        works = [*(self._dial(peer) for peer in self._addresses if self._me < peer), self._keep_alive()]
+        self._tasks = [watched(work, self._on_failure) for work in works]
 
     async def stop(self) -> None:
         """Closes everything once what was sent is written."""

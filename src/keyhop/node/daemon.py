@@ -1,7 +1,7 @@
 """The node as a process: signals, graceful stop, exit status.
 
 SIGTERM and SIGINT stop it gracefully; a second one at once. SIGHUP reads the configuration again. A failed store
-stops it with exit status 1: what the disk holds is known again when the node starts.
+stops it with exit status 1: what the disk holds is known again when the node starts. So does any part that ends.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ import uvloop
 from keyhop.core.clock import SystemClock
 from keyhop.core.entropy import SystemEntropy
 from keyhop.core.errors import ConfigurationError
+from keyhop.core.watched import watched
 from keyhop.node.config import NodeConfig, load_config
 from keyhop.node.listening import listen
 from keyhop.node.management import management_app
@@ -48,14 +49,14 @@ class _Daemon:
         self._failed = False
 
     async def run(self, config: NodeConfig) -> int:
-        node = Node(config, SystemClock(), SystemEntropy(), self._store_failed)
+        node = Node(config, SystemClock(), SystemEntropy(), self._fail)
         management = _management_server(node)
         management_socket = listen(config.management.listen)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload, node)
-        serving = asyncio.create_task(management.serve(sockets=[management_socket]))
+        serving = watched(management.serve(sockets=[management_socket]), self._management_ended)
         try:
             await node.start()
             keep_collections_short()
@@ -63,7 +64,8 @@ class _Daemon:
         finally:
             await node.stop()
             management.should_exit = True
-            await serving
+            await asyncio.wait([serving])
+            management_socket.close()
         return 1 if self._failed else 0
 
     def _asked_to_stop(self) -> None:
@@ -72,7 +74,11 @@ class _Daemon:
             os._exit(1)
         self._stop.set()
 
-    def _store_failed(self) -> None:
+    def _management_ended(self, error: Exception) -> None:
+        _log.critical("the node stops", part="management", exc_info=error)
+        self._fail()
+
+    def _fail(self) -> None:
         self._failed = True
         self._stop.set()
 

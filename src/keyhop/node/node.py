@@ -16,6 +16,7 @@ from keyhop.core.clock import Clock, SteadyClock
 from keyhop.core.entropy import Entropy
 from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.watched import watched
 from keyhop.core.witness.file import FileWitness
 from keyhop.network.connections import Connections, PeerAddress
 from keyhop.node.address import host_and_port
@@ -97,6 +98,7 @@ class Node:
             self.credentials.peer_client,
             self.credentials.has_ended,
             clock,
+            partial(self._part_ended, "peers"),
         )
         self._server: Etsi014Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -124,9 +126,8 @@ class Node:
         )
         self._metrics.connections("etsi014", self._server.count)
         await self._server.start()
-        self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._follow_certificates())]
-        for task in self._tasks:
-            task.add_done_callback(self._task_ended)
+        works = {"clock": self._tick(), "certificates": self._follow_certificates()}
+        self._tasks = [watched(work, partial(self._part_ended, part)) for part, work in works.items()]
         _log.info("node started", kme=self.id, etsi014=self.config.etsi014.listen, peers=self.config.peers.listen)
 
     async def stop(self) -> None:
@@ -204,12 +205,8 @@ class Node:
         _log.critical("the store failed: the node gives out no more keys and stops", reason=failure.message)
         self.kme.abandon()
 
-    def _task_ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._part_ended(task.get_name(), error)
-
-    def _part_ended(self, part: str, error: BaseException) -> None:
-        """A node that no longer follows its clock or certificates, or accepts nobody, is not one to go on with."""
+    def _part_ended(self, part: str, error: Exception) -> None:
+        """A node that no longer follows its clock or certificates, or has no more peers or SAEs, shall not go on."""
         _log.critical("the node stops", part=part, exc_info=error)
         self._on_failure()
 

@@ -35,7 +35,7 @@ def connections(authority: Authority) -> Connections:
     kme = VirtualKme(ALICE, (BOB,), {}, clock, SeededEntropy(0), lambda *_: None, Policy(), PairOptions())
     files = TlsFiles(authority.directory / "ca.pem", *authority.files("node", "alice"))
     server, client = server_context(files, "1.3"), client_context(files, "1.3", check_hostname=False)
-    return Connections(ALICE, kme.pairs, {}, server, client, lambda der: False, clock)
+    return Connections(ALICE, kme.pairs, {}, server, client, lambda der: False, clock, lambda error: None)
 
 
 def connection_with(connections: Connections, path: Path) -> PeerConnection:
@@ -67,7 +67,7 @@ async def test_a_peer_that_does_not_let_us_in_is_not_connected_and_says_so(
     carol = VirtualKme(BOB, (KmeId("carol"),), {}, SYSTEM, SeededEntropy(1), lambda *_: None, Policy(), PairOptions())
     files = TlsFiles(authority.directory / "ca.pem", *authority.files("node", "bob"))
     server, client = server_context(files, "1.3"), client_context(files, "1.3", check_hostname=False)
-    stranger = Connections(BOB, carol.pairs, {}, server, client, lambda der: False, SYSTEM)
+    stranger = Connections(BOB, carol.pairs, {}, server, client, lambda der: False, SYSTEM, lambda error: None)
     port = free_ports(1)[0]
     await stranger.start("127.0.0.1", port)
     loop = asyncio.get_running_loop()

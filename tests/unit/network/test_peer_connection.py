@@ -16,7 +16,7 @@ def test_who_dials_hears_of_the_end_whatever_those_do_who_are_told_of_it() -> No
     network.settle()
     network.clock.advance(2.0)
     pairs, tls = network.kmes[ALICE].pairs, ssl.create_default_context()
-    connections = Connections(ALICE, pairs, {}, tls, tls, lambda der: False, network.clock)
+    connections = Connections(ALICE, pairs, {}, tls, tls, lambda der: False, network.clock, lambda error: None)
     connection = PeerConnection(connections, None)
     connection.pair = pairs[BOB]
     connections._current[BOB] = connection

@@ -12,6 +12,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from functools import partial
 
+from keyhop.core.watched import watched
 from keyhop.link.adapter import LinkBlock, LinkEnd
 from keyhop.link.bb84.compilation import Progress
 from keyhop.link.bb84.detecting import PERIOD_S, Detecting
@@ -101,7 +102,7 @@ class Life:
         if failure is not None:
             self._failed(failure)
             return
-        self._task = asyncio.create_task(self._run(alignment_s))
+        self._task = watched(self._run(alignment_s), self._failed)
 
     async def _run(self, alignment_s: float) -> None:
         self.view = View("starting", "aligning the optics")

@@ -5,10 +5,11 @@ Devices of these kinds do not tell their QBER: the status shows none, and blocks
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 from keyhop.core.errors import LinkError
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.watched import watched
 from keyhop.link.adapter import LinkBlock, LinkEnd, LinkStatus
 from keyhop.link.vendors.device import Device
 from keyhop.link.vendors.follower import Follower
@@ -107,9 +108,7 @@ class _Life:
     def begin(self) -> None:
         """Its tasks run from here on."""
         telling = keep_telling(self._adapter._health, self._adapter._end)
-        self._tasks = [asyncio.create_task(each) for each in (*self.side.tasks(), telling)]
-        for task in self._tasks:
-            task.add_done_callback(self._ended)
+        self._tasks = [watched(work, self._failed) for work in (*self.side.tasks(), telling)]
 
     def received(self, data: bytes) -> None:
         """A message of the far end. Raises PeerError."""
@@ -141,8 +140,6 @@ class _Life:
         adapter._health.delivered(len(material))
         self._deliver(LinkBlock(sequence, material, 0.0, adapter._end.clock.wall(), adapter.kind))
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        if task.cancelled() or (failure := task.exception()) is None:
-            return
+    def _failed(self, failure: Exception) -> None:
         self._adapter._health.fault("adapter", f"the adapter failed ({type(failure).__name__})")
-        task.get_loop().call_exception_handler({"message": "a vendor link failed", "exception": failure})
+        asyncio.get_running_loop().call_exception_handler({"message": "a vendor link failed", "exception": failure})

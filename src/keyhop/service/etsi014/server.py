@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Callable
 
+from keyhop.core.watched import watched
 from keyhop.service.etsi014.connection import Limits, Peer, SaeConnection
 from keyhop.service.etsi014.handshakes import HandshakeLimits, Handshakes
 from keyhop.service.etsi014.offload import Offload
@@ -90,7 +91,7 @@ class Etsi014Server:
         self._handshakes.start()
         if self._offload is not None:
             self._offload.start()
-        self._sweeping = asyncio.create_task(self._sweep())
+        self._sweeping = watched(self._sweep(), self._on_failure)
 
     async def stop(self, grace_s: float) -> None:
         """Accepts nobody new, answers what is under way, and cuts off what is left after `grace_s`."""
