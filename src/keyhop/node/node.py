@@ -184,7 +184,8 @@ class Node:
         return listen_privately(section.proxy_socket, section.proxy_socket_group)
 
     def _wake(self) -> None:
-        self._loop.call_soon(self._flush)
+        """A turn later: what its sockets bring shares the commit, which costs as much as several requests."""
+        self._loop.call_soon(self._loop.call_soon, self._flush)
 
     def _flush(self) -> None:
         dirty, since = self.kme.journal.dirty, self._clock.monotonic()
