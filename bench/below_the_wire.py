@@ -81,13 +81,13 @@ class Network:
         self.sequence = itertools.count()
         self.ticked_at = 0.0
         for me, peer in ((ALICE, BOB), (BOB, ALICE)):
-            self.kmes[me].pairs[peer].connect(partial(self._transmit, me, peer))
+            self.kmes[me].peers[peer].connect(partial(self._transmit, me, peer))
         self.settle()
 
     def _kme(self, me: KmeId, peer: KmeId) -> Kme:
         options = KmeOptions(Policy(), PairOptions(stock_bytes=2 * STOCK_BYTES, unfetched_bytes=64 << 20))
         store, audit = self.stores[me], self.audits[me]
-        return Kme(me, [peer], HOME.get, store, audit, self.clock, self.entropy, lambda: None, options)
+        return Kme(me, [peer], [peer], HOME.get, store, audit, self.clock, self.entropy, lambda: None, options)
 
     def _transmit(self, me: KmeId, peer: KmeId, data: bytes) -> None:
         self.messages.append((me, peer, data))
@@ -101,7 +101,7 @@ class Network:
                 return
             messages, self.messages = self.messages, []
             for source, target, data in messages:
-                self.kmes[target].pairs[source].received(data)
+                self.kmes[target].peers[source].received(data)
 
     def turn(self, me: KmeId) -> None:
         """The end of a turn at one KME; the other one gets what it sent, and time passes."""
@@ -116,10 +116,12 @@ class Network:
 
     def fill(self) -> None:
         """Blocks of the link, until alice has enough in stock."""
-        while self.kmes[ALICE].pairs[BOB].owned.available_bytes < STOCK_BYTES:
+        while self.kmes[ALICE].peers[BOB].neighbour.owned.available_bytes < STOCK_BYTES:
             data, sequence = self.entropy.token(BLOCK_BYTES), next(self.sequence)
             for me, peer in ((ALICE, BOB), (BOB, ALICE)):
-                self.kmes[me].pairs[peer].link_block(LinkId("l"), sequence, KeyMaterial(data), self.clock.wall(), "x")
+                self.kmes[me].peers[peer].neighbour.link_block(
+                    LinkId("l"), sequence, KeyMaterial(data), self.clock.wall(), "x"
+                )
             self.settle()
 
 

@@ -39,7 +39,7 @@ def decodes_or_refuses(data: bytes) -> None:
 
 @given(bodies, numbers, numbers)
 def test_every_message_comes_out_as_it_went_in(body: wire.Body, sender: int, receiver: int) -> None:
-    envelope = wire.Envelope(sender, receiver, body)
+    envelope = wire.Envelope("direct", sender, receiver, body)
     assert wire.decode(wire.encode(envelope)) == envelope
 
 
@@ -50,7 +50,7 @@ def test_random_bytes_are_at_most_a_peer_error(data: bytes) -> None:
 
 @given(bodies, st.data())
 def test_altered_messages_are_at_most_a_peer_error(body: wire.Body, data: st.DataObject) -> None:
-    message = bytearray(wire.encode(wire.Envelope(1, 2, body)))
+    message = bytearray(wire.encode(wire.Envelope("direct", 1, 2, body)))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(message) - 1))
         match data.draw(st.sampled_from(("change", "cut", "insert"))):
@@ -65,7 +65,7 @@ def test_altered_messages_are_at_most_a_peer_error(body: wire.Body, data: st.Dat
 
 @given(bodies)
 def test_a_message_cut_short_or_with_a_tail_is_refused(body: wire.Body) -> None:
-    message = wire.encode(wire.Envelope(1, 2, body))
+    message = wire.encode(wire.Envelope("direct", 1, 2, body))
     for bad in (*(message[:end] for end in range(len(message))), message + b"\0"):
         with pytest.raises(PeerError):
             wire.decode(bad)

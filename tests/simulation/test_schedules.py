@@ -74,7 +74,7 @@ def test_a_restored_follower_learns_what_was_taken(simulation: Simulation) -> No
     back_up(simulation, BOB)
     bob = simulation.machines[BOB].kme
     assert bob is not None
-    followed = bob.pairs[ALICE].followed
+    followed = bob.peers[ALICE].neighbour.followed
     taken = followed.taken
     used = enc(simulation)
     while followed.taken == taken:
@@ -122,7 +122,7 @@ def test_a_node_whose_store_failed_stops_although_somebody_who_waits_has_somethi
     simulation = begun(Setting(network="triangle"))
     alice = simulation.machines[ALICE]
     assert alice.kme is not None
-    while alice.kme.pairs[CAROL].owned.stock_units >= 8:  # no pad is left for what goes to carol
+    while alice.kme.peers[CAROL].neighbour.owned.stock_units >= 8:  # no pad is left for what goes to carol
         simulation.get_key(GetKey(A1, C1, 8, 64))
         simulation.run(0.05)
     simulation.get_key(GetKey(A1, B1, 1, additional_slaves=(C1,)))
@@ -158,7 +158,7 @@ def test_a_follower_leaves_it_to_the_owner_to_expire_what_he_has_not_taken(simul
     bob.crash(power_cut=False)
     calm(simulation)
     assert bob.kme is not None
-    followed = bob.kme.pairs[ALICE].followed
+    followed = bob.kme.peers[ALICE].neighbour.followed
     assert followed.available_bytes >= followed.untaken_units * UNIT_BYTES > 0
 
 
@@ -167,10 +167,10 @@ def test_an_owner_that_voids_is_understood_although_the_message_is_lost(simulati
     alice, bob = simulation.machines[ALICE].kme, simulation.machines[BOB].kme
     assert alice is not None
     assert bob is not None
-    owned = alice.pairs[BOB].owned
+    owned = alice.peers[BOB].neighbour.owned
     expired = owned.expire(float("inf"))
     assert expired is not None
     simulation.run(0.5)
     simulation.wires.blocked.clear()
     simulation.run(1.5)
-    assert bob.pairs[ALICE].followed.taken == owned.taken
+    assert bob.peers[ALICE].neighbour.followed.taken == owned.taken

@@ -116,7 +116,9 @@ def _print_state(state: NodeState) -> None:
         ("peer", "connected", "synchronised"),
         [(peer.id, _yes(peer.connected), _yes(peer.synchronised)) for peer in state.peers],
     )
-    print_table(("stream", "role", "epoch", *ACCOUNTS, "balanced"), [_stream_row(end) for end in state.streams])
+    print_table(
+        ("stream", "route", "role", "epoch", *ACCOUNTS, "balanced"), [_stream_row(end) for end in state.streams]
+    )
 
 
 def link_row(link: LinkInfo) -> tuple[object, ...]:
@@ -135,7 +137,7 @@ def _plan_row(plan: "PlannedLink") -> tuple[str, ...]:
 
 def _stream_row(end: StreamInfo) -> tuple[object, ...]:
     accounts = (getattr(end, account) for account in ACCOUNTS)
-    return (f"{end.owner}→{end.follower}", end.role, end.epoch, *accounts, _yes(end.balanced))
+    return (f"{end.owner}→{end.follower}", end.route, end.role, end.epoch, *accounts, _yes(end.balanced))
 
 
 def _yes(value: bool) -> str:

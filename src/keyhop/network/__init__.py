@@ -1,4 +1,4 @@
-"""The network layer: streams between neighbours, filled from their link, kept in step over one connection.
+"""The network layer: streams between the KMEs of a network, filled from links, kept in step over one connection each.
 
     wire        the messages between two nodes, and their frames
     marks       do the two ends of a stream remember the same history?
@@ -12,7 +12,8 @@
     link_channels  what the adapters of links say to each other, in the same session
     carriage    records carried to the peer under a one-time pad and a one-time MAC
     twins       do two nodes claim to be the same one?
-    pair        all of that for one peer: sessions, dispatch, time
+    pair        all of that for one route to one peer: sessions, dispatch, time
+    peer        one other KME: a pair for each route to it
     connections  the asyncio shell: mutual TLS 1.3, reconnect with back-off
 
 Everything but `connections` is a state machine without I/O: link blocks, frames and ticks enter; frames and journal

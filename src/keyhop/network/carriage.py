@@ -42,6 +42,11 @@ class Batch:
     ids: bytes
     keys: KeyMaterial
 
+    @property
+    def pad_bytes(self) -> int:
+        """What it takes of a stream: the MAC key, and the pad."""
+        return MAC_KEY_BYTES + len(self.keys)
+
 
 @dataclass(slots=True)
 class _UnderWay:
@@ -88,7 +93,7 @@ class Carriage:
             self._send(message)
 
         pair = (batch.master, batch.slaves[0])
-        self._leasing.wait(MAC_KEY_BYTES + len(batch.keys), 1, "pad", deadline, padded, pair)
+        self._leasing.wait(batch.pad_bytes, 1, "pad", deadline, padded, pair)
 
     def received(self, message: Carry) -> None:
         """A batch from the peer: kept if it is what the peer's KME sent for our SAEs, else refused."""

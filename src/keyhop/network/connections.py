@@ -1,4 +1,4 @@
-"""The asyncio shell around pairs: one connection a peer, mutual TLS 1.3, reconnected with back-off.
+"""The asyncio shell around peers: one connection a peer, mutual TLS 1.3, reconnected with back-off.
 
 The node with the lower name dials. Whoever answers must show a certificate whose subject CN is the KME ID expected
 (the dialling side) or that of a configured peer (the accepting side). Frames that leave in one turn of the event
@@ -20,7 +20,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.errors import PeerError, StoreFailure
 from keyhop.core.ids import KmeId
 from keyhop.core.watched import watched
-from keyhop.network.pair import Pair
+from keyhop.network.peer import Peer
 from keyhop.network.wire import Frames, frame
 
 HANDSHAKE_TIMEOUT_S = 5.0
@@ -73,7 +73,7 @@ class PeerConnection(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._unsent: list[bytes] = []
         self.certificate = b""
-        self.pair: Pair | None = None
+        self.peer: Peer | None = None
         self.heard = False
         self.last_heard = 0.0
         self.ended = asyncio.Event()
@@ -84,35 +84,35 @@ class PeerConnection(asyncio.Protocol):
         self.certificate = tls.getpeercert(binary_form=True) or b""
         self.last_heard = self._connections.clock.monotonic()
         try:
-            self.pair = self._connections.admit(self, self._expected)
+            self.peer = self._connections.admit(self, self._expected)
         except PeerError as error:
             self._connections.complain(self._expected, f"refused: {error.message}")
             self.abort()
             return
         try:
-            self.pair.connect(self.send)
+            self.peer.connect(self.send)
         except StoreFailure:
             self.abort()
 
     def data_received(self, data: bytes) -> None:
         self.last_heard = self._connections.clock.monotonic()
-        if self.pair is None:
+        if self.peer is None:
             return
         if not self.heard:
             self.heard = True  # with TLS 1.3 the dialling side cannot know before that it was let in
-            self._connections.heard(self.pair.peer)
+            self._connections.heard(self.peer.id)
         try:
             for message in self._frames.feed(data):
                 if message:
-                    self.pair.received(message)
+                    self.peer.received(message)
         except PeerError as error:
-            _log.warning("peer broke the protocol", peer=self.pair.peer, reason=error.message)
+            _log.warning("peer broke the protocol", peer=self.peer.id, reason=error.message)
             self.abort()
         except StoreFailure:
             self.abort()
         except Exception as error:  # noqa: BLE001
             # Nothing that a peer sends may do this; if it does, the session is over and the next one compares marks.
-            _log.exception("a message from a peer could not be handled", peer=self.pair.peer, kind=type(error).__name__)
+            _log.exception("a message from a peer could not be handled", peer=self.peer.id, kind=type(error).__name__)
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -133,7 +133,7 @@ class PeerConnection(asyncio.Protocol):
 
     def retire(self) -> None:
         """Another connection has taken its place: what still comes is not heard any more."""
-        self.pair = None
+        self.peer = None
         self.close()
 
     def close(self) -> None:
@@ -157,7 +157,7 @@ class Connections:
     def __init__(
         self,
         me: KmeId,
-        pairs: Mapping[KmeId, Pair],
+        peers: Mapping[KmeId, Peer],
         addresses: Mapping[KmeId, PeerAddress],
         server_tls: ssl.SSLContext,
         client_tls: ssl.SSLContext,
@@ -166,7 +166,7 @@ class Connections:
         on_failure: Callable[[Exception], None],
     ) -> None:
         self._me = me
-        self._pairs = pairs
+        self._peers = peers
         self._addresses = addresses
         self._server_tls = server_tls
         self._client_tls = client_tls
@@ -209,42 +209,42 @@ class Connections:
             connection.abort()
         return len(revoked)
 
-    def admit(self, connection: PeerConnection, expected: KmeId | None) -> Pair:
-        """The pair that a new connection belongs to; it takes the place of an older one. Raises PeerError."""
+    def admit(self, connection: PeerConnection, expected: KmeId | None) -> Peer:
+        """The peer that a new connection belongs to; it takes the place of an older one. Raises PeerError."""
         if self._is_revoked(connection.certificate):
             raise PeerError("its certificate is revoked")
         if not may_serve(connection.certificate):
             raise PeerError("its certificate is an SAE's: it may not be a server")
         name = common_name(connection.certificate)
-        pair = self._pairs.get(KmeId(name)) if name else None
-        if pair is None or expected not in (None, pair.peer):
+        peer = self._peers.get(KmeId(name)) if name else None
+        if peer is None or expected not in (None, peer.id):
             wanted = repr(expected) if expected else "a peer of this node"
             raise PeerError(f"its certificate names {name!r}, not {wanted}")
-        older = self._current.get(pair.peer)
-        self._current[pair.peer] = connection
+        older = self._current.get(peer.id)
+        self._current[peer.id] = connection
         if older is not None:
-            pair.replaced()
+            peer.replaced()
             older.retire()
-        return pair
+        return peer
 
     def heard(self, peer: KmeId) -> None:
         """The peer has let us in and speaks."""
-        self._pairs[peer].trouble = None
+        self._peers[peer].trouble = None
         _log.info("peer connected", peer=peer)
 
     def gone(self, connection: PeerConnection, reason: str) -> None:
         """A connection ended."""
-        pair = connection.pair
-        if pair is not None and self._current.get(pair.peer) is connection:
-            del self._current[pair.peer]
-            pair.disconnect()
-            self.complain(pair.peer, f"{'disconnected' if connection.heard else 'did not let us in'}: {reason}")
+        peer = connection.peer
+        if peer is not None and self._current.get(peer.id) is connection:
+            del self._current[peer.id]
+            peer.disconnect()
+            self.complain(peer.id, f"{'disconnected' if connection.heard else 'did not let us in'}: {reason}")
 
     def complain(self, peer: KmeId | None, reason: str) -> None:
         """Logs why there is no connection to a peer: as a warning once a minute, and keeps it for the operator."""
         now = self.clock.monotonic()
         if peer is not None:
-            self._pairs[peer].trouble = reason
+            self._peers[peer].trouble = reason
         if now - self._complained.get((peer, reason), -COMPLAIN_S) >= COMPLAIN_S:
             self._complained = {what: at for what, at in self._complained.items() if now - at < COMPLAIN_S}
             self._complained[peer, reason] = now

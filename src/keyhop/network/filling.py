@@ -1,4 +1,4 @@
-"""Link blocks → streams.
+"""Blocks → streams.
 
 Both ends of a link get the same blocks from their adapters. The node with the lower name decides for each block
 whose stream it goes to (the one with less left to take: stock follows demand) and offers the other its share. The
@@ -7,10 +7,13 @@ copies against the tags and stores them durably at that position, and only then 
 block whose copies differ, or that one end no longer has, is dropped by both. One placement is under way at a time.
 It costs both ends a commit, so while there is enough in stock blocks wait for others to be placed with them, until
 the next tick at the latest.
+
+Blocks that were relayed come to both ends too, and are placed alike; whose they are is settled before they are made.
 """
 
 from collections.abc import Callable, Iterator
 from itertools import islice
+from urllib.parse import quote
 
 from cryptography.exceptions import InvalidSignature
 
@@ -75,7 +78,11 @@ class Filling:
         self._sent_at = 0.0
         self._place = 0
         self._answered: Placed | None = None
-        self._seen = {LinkId(s.name): int.from_bytes(v) for s, v in store.scan("link")}
+        self._prefix = f"{quote(owned.ref.follower, safe='')}/{owned.ref.route}/"
+        self._seen = {
+            LinkId(slot.name.removeprefix(self._prefix)): int.from_bytes(value)
+            for slot, value in store.scan("link", self._prefix)
+        }
         self._refusals = 0
         self._agreed_at = clock.monotonic()
         self.discarded_bytes = 0
@@ -92,22 +99,28 @@ class Filling:
 
     def link_block(self, link: LinkId, sequence: int, material: KeyMaterial, produced_at: float, source: str) -> None:
         """A block from the adapter. One that comes again, or comes late, is not a block."""
-        if sequence <= self.last_seen(link):
-            return
-        self._seen[link] = sequence
-        if len(material) < MIN_BLOCK_BYTES:
-            self.discarded_bytes += len(material)
-            return
         name = (link, sequence)
-        self._pending[name] = PendingBlock(material, produced_at, source, self._clock.monotonic())
+        block = PendingBlock(material, produced_at, source, self._clock.monotonic())
+        if not self._take_in(name, block):
+            return
         if self._decides:
             self._decide(name)
         elif name in self._offered:
             del self._offered[name]
             self._accept(name)
-        if len(self._pending) > MAX_PENDING:
-            self._discard(next(iter(self._pending)))
         self._place_soon()
+
+    def own_block(self, link: LinkId, sequence: int, material: KeyMaterial, produced_at: float, source: str) -> None:
+        """A block that this end has made for its own stream, and that the other end has already."""
+        name = (link, sequence)
+        if self._take_in(name, PendingBlock(material, produced_at, source, self._clock.monotonic(), agreed=True)):
+            self._mine.add(name, self._units(name))
+            self._place_soon()
+
+    def their_block(self, link: LinkId, sequence: int, material: KeyMaterial, produced_at: float, source: str) -> bool:
+        """A block that the other end has made for its stream and will place; False for one that came before."""
+        block = PendingBlock(material, produced_at, source, self._clock.monotonic(), agreed=True)
+        return self._take_in((link, sequence), block)
 
     def offer(self, message: Offer) -> None:
         """The decider leaves a block to us."""
@@ -191,6 +204,19 @@ class Filling:
                 self._send(Offer(*name))
         self._place_next()
 
+    def _take_in(self, name: BlockName, block: PendingBlock) -> bool:
+        link, sequence = name
+        if sequence <= self.last_seen(link):
+            return False
+        self._seen[link] = sequence
+        if len(block.material) < MIN_BLOCK_BYTES:
+            self.discarded_bytes += len(block.material)
+            return False
+        self._pending[name] = block
+        if len(self._pending) > MAX_PENDING:
+            self._discard(next(iter(self._pending)))
+        return True
+
     def _decide(self, name: BlockName) -> None:
         mine = self._owned.produced - self._owned.taken + self._mine.units
         self._forget_late_offers()
@@ -253,7 +279,7 @@ class Filling:
         pending = self._pending.get(name)
         if name in self._mine or self._followed.untaken_units >= 2 * self.stock_units:
             return False  # it may be on its way to our stream; or the owner takes nothing and only fills our disk
-        if pending is None or (self._decides and not pending.offered):
+        if pending is None or (self._decides and not pending.offered and not pending.agreed):
             return False  # an offer from before our restart does not bind us: the block may be on its way to our stream
         try:
             pending.verify(name, tag)
@@ -276,7 +302,7 @@ class Filling:
     def _consumed(self, name: BlockName) -> None:
         self._forget(name)
         link, seen = name[0], self._seen
-        self._journal.save(Slot("link", link), lambda: seen[link].to_bytes(8))
+        self._journal.save(Slot("link", self._prefix + link), lambda: seen[link].to_bytes(8))
 
     def _discard(self, name: BlockName) -> None:
         pending = self._forget(name)

@@ -12,6 +12,7 @@ would keep its floor from ever holding enough.
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 from keyhop.core.clock import Clock
@@ -26,6 +27,9 @@ from keyhop.network.wire import Body, Leased, LeaseNoted
 
 type Use = Callable[[Taken | None], None]
 """Gets the bytes, or None when the wait is over without them."""
+
+type Cancel = Callable[[], None]
+"""Who waits no longer wants the bytes. Harmless when the wait is over."""
 
 
 class _Want(NamedTuple):
@@ -91,17 +95,18 @@ class Leasing:
         deadline: float,
         use: Use,
         pair: SaePair | None = None,
-    ) -> None:
+    ) -> Cancel:
         """Calls `use` when the bytes have come, or with None at the deadline (monotonic seconds)."""
         taken = self.take(size_bytes, count, purpose, pair)
         if taken is not None or self._sealed:
             use(taken)
-            return
+            return lambda: None
         want = _Want(size_bytes, count, units_for(size_bytes) * count, purpose, deadline, use, pair)
         if pair is not None and want.units > self._shares.entitled(pair):
             self._shares.ask(pair)
         self._keep(want)
         self._ask_ahead()
+        return partial(self._cancel, want)
 
     def synchronised(self) -> None:
         """A session begins: leases that the follower may not have noted are told again."""
@@ -188,6 +193,11 @@ class Leasing:
         for want, taken in served:
             want.use(taken)
         self._ask_ahead()
+
+    def _cancel(self, want: _Want) -> None:
+        with suppress(ValueError):  # its wait is over
+            self._wants.remove(want)
+            self._serve()
 
     def _keep(self, want: _Want) -> None:
         """Lets it wait, and notes whom it holds up."""

@@ -1,4 +1,4 @@
-"""One peer: the two streams between this node and it, kept in step over whatever connection there is.
+"""The two streams between this node and a peer that have one route, kept in step over whatever connection there is.
 
 A session begins with Hello and State in both directions. From the two States both ends come to the same verdict on
 each stream (`agreement`); until then nothing is placed, leased or marked. Messages of any other session are dropped.
@@ -15,7 +15,7 @@ from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook
 from keyhop.core.store.base import KeyStore
-from keyhop.core.streams import FollowedStream, OwnedStream, StreamRef
+from keyhop.core.streams import FollowedStream, OwnedStream, Route, StreamRef
 from keyhop.core.units import UNIT_BYTES
 from keyhop.network import wire
 from keyhop.network.agreement import Agreement, check_ahead
@@ -42,12 +42,13 @@ class PairOptions:
 
 
 class Pair:
-    """The state machine for one peer. `received` raises PeerError for what the protocol does not allow."""
+    """The state machine for one route to one peer. `received` raises PeerError for what the protocol does not allow."""
 
     def __init__(
         self,
         me: KmeId,
         peer: KmeId,
+        route: Route,
         store: KeyStore,
         journal: Journal,
         records: RecordBook,
@@ -57,8 +58,9 @@ class Pair:
         options: PairOptions,
     ) -> None:
         self.peer = peer
-        self.owned = OwnedStream(StreamRef(me, peer), store, journal)
-        self.followed = FollowedStream(StreamRef(peer, me), store, journal)
+        self.route: Route = route
+        self.owned = OwnedStream(StreamRef(me, peer, route), store, journal)
+        self.followed = FollowedStream(StreamRef(peer, me, route), store, journal)
         self._journal = journal
         self._clock = clock
         self._entropy = entropy
@@ -87,8 +89,6 @@ class Pair:
         self._peer_session = 0
         self.synchronised = False
         self.since: float | None = None
-        self.trouble: str | None = None
-        """Why there is no connection, in the words of whoever keeps it."""
 
     def limit(self, options: PairOptions, sae_pairs: Pairs) -> None:
         """Takes over other limits, for these masters and slaves that may share keys; what is over goes with time."""
@@ -116,8 +116,7 @@ class Pair:
     def replaced(self) -> None:
         """Another connection takes the place of this one, whose end may live all the same: it is told."""
         if self._transmit:
-            envelope = wire.Envelope(self._session, self._peer_session, wire.Replaced())
-            self._transmit(wire.encode(envelope))
+            self._transmit(self._encoded(wire.Replaced()))
 
     def disconnect(self) -> None:
         """The connection is gone."""
@@ -134,9 +133,8 @@ class Pair:
         """Between the adapters of a link to this peer; its messages are lost while there is no session."""
         return self._channels.open(link)
 
-    def received(self, data: bytes) -> None:
-        """A message from the peer."""
-        envelope = wire.decode(data)
+    def received(self, envelope: wire.Envelope) -> None:
+        """A message from the peer about this route."""
         match envelope.body:
             case wire.Hello(process):
                 self.theirs.heard(process)
@@ -271,11 +269,14 @@ class Pair:
 
         def transmit() -> None:
             if self._transmit and (session, peer_session) == (self._session, self._peer_session):
-                self._transmit(wire.encode(wire.Envelope(session, peer_session, body)))
+                self._transmit(self._encoded(body))
 
         self._journal.then(transmit)
 
     def _send_now(self, body: wire.Body) -> None:
         """Sends what waits for nothing to be durable, if there is a session."""
         if self._transmit and self.synchronised:
-            self._transmit(wire.encode(wire.Envelope(self._session, self._peer_session, body)))
+            self._transmit(self._encoded(body))
+
+    def _encoded(self, body: wire.Body) -> bytes:
+        return wire.encode(wire.Envelope(self.route, self._session, self._peer_session, body))

@@ -24,6 +24,9 @@ class PendingBlock:
     source: str
     arrived: float
     offered: bool = False
+    """Whether it is left to the other end, which has to be told so."""
+    agreed: bool = False
+    """Whether both ends knew before whose it is."""
 
     def tag(self, name: BlockName) -> bytes:
         """Always over the same message, because the key may be used for one message only."""

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from keyhop.core.errors import PeerError
+from keyhop.core.streams import Route
 
 MAX_FRAME_BYTES = 4 << 20
 LENGTH_BYTES = 4
@@ -195,8 +196,12 @@ type Body = (
 
 
 class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """`receiver` is the receiver's session as far as the sender knows it; 0 when it does not."""
+    """`route` says which of the two pairs of streams between the nodes it is about, each with sessions of its own.
 
+    `receiver` is the receiver's session as far as the sender knows it; 0 when it does not.
+    """
+
+    route: Route
     sender: _Number
     receiver: _Number
     body: Body

@@ -28,13 +28,13 @@ class CopyWatch:
     """Logs each new sign that a node runs twice."""
 
     def __init__(self, kme: Kme) -> None:
-        self._pairs = kme.pairs
-        self._told = dict.fromkeys(kme.pairs, (0, 0))
+        self._pairs = [peer.relayed for peer in kme.peers.values()]
+        self._told = {pair.peer: (0, 0) for pair in self._pairs}
 
     def tick(self) -> None:
         """Looks at what the pairs have noticed since the last look."""
-        for peer, pair in self._pairs.items():
-            signs = (pair.theirs.signs, pair.ours.signs)
+        for pair in self._pairs:
+            peer, signs = pair.peer, (pair.theirs.signs, pair.ours.signs)
             theirs, ours = self._told[peer]
             self._told[peer] = signs
             if signs[0] > theirs:

@@ -9,6 +9,7 @@ from keyhop.core.ids import KmeId
 from keyhop.core.journal import Journal
 from keyhop.core.streams import FollowedStream, OwnedStream
 from keyhop.network.pair import Pair
+from keyhop.network.peer import Peer
 from keyhop.node.node_link import NodeLink
 from keyhop.node.state import AuditInfo, LinkInfo, PeerInfo, StreamInfo
 
@@ -17,10 +18,10 @@ class NetworkState:
     """The links, streams, peers and audit log of one node."""
 
     def __init__(
-        self, pairs: Mapping[KmeId, Pair], links: Iterable[NodeLink], journal: Journal, audit: AuditLog
+        self, peers: Mapping[KmeId, Peer], links: Iterable[NodeLink], journal: Journal, audit: AuditLog
     ) -> None:
         self._audit = audit
-        self._pairs = pairs
+        self._peers = peers
         self._links = links
         self._journal = journal
 
@@ -29,12 +30,15 @@ class NetworkState:
         return [link.info() for link in self._links]
 
     def streams(self) -> list[StreamInfo]:
-        """GET /v1/streams: both ends that this node has of the streams with each peer."""
-        return [end for pair in self._pairs.values() for end in (_end(pair.owned), _end(pair.followed))]
+        """GET /v1/streams: the ends that this node has of the streams with each peer, and of those that are relayed
+        the ones that ever held anything."""
+        pairs = [pair for peer in self._peers.values() for pair in peer.pairs]
+        ends = [_end(stream) for pair in pairs for stream in (pair.owned, pair.followed)]
+        return [end for end in ends if end.produced or end.route == "direct"]
 
     def peers(self) -> list[PeerInfo]:
         """GET /v1/peers."""
-        return [_peer(peer, pair) for peer, pair in self._pairs.items()]
+        return [_peer(peer) for peer in self._peers.values()]
 
     def audit(self) -> AuditInfo:
         """GET /v1/audit."""
@@ -45,29 +49,34 @@ class NetworkState:
         if self._journal.failure is not None:
             return ["store: failed"]
         links = [f"link {link.id}: {link.reason or link.state}" for link in self.links() if link.state != "generating"]
-        return links + [reason for peer, pair in self._pairs.items() if (reason := _missing(peer, pair))]
+        return links + [reason for peer in self._peers.values() if (reason := _missing(peer))]
 
 
-def _peer(peer: KmeId, pair: Pair) -> PeerInfo:
-    return PeerInfo(peer, pair.connected, pair.synchronised, pair.since, pair.theirs.alarm, pair.ours.alarm)
+def _peer(peer: Peer) -> PeerInfo:
+    theirs, ours = peer.relayed.theirs.alarm, peer.relayed.ours.alarm
+    return PeerInfo(peer.id, peer.connected, peer.synchronised, peer.since, theirs, ours)
 
 
-def _missing(peer: KmeId, pair: Pair) -> str | None:
-    if pair.theirs.alarm:
-        return f"peer {peer}: two nodes claim to be it"
-    if pair.ours.alarm:
-        return f"peer {peer}: another node claims to be this one"
-    if not pair.connected or pair.trouble:
-        return f"peer {peer}: not connected ({pair.trouble})" if pair.trouble else f"peer {peer}: not connected"
-    if not pair.synchronised:
-        return f"peer {peer}: not synchronised"
+def _missing(peer: Peer) -> str | None:
+    if peer.relayed.theirs.alarm:
+        return f"peer {peer.id}: two nodes claim to be it"
+    if peer.relayed.ours.alarm:
+        return f"peer {peer.id}: another node claims to be this one"
+    if not peer.connected or peer.trouble:
+        return f"peer {peer.id}: not connected" + (f" ({peer.trouble})" if peer.trouble else "")
+    if not peer.synchronised:
+        return f"peer {peer.id}: not synchronised"
+    return _missing_of_link(peer.direct) if peer.direct else None
+
+
+def _missing_of_link(pair: Pair) -> str | None:
     if pair.filling.mismatch:
         return (
-            f"link to {peer}: the two ends do not have the same blocks (secret, rate and block size must agree), "
+            f"link to {pair.peer}: the two ends do not have the same blocks (secret, rate and block size must agree), "
             "or the link is off there"
         )
     if not pair.owned.available_units and not pair.owned.leased_units:
-        return f"stream to {peer}: no key"
+        return f"stream to {pair.peer}: no key"
     return None
 
 
@@ -75,6 +84,7 @@ def _end(stream: OwnedStream | FollowedStream) -> StreamInfo:
     return StreamInfo(
         owner=stream.ref.owner,
         follower=stream.ref.follower,
+        route=stream.ref.route,
         role="owner" if isinstance(stream, OwnedStream) else "follower",
         epoch=stream.epoch,
         available=stream.available_bytes,

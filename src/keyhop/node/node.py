@@ -61,6 +61,7 @@ class Node:
         self.kme = Kme(
             self.id,
             peers,
+            {link.peer for link in config.links},
             self._home,
             self.store,
             self._audit,
@@ -76,7 +77,7 @@ class Node:
         self.kme.journal.on_failure.append(self._store_failed)
         self.credentials = credentials_of(config, clock)
         self._links = NodeLinks(config, self.kme, self.store, self._clock, clock, entropy)
-        network = NetworkState(self.kme.pairs, self._links, self.kme.journal, self._audit)
+        network = NetworkState(self.kme.peers, self._links, self.kme.journal, self._audit)
         self._metrics = Metrics(network, version=version("keyhop"), restored=self.kme.restored is not None)
         for what, expiry in self.credentials.expiries.items():
             self._metrics.expires(what, expiry)
@@ -92,7 +93,7 @@ class Node:
         )
         self._connections = Connections(
             self.id,
-            self.kme.pairs,
+            self.kme.peers,
             {kme.id: PeerAddress(*host_and_port(kme.peer_address, "peer_address")) for kme in config.kmes},
             self.credentials.peer_server,
             self.credentials.peer_client,

@@ -56,7 +56,7 @@ class NodeLinks:
             link.sample()
 
     def _made(self, config: NodeConfig, section: LinkSection, store: KeyStore, entropy: Entropy) -> NodeLink:
-        pair, journal = self._kme.pairs[section.peer], self._kme.journal
+        pair, journal = self._kme.peers[section.peer].neighbour, self._kme.journal
         link = NodeLink(section.id, section.peer, self._clock, partial(self._block, section.id, section.peer))
         end = link_end(section, config.node, pair, store, journal, self._clock, self._machine, entropy, link.report)
         link.adapter = make_adapter(section.kind, section.options, end)
@@ -64,7 +64,9 @@ class NodeLinks:
 
     def _block(self, link: LinkId, peer: KmeId, block: LinkBlock) -> None:
         if self._kme.journal.failure is None:
-            self._kme.pairs[peer].link_block(link, block.sequence, block.material, block.produced_at, block.source)
+            self._kme.peers[peer].neighbour.link_block(
+                link, block.sequence, block.material, block.produced_at, block.source
+            )
 
 
 def forget_what_adapters_kept(config: NodeConfig, kme: Kme, store: KeyStore) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from keyhop.core.ids import KmeId, LinkId
+from keyhop.core.streams import Route
 from keyhop.link.adapter import Attack as Attack
 from keyhop.link.adapter import Disturbance as Disturbance
 from keyhop.link.adapter import Eavesdropper as Eavesdropper
@@ -76,10 +77,14 @@ class LinkActivity:
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """One end of a key stream. All accounts are bytes, over the life of this end; `role` is this node's part."""
+    """One end of a key stream; `route` tells how its bytes came to both ends, `role` is this node's part.
+
+    All accounts are bytes, over the life of this end.
+    """
 
     owner: KmeId
     follower: KmeId
+    route: Route
     role: Literal["owner", "follower"]
     epoch: int
     produced: int

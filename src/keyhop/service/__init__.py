@@ -2,6 +2,7 @@
 
     kme         one KME without I/O: everything below wired together
     delivery    get_key, get_key_with_ids, get_status (`requests`: what is asked and answered)
+    supply      which stream the bytes of a key come from
     claims      dec_keys: the keys that a slave may have once
     lookup      what key IDs name: places in a stream, records, what was sent a moment ago
     redelivery  what was sent a moment ago, for slaves whose answer was lost

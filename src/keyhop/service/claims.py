@@ -4,14 +4,15 @@ What the IDs name is found first (`lookup`). Then everything is taken at once, a
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import chain
 
 from keyhop.core.errors import KeyhopError, Unavailable
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook
-from keyhop.core.streams import FollowedStream
 from keyhop.network.pair import Pair
+from keyhop.network.peer import Peer
 from keyhop.service.audit import AuditedReplies, Handed, Handover
 from keyhop.service.lookup import InRecord, InStream, Lookup, SentBefore
 from keyhop.service.redelivery import Redelivery
@@ -24,41 +25,56 @@ class Claims:
     def __init__(
         self,
         me: KmeId,
-        pairs: Mapping[KmeId, Pair],
+        peers: Mapping[KmeId, Peer],
         records: RecordBook,
         redelivery: Redelivery,
         replies: AuditedReplies,
     ) -> None:
         self._me = me
-        self._pairs = pairs
+        self._peers = peers
         check = self._check_not_doubted
-        self._lookups = {kme: Lookup(pair.followed, records, redelivery, check) for kme, pair in pairs.items()}
-        self._records_only = Lookup(None, records, redelivery, check)
+        self._lookups: dict[tuple[Pair, ...], Lookup] = {
+            pairs: Lookup([pair.followed for pair in pairs], records, redelivery, check)
+            for peer in peers.values()
+            for pairs in {peer.pairs, *((pair,) for pair in peer.pairs)}
+        }
+        self._records_only = Lookup((), records, redelivery, check)
         self._records = records
         self._redelivery = redelivery
         self._replies = replies
 
     def get_key_with_ids(self, request: GetKeyWithIds, source: KmeId, reply: KeyReply) -> None:
         """`source` is the master's KME. Raises Unavailable; otherwise replies."""
-        gate = self._pairs.get(source) or next(iter(self._pairs.values()), None)
-        if gate is not None and not gate.windows.ready:
-            raise Unavailable(f"not yet synchronised with KME {gate.peer}", retry_after_s=1.0)
+        gates = self._gates(source)
+        lookup = self._lookups[gates] if source in self._peers else self._records_only
+        for gate in gates:
+            if not gate.windows.ready:
+                raise _not_synchronised(gate.peer)
 
         def deliver() -> None:
             try:
-                keys, handed = self._claim(request, source)
+                keys, handed = self._claim(request, source, lookup)
                 self._replies.give(keys, handed, reply)
             except KeyhopError as error:
                 reply(error)
 
-        if gate is None:
-            deliver()
-            return
-        gate.windows.enter(deliver, lambda: reply(Unavailable(f"KME {gate.peer} does not answer", retry_after_s=1.0)))
+        enter = deliver
+        for gate in gates:
+            enter = partial(gate.windows.enter, enter, partial(_late, gate.peer, reply))
+        enter()
 
-    def _claim(self, request: GetKeyWithIds, source: KmeId) -> tuple[Keys, Handed]:
+    def _gates(self, source: KmeId) -> tuple[Pair, ...]:
+        """The pairs within whose windows keys of this KME are delivered: those of the streams that hold any.
+
+        Records are of no stream; they and keys of this very KME go through one of some pair, so that they are covered.
+        """
+        peer = self._peers.get(source) or next(iter(self._peers.values()), None)
+        if peer is None:
+            return ()
+        return tuple([pair for pair in peer.pairs if pair.followed.available_bytes]) or peer.pairs[:1]
+
+    def _claim(self, request: GetKeyWithIds, source: KmeId, lookup: Lookup) -> tuple[Keys, Handed]:
         """Takes all keys or, with a KeyhopError, none. Says how each was handed over."""
-        lookup = self._lookups.get(source, self._records_only)
         runs: list[KeyRun] = []
         sent_again: list[KeyRun] = []
         fresh: dict[str, list[KeyRun]] = {}
@@ -72,7 +88,7 @@ class Claims:
                 runs.append(run := KeyRun(ids, len(key), key))
                 sent_again.append(run)
             else:
-                size, data, made_by = self._consume(found, lookup.stream, request.slave)
+                size, data, made_by = self._consume(found, request.slave)
                 runs.append(run := KeyRun(ids, size, KeyMaterial(data)))
                 fresh.setdefault(made_by, []).append(run)
         if self._redelivery.on:  # last, because it may push out what was sent before
@@ -82,9 +98,9 @@ class Claims:
 
     def _check_not_doubted(self) -> None:
         """A record is of no stream, so no window keeps a copy of this node from delivering it too."""
-        for pair in self._pairs.values():
-            if pair.doubted:
-                raise Unavailable(f"not yet synchronised with KME {pair.peer}", retry_after_s=1.0)
+        for peer in self._peers.values():
+            if peer.doubted:
+                raise _not_synchronised(peer.id)
 
     def _handed(
         self, request: GetKeyWithIds, source: KmeId, fresh: Mapping[str, list[KeyRun]], sent_again: list[KeyRun]
@@ -98,13 +114,18 @@ class Claims:
             handed[Handover("redelivery", *who, "memory")] = sent_again
         return handed
 
-    def _consume(
-        self, found: InStream | InRecord, stream: FollowedStream | None, slave: SaeId
-    ) -> tuple[int, bytes, str]:
+    def _consume(self, found: InStream | InRecord, slave: SaeId) -> tuple[int, bytes, str]:
         """The size of the keys, their bytes one after the other, and what made them."""
         if isinstance(found, InStream):
-            assert stream is not None  # it was found there
-            data, age = stream.consume(found.place, "delivered", found.number)
+            data, age = found.stream.consume(found.place, "delivered", found.number)
             return found.place.located.size_bytes, data, age.source
         data = self._records.deliver(found.key_id, slave)
         return len(data), data, RECORD_SOURCE
+
+
+def _not_synchronised(peer: KmeId) -> Unavailable:
+    return Unavailable(f"not yet synchronised with KME {peer}", retry_after_s=1.0)
+
+
+def _late(peer: KmeId, reply: KeyReply) -> None:
+    reply(Unavailable(f"KME {peer} does not answer", retry_after_s=1.0))

@@ -1,11 +1,11 @@
 """Key delivery: answers what SAEs ask (`requests`), from streams and records.
 
-enc_keys for one slave at a neighbour   bytes of the stream to it, from memory, no message
+enc_keys for one slave at another KME   bytes of a stream to it, from memory, no message (`supply`)
 enc_keys for several, or at this KME    a record at every KME concerned (`multicast`)
 dec_keys                                the place or the record that the ID names (`claims`)
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from keyhop.core.clock import Clock
@@ -18,6 +18,8 @@ from keyhop.core.records import RecordBook
 from keyhop.core.streams import Taken
 from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.pair import Pair
+from keyhop.network.peer import Peer
+from keyhop.service import supply
 from keyhop.service.audit import AuditedReplies, Handover
 from keyhop.service.claims import Claims
 from keyhop.service.limits import Charge, Limits
@@ -48,7 +50,7 @@ class Delivery:
         home: Callable[[SaeId], KmeId | None],
         policy: Policy,
         limits: Limits,
-        pairs: Mapping[KmeId, Pair],
+        peers: Mapping[KmeId, Peer],
         records: RecordBook,
         redelivery: Redelivery,
         journal: Journal,
@@ -60,13 +62,13 @@ class Delivery:
         self._home = home
         self.policy = policy
         self._limits = limits
-        self._pairs = pairs
+        self._peers = peers
         self._journal = journal
         self._clock = clock
         self.stock_bytes = stock_bytes
         self._replies = AuditedReplies(journal)
-        self._multicast = Multicast(me, pairs, records, self._replies, clock, entropy)
-        self._claims = Claims(me, pairs, records, redelivery, self._replies)
+        self._multicast = Multicast(me, peers, records, self._replies, clock, entropy)
+        self._claims = Claims(me, peers, records, redelivery, self._replies)
 
     def get_status(self, request: GetStatus) -> Status:
         """ETSI GS QKD 014, clause 5.1. Raises RequestError."""
@@ -77,10 +79,9 @@ class Delivery:
         capacity = self.stock_bytes // width
         stored = capacity
         if target != self._me:
-            pair = self._pairs.get(target)
-            stored = 0
-            if pair is not None:
-                stored = pair.leasing.entitled_units((request.caller, request.peer)) * UNIT_BYTES // width
+            saes = (request.caller, request.peer)
+            units = sum(pair.leasing.entitled_units(saes) for pair in self._pairs_to(target))
+            stored = min(units * UNIT_BYTES // width, capacity)
         return Status(
             source_kme=self._me,
             target_kme=target,
@@ -114,7 +115,7 @@ class Delivery:
                 self._multicast.get_key(request, {s: self._home_of(s) for s in slaves}, size, number, deadline, reply)
                 return
             assert target is not None  # one slave has one home
-            self._from_stream(request, self._pair(target), size, number, deadline, reply)
+            self._from_stream(request, self._usable(request, target), size, number, deadline, reply)
         except KeyhopError as error:
             reply(error)
 
@@ -132,18 +133,13 @@ class Delivery:
             reply(error)
 
     def _from_stream(
-        self, request: GetKey, pair: Pair, size: int, number: int, deadline: float, reply: KeyReply
+        self, request: GetKey, pairs: Sequence[Pair], size: int, number: int, deadline: float, reply: KeyReply
     ) -> None:
-        self._check_age(request, pair)
-        use = partial(self._give, request, pair, size, number, reply)
-        saes = (request.master, request.slave)
-        taken = pair.leasing.take(size, number, "delivered", saes)
-        if taken is not None or self.policy.wait_s <= 0:
-            use(taken)
-        else:
-            pair.leasing.wait(size, number, "delivered", deadline, use, saes)
+        until = deadline if self.policy.wait_s > 0 else None
+        give = partial(self._give, request, size, number, reply)
+        supply.take(pairs, size, number, (request.master, request.slave), until, give)
 
-    def _give(self, request: GetKey, pair: Pair, size: int, number: int, reply: KeyReply, taken: Taken | None) -> None:
+    def _give(self, request: GetKey, size: int, number: int, reply: KeyReply, pair: Pair, taken: Taken | None) -> None:
         if taken is None:
             reply(self._dry(request, pair, size, number))
             return
@@ -165,12 +161,23 @@ class Delivery:
             provenance = Provenance(taken.age.source, (self._me, pair.peer), age)
         return Keys((KeyRun(ids, size, KeyMaterial(taken.data)),), provenance)
 
-    def _check_age(self, request: GetKey, pair: Pair) -> None:
+    def _usable(self, request: GetKey, target: KmeId) -> Sequence[Pair]:
+        """The pairs whose streams may serve a request. Raises BadRequest and Unavailable when there is none."""
+        pairs = self._pairs_to(target)
+        if not pairs:
+            raise Unavailable(f"there is no route to KME {target}")
+        if request.route_strict and request.route == "direct":
+            pairs = [pair for pair in pairs if pair.route == "direct"]
+        if request.max_age_strict and request.max_age_s is not None:
+            pairs = [pair for pair in pairs if self._is_young(pair, request.max_age_s)]
+        if not pairs:
+            raise BadRequest(_UNMET)
+        return pairs
+
+    def _is_young(self, pair: Pair, max_age_s: float) -> bool:
         """Streams are spent from the oldest byte on, so its age is what a request gets."""
-        if request.max_age_s is not None and request.max_age_strict:
-            age = pair.owned.next_age()
-            if age is not None and self._clock.wall() - age.produced_at > request.max_age_s:
-                raise BadRequest(_UNMET)
+        age = pair.owned.next_age()
+        return age is None or self._clock.wall() - age.produced_at <= max_age_s
 
     def _check_alive(self) -> None:
         if self._journal.failure is not None:
@@ -198,11 +205,10 @@ class Delivery:
             raise BadRequest("SAE_ID is not known to this KME", details=({"SAE_ID": sae},))
         return home
 
-    def _pair(self, target: KmeId) -> Pair:
-        pair = self._pairs.get(target)
-        if pair is None:
-            raise Unavailable(f"there is no route to KME {target}")
-        return pair
+    def _pairs_to(self, target: KmeId) -> Sequence[Pair]:
+        """In the order in which they are spent; empty for a KME that is none of the network's."""
+        peer = self._peers.get(target)
+        return peer.pairs if peer else ()
 
 
 def _giving_back(charge: Charge, reply: KeyReply) -> KeyReply:

@@ -4,7 +4,7 @@ The node runs it between sockets and a real disk (`keyhop.node`), tests on virtu
 one wiring, so what is tested is what runs.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,8 +15,10 @@ from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.records import RecordBook
 from keyhop.core.store.base import KeyStore
+from keyhop.core.streams import Route
 from keyhop.core.witness import Witness, WitnessKeeper
 from keyhop.network.pair import Pair, PairOptions
+from keyhop.network.peer import Peer
 from keyhop.network.shares import Pairs
 from keyhop.service.delivery import Delivery
 from keyhop.service.limits import Limit, Limits
@@ -35,7 +37,7 @@ class KmeOptions:
     pairs: PairOptions
     limits: tuple[Limit, ...] = ()
     sae_pairs: Mapping[KmeId, Pairs] = field(default_factory=dict)
-    """Which masters here and slaves at each neighbour may share keys (`policy.sae_pairs`)."""
+    """Which masters here and slaves at each peer may share keys (`policy.sae_pairs`)."""
 
 
 class Kme:
@@ -45,6 +47,7 @@ class Kme:
         self,
         me: KmeId,
         peers: Collection[KmeId],
+        neighbours: Collection[KmeId],
         home: Callable[[SaeId], KmeId | None],
         store: KeyStore,
         audit: AuditSink,
@@ -54,7 +57,9 @@ class Kme:
         options: KmeOptions,
         keeper: WitnessKeeper | None = None,
     ) -> None:
-        """`home` tells which KME serves an SAE; `wake` asks for a `flush` at the end of this turn.
+        """`peers` are all other KMEs of the network, `neighbours` those of them that links join with this one.
+
+        `home` tells which KME serves an SAE; `wake` asks for a `flush` at the end of this turn.
 
         With a `keeper` of a witness, `open` finds out a store that is an old copy.
         """
@@ -62,8 +67,12 @@ class Kme:
         self._options = options
         self.journal = Journal(store, wake, audit)
         self.records = RecordBook(store, self.journal)
-        self.pairs = {
-            peer: Pair(me, peer, store, self.journal, self.records, clock, entropy, home, options.pairs)
+
+        def pair(peer: KmeId, route: Route) -> Pair:
+            return Pair(me, peer, route, store, self.journal, self.records, clock, entropy, home, options.pairs)
+
+        self.peers = {
+            peer: Peer(peer, pair(peer, "relayed"), pair(peer, "direct") if peer in neighbours else None)
             for peer in peers
         }
         self._limit_pairs()
@@ -74,7 +83,7 @@ class Kme:
             home,
             options.policy,
             self._limits,
-            self.pairs,
+            self.peers,
             self.records,
             self.redelivery,
             self.journal,
@@ -97,7 +106,7 @@ class Kme:
             return
         self.witness = self._call_witness()
         if self.witness.restored:
-            for pair in self.pairs.values():
+            for pair in self.pairs():
                 pair.forget()
             self.records.forget_stored()
             forget()
@@ -105,6 +114,11 @@ class Kme:
         self.flush()
         if self.journal.failure is not None:
             raise self.journal.failure
+
+    def pairs(self) -> Iterator[Pair]:
+        """All pairs of streams with all peers."""
+        for peer in self.peers.values():
+            yield from peer.pairs
 
     @property
     def restored(self) -> str | None:
@@ -124,7 +138,7 @@ class Kme:
         """Time has passed: what is late is asked for again or given up, what is old expires. Raises StoreFailure."""
         if self.witness:
             self.witness.tick()
-        for pair in self.pairs.values():
+        for pair in self.pairs():
             pair.tick()
         self._limits.tick()
         self.redelivery.tick()
@@ -139,7 +153,7 @@ class Kme:
 
     def seal(self) -> None:
         """A graceful stop: no more taking; what is left of the leases is voided at both ends. Raises StoreFailure."""
-        for pair in self.pairs.values():
+        for pair in self.pairs():
             pair.seal()
         if self.witness:
             self.witness.end_step()
@@ -147,9 +161,9 @@ class Kme:
     def abandon(self) -> None:
         """The store has failed: nobody waits any longer, and nothing is written."""
         self.redelivery.clear()
-        for pair in self.pairs.values():
+        for pair in self.pairs():
             pair.abandon()
 
     def _limit_pairs(self) -> None:
-        for peer, pair in self.pairs.items():
-            pair.limit(self._options.pairs, self._options.sae_pairs.get(peer, ()))
+        for pair in self.pairs():
+            pair.limit(self._options.pairs, self._options.sae_pairs.get(pair.peer, ()))

@@ -1,10 +1,10 @@
 """What the IDs of a dec_keys request name. Looking changes nothing, so that a request gets all of its keys or none.
 
-An ID names a record, or a place in the stream from the master's KME. It is *unauthorised* when it names bytes that
+An ID names a record, or a place in a stream from the master's KME. It is *unauthorised* when it names bytes that
 are there for somebody else, and *not found* in every other case, delivered and void ones included.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ _GROWTH = 8
 class InStream(NamedTuple):
     """`number` keys, one after the other in the stream from the first one's place."""
 
+    stream: FollowedStream
     place: Place
     number: int
 
@@ -43,17 +44,17 @@ type Found = InStream | InRecord | SentBefore
 
 
 class Lookup:
-    """Looks for keys in the stream that a slave's KME follows, in its records, and among what it has just sent."""
+    """Looks for keys in the streams that a slave's KME follows, in its records, and among what it has just sent."""
 
     def __init__(
         self,
-        stream: FollowedStream | None,
+        streams: Collection[FollowedStream],
         records: RecordBook,
         redelivery: Redelivery,
         check_records: Callable[[], None],
     ) -> None:
         """`check_records` raises Unavailable while no record may be delivered."""
-        self.stream = stream
+        self._streams = streams
         self._check_records = check_records
         self._records = records
         self._redelivery = redelivery
@@ -65,7 +66,7 @@ class Lookup:
         ids, at = request.key_ids, 0
         while at < len(ids):
             run = self._find_run(request, at)
-            if run is not None and self.stream is not None and self.stream.has(run.place, run.number):
+            if run is not None and run.stream.has(run.place, run.number):
                 found.append(run)
                 at += run.number
                 continue
@@ -83,23 +84,25 @@ class Lookup:
         return found
 
     def _find_run(self, request: GetKeyWithIds, at: int) -> InStream | None:
-        """The place in the stream that the ID at this index names, and the following IDs that go on from there."""
-        stream = self.stream
-        place = stream.find(request.key_ids[at], request.master, request.slave) if stream else None
-        if stream is None or place is None:
-            return None
-        return InStream(place, _run_length(request, at, place, stream))
+        """The place in a stream that the ID at this index names, and the following IDs that go on from there."""
+        for stream in self._streams:
+            place = stream.find(request.key_ids[at], request.master, request.slave)
+            if place is not None:
+                return InStream(stream, place, _run_length(request, at, place, stream))
+        return None
 
     def _find_one(self, request: GetKeyWithIds, key_id: bytes) -> Found | None:
         if key_id in self._records:
             return self._find_record(request, key_id)
-        stream = self.stream
-        place = stream.find(key_id, request.master, request.slave) if stream else None
-        if stream and place and stream.has(place):
-            return InStream(place, 1)
+        elsewhere = False
+        for stream in self._streams:
+            place = stream.find(key_id, request.master, request.slave)
+            if place and stream.has(place):
+                return InStream(stream, place, 1)
+            elsewhere = elsewhere or (not place and stream.is_someone_elses(key_id))
         if self._redelivery.holds(request.master, request.slave, key_id):
             return SentBefore(key_id)
-        if stream and not place and stream.is_someone_elses(key_id):
+        if elsewhere:
             raise _unauthorised()
         return None
 
@@ -119,11 +122,16 @@ def _unauthorised() -> Unauthorised:
 def _overlap(runs: list[InStream]) -> bool:
     """Whether two of them share bytes: only a KME that breaks the protocol makes such IDs."""
     spans = sorted(
-        (run.place.epoch, located.position, located.position + units_for(located.size_bytes) * run.number)
+        (
+            run.stream.ref.route,
+            run.place.epoch,
+            located.position,
+            located.position + units_for(located.size_bytes) * run.number,
+        )
         for run in runs
         for located in (run.place.located,)
     )
-    return any(a[0] == b[0] and b[1] < a[2] for a, b in pairwise(spans))
+    return any(a[:2] == b[:2] and b[2] < a[3] for a, b in pairwise(spans))
 
 
 def _run_length(request: GetKeyWithIds, at: int, first: Place, stream: FollowedStream) -> int:

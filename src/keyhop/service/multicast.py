@@ -14,8 +14,9 @@ from keyhop.core.errors import BadRequest, Unavailable
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook, record_ids
-from keyhop.network.carriage import Batch
-from keyhop.network.pair import Pair
+from keyhop.core.units import units_for
+from keyhop.network.carriage import Batch, Carriage
+from keyhop.network.peer import Peer
 from keyhop.network.wire import MAX_RECORDS_PER_BATCH, MAX_SEALED_BYTES
 from keyhop.service.audit import AuditedReplies, Handover
 from keyhop.service.requests import RECORD_SOURCE, GetKey, KeyReply, KeyRun, Keys, Provenance
@@ -38,14 +39,14 @@ class Multicast:
     def __init__(
         self,
         me: KmeId,
-        pairs: Mapping[KmeId, Pair],
+        peers: Mapping[KmeId, Peer],
         records: RecordBook,
         replies: AuditedReplies,
         clock: Clock,
         entropy: Entropy,
     ) -> None:
         self._me = me
-        self._pairs = pairs
+        self._peers = peers
         self._records = records
         self._replies = replies
         self._clock = clock
@@ -68,7 +69,7 @@ class Multicast:
             raise _no_room()
         remote = sorted(set(homes.values()) - {self._me})  # in the same order wherever a simulation runs
         for kme in remote:
-            if kme not in self._pairs or not self._pairs[kme].synchronised:
+            if kme not in self._peers or not self._peers[kme].synchronised:
                 raise Unavailable(f"KME {kme} is not connected", retry_after_s=1.0)
         ids = record_ids(self._entropy.token(KEY_ID_BYTES * number))
         call = _Call(ids, KeyMaterial(self._entropy.token(size * number)), set(remote))
@@ -105,7 +106,13 @@ class Multicast:
         for kme in remote:
             slaves = tuple(slave for slave, home in homes.items() if home == kme)
             batch = Batch(self._entropy.token(KEY_ID_BYTES), request.master, slaves, ids, call.keys)
-            self._pairs[kme].carriage.carry(batch, deadline, partial(arrived, kme))
+            self._carrier(kme, batch).carry(batch, deadline, partial(arrived, kme))
+
+    def _carrier(self, kme: KmeId, batch: Batch) -> Carriage:
+        """Of the first stream that has enough for the pad; of the first one of all when none has."""
+        pairs, saes = self._peers[kme].pairs, (batch.master, batch.slaves[0])
+        rich = (pair for pair in pairs if pair.leasing.entitled_units(saes) >= units_for(batch.pad_bytes))
+        return next(rich, pairs[0]).carriage
 
     def _keep(self, call: _Call, size: int, master: SaeId, slaves: tuple[SaeId, ...], now: float) -> None:
         keys = call.keys.reveal()
@@ -115,7 +122,7 @@ class Multicast:
 
     def _recall(self, call: _Call) -> None:
         for kme in sorted(call.asked):  # in the same order wherever a simulation runs
-            self._pairs[kme].carriage.recall(call.ids)
+            self._peers[kme].relayed.carriage.recall(call.ids)
         call.asked.clear()
 
 

@@ -1,6 +1,6 @@
 """One KME's production state machines on virtual time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from keyhop.core.clock import Clock
@@ -20,8 +20,9 @@ from keyhop.testing.audit import MemoryAudit
 class VirtualKme:
     """A KME without sockets: a disk and an audit log that survive crashes, and memory that does not.
 
-    `home` maps each SAE to its KME; `peers` are this KME's neighbours. What it would send to a neighbour goes to
-    `transmit(peer, message)`. With a `keeper` it has a witness, which outlives crashes and restored disks.
+    `home` maps each SAE to its KME; `neighbours` are the `peers` that links join with it, all of them by default.
+    What it would send to a peer goes to `transmit(peer, message)`. With a `keeper` it has a witness, which outlives
+    crashes and restored disks.
     """
 
     def __init__(
@@ -35,9 +36,11 @@ class VirtualKme:
         policy: Policy,
         options: PairOptions,
         keeper: WitnessKeeper | None = None,
+        neighbours: Collection[KmeId] | None = None,
     ) -> None:
         self.name = name
         self._peers = peers
+        self._neighbours = peers if neighbours is None else neighbours
         self._home = home
         self._clock = clock
         self._entropy = entropy
@@ -54,6 +57,7 @@ class VirtualKme:
         self.kme = Kme(
             self.name,
             self._peers,
+            self._neighbours,
             self._home.get,
             self.store,
             self.audit,
@@ -65,31 +69,31 @@ class VirtualKme:
         )
         self.kme.open()
         self.journal, self.records = self.kme.journal, self.kme.records
-        self.pairs, self.delivery = self.kme.pairs, self.kme.delivery
-        for peer in self.pairs:
+        self.peers, self.delivery = self.kme.peers, self.kme.delivery
+        for peer in self.peers:
             self.connect(peer)
 
     def connect(self, peer: KmeId) -> None:
-        """There is a connection to a neighbour."""
-        self.pairs[peer].connect(partial(self._transmit, peer))
+        """There is a connection to a peer."""
+        self.peers[peer].connect(partial(self._transmit, peer))
 
     def crash(self) -> None:
         """Loses memory, keeps the disk, and starts again."""
         self.start(self.store.values)
 
     def received(self, peer: KmeId, data: bytes) -> None:
-        """A message from a neighbour; one that breaks the protocol costs the connection."""
-        pair = self.pairs[peer]
+        """A message from a peer; one that breaks the protocol costs the connection."""
+        state = self.peers[peer]
         try:
-            pair.received(data)
+            state.received(data)
         except PeerError:
-            pair.disconnect()
+            state.disconnect()
             self.connect(peer)
 
     def link_block(self, peer: KmeId, sequence: int, data: bytes) -> None:
         """The link to a neighbour produces a block."""
         link = LinkId("-".join(sorted((self.name, peer))))
-        self.pairs[peer].link_block(link, sequence, KeyMaterial(data), self._clock.wall(), "virtual")
+        self.peers[peer].neighbour.link_block(link, sequence, KeyMaterial(data), self._clock.wall(), "virtual")
 
     def tick(self) -> None:
         """Time has passed."""

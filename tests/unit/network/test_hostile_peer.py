@@ -53,7 +53,7 @@ class Bob:
 
     @property
     def pair(self) -> Pair:
-        return self.kme.pairs[ALICE]
+        return self.kme.peers[ALICE].neighbour
 
     def flush(self) -> None:
         while self.kme.journal.dirty or self.kme.journal._effects:
@@ -62,7 +62,7 @@ class Bob:
     def hear(self, body: wire.Body, peer: KmeId = ALICE) -> None:
         """Whatever breaks the protocol is PeerError; any other exception is the test's failure."""
         receiver = 0 if isinstance(body, wire.Hello) else self.sent[peer][-1].sender
-        self.kme.pairs[peer].received(wire.encode(wire.Envelope(self._sessions, receiver, body)))
+        self.kme.peers[peer].received(wire.encode(wire.Envelope("direct", self._sessions, receiver, body)))
         self.flush()
 
     def synchronise(
@@ -82,7 +82,7 @@ class Bob:
         self.note_mark(peer)
 
     def note_mark(self, peer: KmeId = ALICE) -> None:
-        self.hear(wire.MarkNoted(self.kme.pairs[peer].followed.mark), peer)
+        self.hear(wire.MarkNoted(self.kme.peers[peer].neighbour.followed.mark), peer)
 
     def produce(self, sequence: int, size: int = 4096) -> bytes:
         data = random.Random(sequence).randbytes(size)

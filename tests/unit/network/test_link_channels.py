@@ -17,10 +17,10 @@ def make() -> VirtualNetwork:
 
 def test_messages_arrive_in_order_at_the_same_link() -> None:
     network, heard, elsewhere = make(), list[bytes](), list[bytes]()
-    near = network.kmes[ALICE].pairs[BOB].link_channel(LINK)
-    far = network.kmes[BOB].pairs[ALICE].link_channel(LINK)
+    near = network.kmes[ALICE].peers[BOB].neighbour.link_channel(LINK)
+    far = network.kmes[BOB].peers[ALICE].neighbour.link_channel(LINK)
     far.listen(heard.append)
-    network.kmes[BOB].pairs[ALICE].link_channel(OTHER).listen(elsewhere.append)
+    network.kmes[BOB].peers[ALICE].neighbour.link_channel(OTHER).listen(elsewhere.append)
     near.send(b"before there is a session")
     network.settle()
     near.send(b"one")
@@ -34,10 +34,10 @@ def test_messages_arrive_in_order_at_the_same_link() -> None:
 def test_nobody_listens() -> None:
     network = make()
     network.settle()
-    near = network.kmes[ALICE].pairs[BOB].link_channel(LINK)
+    near = network.kmes[ALICE].peers[BOB].neighbour.link_channel(LINK)
     near.send(b"to no link at all")
     network.settle()
-    far = network.kmes[BOB].pairs[ALICE].link_channel(LINK)
+    far = network.kmes[BOB].peers[ALICE].neighbour.link_channel(LINK)
     far.listen(lambda message: pytest.fail("nobody listens"))
     far.listen(None)
     near.send(b"to a link that rests")
@@ -47,13 +47,13 @@ def test_nobody_listens() -> None:
 def test_what_an_adapter_refuses_is_the_peers_fault_and_costs_the_session() -> None:
     network = make()
     network.settle()
-    bob = network.kmes[BOB].pairs[ALICE]
+    bob = network.kmes[BOB].peers[ALICE].neighbour
 
     def refuse(message: bytes) -> None:
         raise PeerError("that is no message of mine")
 
     bob.link_channel(LINK).listen(refuse)
-    network.kmes[ALICE].pairs[BOB].link_channel(LINK).send(b"?")
+    network.kmes[ALICE].peers[BOB].neighbour.link_channel(LINK).send(b"?")
     network.flush()
     network.step()
     assert not bob.synchronised

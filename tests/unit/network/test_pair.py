@@ -29,7 +29,7 @@ def network() -> VirtualNetwork:
 
 
 def pairs(network: VirtualNetwork) -> tuple[Pair, Pair]:
-    return network.kmes[ALICE].pairs[BOB], network.kmes[BOB].pairs[ALICE]
+    return network.kmes[ALICE].peers[BOB].neighbour, network.kmes[BOB].peers[ALICE].neighbour
 
 
 def get(network: VirtualNetwork, number: int = 1) -> Keys:
@@ -104,10 +104,10 @@ def test_messages_of_an_earlier_session_are_dropped(network: VirtualNetwork) -> 
     there = bob.followed.available_bytes
     void = wire.Void(1, 8, bob.followed.taken)
     for sender, receiver in ((12345, bob._session), (alice._session, 12345), (0, 0), (alice._session, 0)):
-        network.kmes[BOB].received(ALICE, wire.encode(wire.Envelope(sender, receiver, void)))
+        network.kmes[BOB].received(ALICE, wire.encode(wire.Envelope("direct", sender, receiver, void)))
     assert bob.followed.available_bytes == there
     assert bob.synchronised
-    network.kmes[BOB].received(ALICE, wire.encode(wire.Envelope(alice._session, bob._session, void)))
+    network.kmes[BOB].received(ALICE, wire.encode(wire.Envelope("direct", alice._session, bob._session, void)))
     assert bob.followed.available_bytes < there
 
 
@@ -134,10 +134,9 @@ def test_a_block_that_the_owner_never_heard_is_held_is_dropped(network: VirtualN
 def test_a_message_for_nobody_yet_changes_nothing() -> None:
     network = VirtualNetwork({A: ALICE, B: BOB}, 1)
     bob = pairs(network)[1]
-    bob.received(wire.encode(wire.Envelope(1, 0, wire.Void(1, 0, 100))))
-    bob.received(
-        wire.encode(wire.Envelope(1, 0, wire.State(wire.OwnerMarks(9, 9, 9, 9), wire.FollowerMarks(9, 9, 9, 9))))
-    )
+    bob.received(wire.Envelope("direct", 1, 0, wire.Void(1, 0, 100)))
+    state = wire.State(wire.OwnerMarks(9, 9, 9, 9), wire.FollowerMarks(9, 9, 9, 9))
+    bob.received(wire.Envelope("direct", 1, 0, state))
     assert not bob.synchronised
     assert bob.owned.epoch == 1
 
@@ -149,14 +148,14 @@ def test_a_repeated_state_is_judged_once(network: VirtualNetwork) -> None:
     alice, bob = pairs(network)
     old = wire.State(wire.OwnerMarks(7, 0, 0, 0), wire.FollowerMarks(7, 0, 0, 0))
     before = (bob.owned.epoch, bob.followed.epoch)
-    bob.received(wire.encode(wire.Envelope(alice._session, bob._session, old)))
+    bob.received(wire.Envelope("direct", alice._session, bob._session, old))
     assert (bob.owned.epoch, bob.followed.epoch) == before
     assert_same(network, keys)
 
 
 def test_garbage_is_a_peer_error(network: VirtualNetwork) -> None:
     with pytest.raises(PeerError):
-        pairs(network)[0].received(b"\xc1garbage")
+        network.kmes[ALICE].peers[BOB].received(b"\xc1garbage")
 
 
 def test_a_crash_of_the_owner_burns_its_lease_and_no_more(network: VirtualNetwork) -> None:
@@ -348,7 +347,7 @@ def test_a_graceful_stop_voids_the_rest_at_both_ends(network: VirtualNetwork) ->
     alice, bob = pairs(network)
     rest = alice.owned.leased_units
     assert rest
-    alice.seal()
+    network.kmes[ALICE].kme.seal()
     network.settle()
     assert alice.owned.leased_units == 0
     assert bob.followed.ledger.voided >= rest * 8

@@ -35,7 +35,7 @@ def connections(authority: Authority) -> Connections:
     kme = VirtualKme(ALICE, (BOB,), {}, clock, SeededEntropy(0), lambda *_: None, Policy(), PairOptions())
     files = TlsFiles(authority.directory / "ca.pem", *authority.files("node", "alice"))
     server, client = server_context(files, "1.3"), client_context(files, "1.3", check_hostname=False)
-    return Connections(ALICE, kme.pairs, {}, server, client, lambda der: False, clock, lambda error: None)
+    return Connections(ALICE, kme.peers, {}, server, client, lambda der: False, clock, lambda error: None)
 
 
 def connection_with(connections: Connections, path: Path) -> PeerConnection:
@@ -47,7 +47,7 @@ def connection_with(connections: Connections, path: Path) -> PeerConnection:
 def test_a_node_s_certificate_is_admitted_by_its_name(authority: Authority, connections: Connections) -> None:
     authority.issue_node("bob", ["127.0.0.1"])
     connection = connection_with(connections, authority.files("node", "bob")[0])
-    assert connections.admit(connection, None).peer == BOB
+    assert connections.admit(connection, None).id == BOB
 
 
 def test_an_sae_s_certificate_is_not_even_with_the_name_of_a_peer(
@@ -67,7 +67,7 @@ async def test_a_peer_that_does_not_let_us_in_is_not_connected_and_says_so(
     carol = VirtualKme(BOB, (KmeId("carol"),), {}, SYSTEM, SeededEntropy(1), lambda *_: None, Policy(), PairOptions())
     files = TlsFiles(authority.directory / "ca.pem", *authority.files("node", "bob"))
     server, client = server_context(files, "1.3"), client_context(files, "1.3", check_hostname=False)
-    stranger = Connections(BOB, carol.pairs, {}, server, client, lambda der: False, SYSTEM, lambda error: None)
+    stranger = Connections(BOB, carol.peers, {}, server, client, lambda der: False, SYSTEM, lambda error: None)
     port = free_ports(1)[0]
     await stranger.start("127.0.0.1", port)
     loop = asyncio.get_running_loop()
@@ -78,4 +78,4 @@ async def test_a_peer_that_does_not_let_us_in_is_not_connected_and_says_so(
         await connection.ended.wait()
     await stranger.stop()
     assert not connection.heard
-    assert connections._pairs[BOB].trouble == "did not let us in: closed"
+    assert connections._peers[BOB].trouble == "did not let us in: closed"

@@ -15,16 +15,16 @@ def test_who_dials_hears_of_the_end_whatever_those_do_who_are_told_of_it() -> No
     network = VirtualNetwork({SaeId("a"): ALICE, SaeId("b"): BOB})
     network.settle()
     network.clock.advance(2.0)
-    pairs, tls = network.kmes[ALICE].pairs, ssl.create_default_context()
-    connections = Connections(ALICE, pairs, {}, tls, tls, lambda der: False, network.clock, lambda error: None)
+    peers, tls = network.kmes[ALICE].peers, ssl.create_default_context()
+    connections = Connections(ALICE, peers, {}, tls, tls, lambda der: False, network.clock, lambda error: None)
     connection = PeerConnection(connections, None)
-    connection.pair = pairs[BOB]
+    connection.peer = peers[BOB]
     connections._current[BOB] = connection
 
     def fail() -> None:
         raise ValueError("of one who waited")
 
-    pairs[BOB].windows.enter(fail, fail)
+    peers[BOB].neighbour.windows.enter(fail, fail)
     with pytest.raises(ValueError, match="of one who waited"):
         connection.connection_lost(None)
     assert connection.ended.is_set()

@@ -55,7 +55,7 @@ class Sites(VirtualNetwork):
             self.kmes[name].start(disk)
         for name, kme in self.kmes.items():
             if name not in disks:
-                for peer, pair in kme.pairs.items():
+                for peer, pair in ((each.id, each.neighbour) for each in kme.peers.values()):
                     pair.disconnect()
                     kme.connect(peer)
         self.settle()
@@ -171,7 +171,7 @@ def test_what_was_delivered_while_the_owner_was_away_does_not_come_again(restore
     sites.get_of_each_kind()
     then = sites.copies()
     for kme in sites.kmes.values():
-        for pair in kme.pairs.values():
+        for pair in kme.kme.pairs():
             pair.disconnect()
     sites._on_the_way.clear()
     sites.fetch_all()
@@ -203,7 +203,7 @@ def test_with_one_witness_that_side_uses_nothing_again(witnessed: KmeId) -> None
     for master, slave, key_id in sites.open:
         if HOME[SaeId(slave)] == witnessed:
             assert not sites.fetch(master, slave, key_id)
-    streams = {name: kme.pairs[other].owned for name, other, kme in _ends(sites)}
+    streams = {name: kme.peers[other].neighbour.owned for name, other, kme in _ends(sites)}
     assert streams[ALICE].epoch == streams[BOB].epoch == 2  # what masters get is new in both directions
     sites.fill()
     for master, slave in PAIRS:
@@ -219,7 +219,7 @@ def test_a_clone_of_a_disk_alone_has_nothing_to_give() -> None:
     clone.kmes[BOB].start(sites.copies()[BOB])
     assert clone.kmes[BOB].kme.restored == "its witness is missing"
     assert not len(clone.kmes[BOB].records)
-    pair = clone.kmes[BOB].pairs[ALICE]
+    pair = clone.kmes[BOB].peers[ALICE].neighbour
     assert (pair.followed.available_bytes, pair.owned.available_bytes, pair.owned.leased_units) == (0, 0, 0)
     assert all(end.ledger.balances(end.available_bytes) for end in (pair.followed, pair.owned))
 
@@ -235,6 +235,7 @@ def test_what_others_keep_in_an_old_copy_goes_in_the_same_commit(restored: bool)
     keeper = MemoryWitness(sites.keepers[ALICE].statement)
     kme = Kme(
         ALICE,
+        [BOB],
         [BOB],
         HOME.get,
         store,
@@ -261,7 +262,7 @@ def test_crashes_are_no_restored_backups() -> None:
         sites.pass_time(0.5)
         sites.fill()
         sites.fetch_all()
-    assert {kme.pairs[other].owned.epoch for _, other, kme in _ends(sites)} == {1}
+    assert {kme.peers[other].neighbour.owned.epoch for _, other, kme in _ends(sites)} == {1}
 
 
 def _ends(sites: Sites) -> list[tuple[KmeId, KmeId, VirtualKme]]:

@@ -78,18 +78,18 @@ class TwoAlices(VirtualNetwork):
             PairOptions(),
         )
         copy.start(self.original.store.values)
-        for pair in copy.pairs.values():
+        for pair in copy.kme.pairs():
             pair.disconnect()
         copy.journal.flush()
         return copy
 
     def dial(self, alice: VirtualKme) -> None:
         """bob lets it in, in place of the other one, which hears so."""
-        bob = self.kmes[BOB].pairs[ALICE]
+        bob = self.kmes[BOB].peers[ALICE].neighbour
         self._on_the_way.clear()
         bob.replaced()
         self.settle()
-        self.kmes[ALICE].pairs[BOB].disconnect()
+        self.kmes[ALICE].peers[BOB].neighbour.disconnect()
         self.kmes[ALICE] = alice
         bob.disconnect()
         self.kmes[BOB].connect(ALICE)
@@ -134,16 +134,16 @@ def test_an_exact_copy_and_its_original_deliver_a_key_once(master: str, slave: s
 
 def test_everybody_is_told() -> None:
     network = TwoAlices()
-    original, copy, bob = network.original, network.copy(), network.kmes[BOB].pairs[ALICE]
+    original, copy, bob = network.original, network.copy(), network.kmes[BOB].peers[ALICE].neighbour
     network.dial(copy)
-    assert (bob.theirs.signs, original.pairs[BOB].ours.signs) == (0, 1)
+    assert (bob.theirs.signs, original.peers[BOB].neighbour.ours.signs) == (0, 1)
     network.dial(original)
-    assert (bob.theirs.alarm, copy.pairs[BOB].ours.alarm) == (True, True)
+    assert (bob.theirs.alarm, copy.peers[BOB].neighbour.ours.alarm) == (True, True)
 
 
 def test_a_node_that_was_restarted_is_no_copy() -> None:
     network = TwoAlices()
-    bob = network.kmes[BOB].pairs[ALICE]
+    bob = network.kmes[BOB].peers[ALICE].neighbour
     for _ in range(5):
         network.kmes[ALICE].crash()
         network.settle()
@@ -153,9 +153,9 @@ def test_a_node_that_was_restarted_is_no_copy() -> None:
 
 def test_nobody_but_the_peer_of_this_session_says_so() -> None:
     network = TwoAlices()
-    pair = network.original.pairs[BOB]
-    message = wire.Envelope(5, 12345, wire.Replaced())
-    pair.received(wire.encode(message))
+    pair = network.original.peers[BOB].neighbour
+    message = wire.Envelope("direct", 5, 12345, wire.Replaced())
+    pair.received(message)
     assert (pair.ours.signs, pair.windows.ready) == (0, True)
-    pair.received(wire.encode(msgspec.structs.replace(message, receiver=pair._session)))
+    pair.received(msgspec.structs.replace(message, receiver=pair._session))
     assert (pair.ours.signs, pair.windows.ready) == (1, False)

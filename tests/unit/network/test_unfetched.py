@@ -28,7 +28,7 @@ def test_the_oldest_unfetched_keys_go_when_there_are_too_many() -> None:
         network.pass_time(1)
         assert isinstance(answers[0], Keys)
         ids.append(answers[0].runs[0].ids[-KEY_ID_BYTES:])
-    followed = network.kmes[BOB].pairs[ALICE].followed
+    followed = network.kmes[BOB].peers[ALICE].neighbour.followed
     assert followed.unfetched_units * 8 <= BOUND
     assert followed.ledger.expired > 0
     assert followed.ledger.balances(followed.available_bytes)

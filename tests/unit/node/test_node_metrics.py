@@ -18,7 +18,7 @@ class View:
         return [self.link]
 
     def streams(self) -> list[StreamInfo]:
-        return [StreamInfo(ALICE, BOB, "owner", 3, 100, 50, 10, 20, 5, 4, 3, 2, 6, 1, True)]
+        return [StreamInfo(ALICE, BOB, "direct", "owner", 3, 100, 50, 10, 20, 5, 4, 3, 2, 6, 1, True)]
 
     def audit(self) -> AuditInfo:
         return AuditInfo(17, "ab" * 32)
@@ -67,7 +67,7 @@ def test_streams_by_account_and_peers() -> None:
         "expired": 6,
         "burnt": 1,
     }
-    stream = (("follower", "bob"), ("owner", "alice"), ("role", "owner"))
+    stream = (("follower", "bob"), ("owner", "alice"), ("role", "owner"), ("route", "direct"))
     assert samples["keyhop_stream_epoch", stream] == 3
     assert samples["keyhop_stream_balanced", stream] == 1
     assert samples["keyhop_peer_connected", (("peer", "bob"),)] == 1

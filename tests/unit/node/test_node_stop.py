@@ -70,7 +70,7 @@ def config(tmp_path: Path) -> NodeConfig:
 
 
 def wait_for_keys(node: Node, use: Callable[[object], None]) -> None:
-    pair = node.kme.pairs[KmeId("bob")]
+    pair = node.kme.peers[KmeId("bob")].neighbour
     pair.leasing.wait(32, 1, "delivered", SystemClock().monotonic() + 60.0, use)
 
 

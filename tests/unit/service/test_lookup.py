@@ -35,7 +35,7 @@ def made(network: VirtualNetwork, number: int, size_bits: int = 256) -> list[byt
 def runs(network: VirtualNetwork, ids: list[bytes]) -> list[int]:
     """How many keys each run has that the IDs are found as."""
     kme = network.kmes[BOB].kme
-    lookup = Lookup(kme.pairs[ALICE].followed, kme.records, kme.redelivery, lambda: None)
+    lookup = Lookup([kme.peers[ALICE].neighbour.followed], kme.records, kme.redelivery, lambda: None)
     found = lookup.find(GetKeyWithIds(B, A, tuple(ids)))
     assert all(isinstance(run, InStream) for run in found)
     return [run.number for run in found if isinstance(run, InStream)]

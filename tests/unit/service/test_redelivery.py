@@ -57,7 +57,7 @@ def sites() -> Iterator[Sites]:
     sites = Sites(redelivery_s=WINDOW_S)
     yield sites
     for kme in sites.kmes.values():
-        for pair in kme.pairs.values():
+        for pair in kme.kme.pairs():
             assert pair.followed.ledger.balances(pair.followed.available_bytes)
 
 

@@ -22,7 +22,7 @@ to survive.
     shelf       the chunks that a follower holds, found by position
 """
 
-from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Lease, Place, Role, StreamRef, Taken
+from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Lease, Place, Role, Route, StreamRef, Taken
 from keyhop.core.streams.followed import FollowedStream
 from keyhop.core.streams.owned import OwnedStream
 
@@ -35,6 +35,7 @@ __all__ = [
     "OwnedStream",
     "Place",
     "Role",
+    "Route",
     "StreamRef",
     "Taken",
 ]

@@ -15,6 +15,8 @@ from keyhop.core.units import UNIT_BYTES
 ID_KEY_UNITS = ID_KEY_BYTES // UNIT_BYTES
 HISTORY_BYTES = 16
 Role = Literal["owner", "follower"]
+Route = Literal["direct", "relayed"]
+"""How the bytes of a stream came to its two ends: from QKD links between them, or over other nodes."""
 
 
 class StreamRef(NamedTuple):
@@ -22,13 +24,14 @@ class StreamRef(NamedTuple):
 
     owner: KmeId
     follower: KmeId
+    route: Route = "direct"
 
     def __str__(self) -> str:
-        return f"{self.owner}→{self.follower}"
+        return f"{self.owner}→{self.follower}" + (" (relayed)" if self.route == "relayed" else "")
 
     def slot(self, role: Role) -> Slot:
         """Where the state of one end is stored."""
-        return Slot("stream", f"{quote(self.owner, safe='')}/{quote(self.follower, safe='')}/{role}")
+        return Slot("stream", f"{quote(self.owner, safe='')}/{quote(self.follower, safe='')}/{self.route}/{role}")
 
     def chunk_slot(self, role: Role, epoch: int, start: int) -> Slot:
         """Where one chunk of one end is stored."""

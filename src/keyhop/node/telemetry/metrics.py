@@ -118,12 +118,12 @@ class _ViewCollector(Collector):
         return sbr, qber, generating, blocks, alarms
 
     def _streams(self) -> Iterable[Metric]:
-        labels = ("owner", "follower", "role")
+        labels = ("owner", "follower", "route", "role")
         size = GaugeMetricFamily("keyhop_stream_bytes", "Stream bytes by account.", labels=(*labels, "account"))
         epoch = GaugeMetricFamily("keyhop_stream_epoch", "The stream's epoch.", labels=labels)
         balanced = GaugeMetricFamily("keyhop_stream_balanced", "1 while the ledger balances.", labels=labels)
         for stream in self._view.streams():
-            values = (stream.owner, stream.follower, stream.role)
+            values = (stream.owner, stream.follower, stream.route, stream.role)
             for account in ACCOUNTS:
                 size.add_metric((*values, account), getattr(stream, account))
             epoch.add_metric(values, stream.epoch)

@@ -108,13 +108,13 @@ class Connections:
             return
 
         def opened() -> None:
-            pair = kme.pairs[peer]
+            state = kme.peers[peer]
             if end.number is not None:
                 machine.note("found half-open", peer)
-                pair.replaced()
+                state.replaced()
             end.number, end.last_heard = number, self._loop.now
             machine.note("connected", peer)
-            pair.connect(partial(self._transmit, machine, life, peer, number))
+            state.connect(partial(self._transmit, machine, life, peer, number))
 
         machine.act(opened)
 
@@ -138,7 +138,7 @@ class Connections:
         if kme is not None and end.number is not None and end.number == number:
             end.number = None
             machine.note("disconnected", peer)
-            machine.act(kme.pairs[peer].disconnect)
+            machine.act(kme.peers[peer].disconnect)
 
     def _gone(self, machine: Machine, power_cut: bool) -> None:
         """The kernel of a killed process closes its connections; a machine without power says nothing."""

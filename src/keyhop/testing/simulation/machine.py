@@ -94,6 +94,7 @@ class Machine:
             self.kme = Kme(
                 self.name,
                 self.peers,
+                self.peers,
                 self._home,
                 self.disk.start(),
                 self.audit,
@@ -164,7 +165,7 @@ class Machine:
         def received() -> None:
             assert self.kme is not None
             try:
-                self.kme.pairs[peer].received(data)
+                self.kme.peers[peer].received(data)
             except PeerError as error:
                 self.note("refused a message", peer, error.message)
                 refuse()
@@ -180,7 +181,7 @@ class Machine:
             return
         link = LinkId("-".join(sorted((self.name, peer))))
         material = KeyMaterial(data)
-        self.act(lambda: kme.pairs[peer].link_block(link, sequence, material, self._steady.wall(), "virtual"))
+        self.act(lambda: kme.peers[peer].neighbour.link_block(link, sequence, material, self._steady.wall(), "virtual"))
 
     def note(self, what: str, *details: object) -> None:
         """Into the trace."""

@@ -3,8 +3,10 @@
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.records import RecordBook
-from keyhop.core.streams import FollowedStream, StreamRef
+from keyhop.core.streams import FollowedStream, Route, StreamRef
 from keyhop.testing.simulation.machine import Machine
+
+ROUTES: tuple[Route, ...] = ("direct", "relayed")
 
 
 class Recovered:
@@ -24,14 +26,17 @@ class Recovered:
             return self._records.deliver(key_id, slave)
         if source == self._machine.name:
             return None
-        stream = self._streams.get(source)
-        if stream is None:
-            stream = FollowedStream(StreamRef(source, self._machine.name), self._store, self._journal)
-            self._streams[source] = stream
-        place = stream.find(key_id, master, slave)
-        if place is None or not stream.has(place):
-            return None
-        return stream.peek(place)[: place.located.size_bytes]
+        for route in ROUTES:
+            stream = self._stream(StreamRef(source, self._machine.name, route))
+            place = stream.find(key_id, master, slave)
+            if place is not None and stream.has(place):
+                return stream.peek(place)[: place.located.size_bytes]
+        return None
+
+    def _stream(self, ref: StreamRef) -> FollowedStream:
+        if ref not in self._streams:
+            self._streams[ref] = FollowedStream(ref, self._store, self._journal)
+        return self._streams[ref]
 
     def _look(self) -> None:
         if self._commits == self._machine.disk.commits:
@@ -40,4 +45,4 @@ class Recovered:
         self._store = self._machine.disk.worst_case()
         self._journal = Journal(self._store, lambda: None)
         self._records = RecordBook(self._store, self._journal)
-        self._streams: dict[KmeId, FollowedStream] = {}
+        self._streams: dict[StreamRef, FollowedStream] = {}

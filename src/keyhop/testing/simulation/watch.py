@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Callable
 
 from keyhop.core.ids import KmeId, SaeId
-from keyhop.core.streams import FollowedStream, OwnedStream
+from keyhop.core.streams import FollowedStream, OwnedStream, Route
 from keyhop.network.pair import Pair
+from keyhop.network.peer import Peer
 from keyhop.network.wire import Carry
 from keyhop.service.requests import GetKey, Keys
 from keyhop.testing.history import STREAM_ID_VERSION, History, Violation, each_id
@@ -42,7 +43,7 @@ class Watch:
         self._history = history
         self._violated = violated
         self._recovered = {name: Recovered(machine) for name, machine in machines.items()}
-        self._reached: dict[tuple[KmeId, KmeId], tuple[tuple[int, ...], ...]] = {}
+        self._reached: dict[tuple[KmeId, KmeId, Route], tuple[tuple[int, ...], ...]] = {}
         self._given = Counter[Direction]()
         self._fetched = Counter[Direction]()
         self._fetched_ids: set[bytes] = set()
@@ -82,21 +83,24 @@ class Watch:
         """After each commit and each start."""
         if machine.kme is None:
             return  # a commit of its start
-        for peer, pair in machine.kme.pairs.items():
+        for pair in machine.kme.pairs():
+            peer = (pair.peer, pair.route)
             now = (*_owner_reached(pair.owned), *_follower_reached(pair.followed))
-            before = self._reached.get((machine.name, peer), now)
-            self._reached[machine.name, peer] = now
+            before = self._reached.get((machine.name, *peer), now)
+            self._reached[machine.name, *peer] = now
             for earlier, later in zip(before, now, strict=True):
                 if later < earlier:
-                    what = f"what {machine.name} knows of its streams with {peer} goes back from {earlier} to {later}"
+                    what = (
+                        f"what {machine.name} knows of its streams with {pair.peer} goes back from {earlier} to {later}"
+                    )
                     self._violated(Violation(0, what))
 
     def conservation(self) -> None:
         """The books of every KME that is up."""
         for machine in self._machines.values():
             if machine.kme is not None and not machine.failed:
-                for peer, pair in machine.kme.pairs.items():
-                    self._books(machine, peer, pair)
+                for peer in machine.kme.peers.values():
+                    self._books(machine, peer)
 
     def held(self, now: float, saes: Saes) -> None:
         """The latest keys are where they were given out for."""
@@ -121,30 +125,34 @@ class Watch:
         for name, machine in self._machines.items():
             if machine.kme is None or machine.failed:
                 return f"{name} is down"
-            for peer, pair in machine.kme.pairs.items():
+            for pair in machine.kme.pairs():
                 if not pair.synchronised or not pair.windows.ready:
-                    return f"{name} does not synchronise with {peer}"
-                other = self._machines[peer].kme
-                if other is None or not _in_step(pair.owned, other.pairs[name].followed):
-                    return f"{name} and {peer} do not remember the same"
+                    return f"{name} does not synchronise with {pair.peer}"
+                other = self._machines[pair.peer].kme
+                if other is None or not any(_in_step(pair, theirs) for theirs in other.peers[name].pairs):
+                    return f"{name} and {pair.peer} do not remember the same"
         return None
 
-    def _books(self, machine: Machine, peer: KmeId, pair: Pair) -> None:
-        for stream in (pair.owned, pair.followed):
+    def _books(self, machine: Machine, state: Peer) -> None:
+        peer = state.id
+        for stream in (stream for pair in state.pairs for stream in (pair.owned, pair.followed)):
             if not stream.ledger.balances(stream.available_bytes):
                 self._violated(Violation(2, f"the ledger of {stream.ref} at {machine.name} does not balance"))
         if {machine.name, peer} & self._restored:
             return
         mine, theirs = (machine.name, peer), (peer, machine.name)
-        owned, followed = pair.owned.ledger, pair.followed.ledger
-        if not self._fetched[theirs] <= followed.delivered <= self._given[theirs]:
-            self._disagree(machine, f"{followed.delivered} bytes delivered of {self._given[theirs]} given")
-        if followed.pad > sum(self._padded.get(theirs, {}).values()):
-            self._disagree(machine, f"{followed.pad} bytes of pads received")
-        if machine.life == 1 and owned.delivered < self._given[mine]:
-            self._disagree(machine, f"{owned.delivered} bytes delivered but {self._given[mine]} given")
-        if machine.life == 1 and owned.pad < sum(self._padded.get(mine, {}).values()):
-            self._disagree(machine, f"{owned.pad} bytes of pads sent")
+        delivered = sum(pair.followed.ledger.delivered for pair in state.pairs)
+        if not self._fetched[theirs] <= delivered <= self._given[theirs]:
+            self._disagree(machine, f"{delivered} bytes delivered of {self._given[theirs]} given")
+        pads = sum(pair.followed.ledger.pad for pair in state.pairs)
+        if pads > sum(self._padded.get(theirs, {}).values()):
+            self._disagree(machine, f"{pads} bytes of pads received")
+        given = sum(pair.owned.ledger.delivered for pair in state.pairs)
+        if machine.life == 1 and given < self._given[mine]:
+            self._disagree(machine, f"{given} bytes delivered but {self._given[mine]} given")
+        sent = sum(pair.owned.ledger.pad for pair in state.pairs)
+        if machine.life == 1 and sent < sum(self._padded.get(mine, {}).values()):
+            self._disagree(machine, f"{sent} bytes of pads sent")
 
     def _disagree(self, machine: Machine, what: str) -> None:
         self._violated(Violation(2, f"the ledger of {machine.name} disagrees with what was seen: {what}"))
@@ -161,7 +169,11 @@ def _follower_reached(stream: FollowedStream) -> tuple[tuple[int, ...], ...]:
     return position, (stream.mark,), (ledger.produced,), (ledger.delivered,), (ledger.pad + ledger.mac,)
 
 
-def _in_step(owned: OwnedStream, followed: FollowedStream) -> bool:
+def _in_step(one: Pair, other: Pair) -> bool:
+    """Whether the other end of a stream that one end owns remembers the same."""
+    owned, followed = one.owned, other.followed
+    if owned.ref != followed.ref:
+        return False
     if owned.produced == 0:
         return followed.epoch <= owned.epoch and followed.untaken_units == 0
     ours = (owned.epoch, owned.produced, owned.taken, owned.history, owned.available_units, owned.mark_seen)

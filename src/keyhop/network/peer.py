@@ -1,0 +1,78 @@
+"""One other KME of the network: the streams that this one shares with it, over one connection.
+
+There is a pair of streams for each route: `direct`, if QKD links join the two, and `relayed`. Which one a message is
+about stands in its envelope.
+"""
+
+from keyhop.core.errors import PeerError
+from keyhop.core.ids import KmeId
+from keyhop.network import wire
+from keyhop.network.pair import Pair, Transmit
+
+
+class Peer:
+    """The state machine for one peer. `received` raises PeerError for what the protocol does not allow."""
+
+    def __init__(self, peer: KmeId, relayed: Pair, direct: Pair | None) -> None:
+        """`direct` is None for a KME that no link joins with this one."""
+        self.id = peer
+        self.relayed = relayed
+        self.direct = direct
+        self.pairs = (relayed,) if direct is None else (direct, relayed)
+        """In the order in which they are spent."""
+        self.trouble: str | None = None
+        """Why there is no connection, in the words of whoever keeps it."""
+
+    @property
+    def neighbour(self) -> Pair:
+        """The pair that links fill. Raises LookupError for a KME that is no neighbour."""
+        if self.direct is None:
+            raise LookupError(f"no link joins this KME and {self.id}")
+        return self.direct
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, synchronised or not."""
+        return self.relayed.connected
+
+    @property
+    def synchronised(self) -> bool:
+        """Whether both ends agree on what they remember, of every stream."""
+        return all(pair.synchronised for pair in self.pairs)
+
+    @property
+    def since(self) -> float | None:
+        """Since when, in wall seconds; None when they do not agree."""
+        if not self.synchronised:
+            return None
+        return max(pair.since for pair in self.pairs if pair.since is not None)
+
+    @property
+    def doubted(self) -> bool:
+        """Whether the peer has met another node that claims to be this one, and has not agreed with us since."""
+        return any(pair.doubted for pair in self.pairs)
+
+    def connect(self, transmit: Transmit) -> None:
+        """There is a connection now."""
+        for pair in self.pairs:
+            pair.connect(transmit)
+
+    def replaced(self) -> None:
+        """Another connection takes the place of this one, whose end may live all the same: it is told."""
+        for pair in self.pairs:
+            pair.replaced()
+
+    def disconnect(self) -> None:
+        """The connection is gone."""
+        for pair in self.pairs:
+            pair.disconnect()
+
+    def received(self, data: bytes) -> None:
+        """A message from the peer."""
+        envelope = wire.decode(data)
+        if envelope.route == "relayed":
+            self.relayed.received(envelope)
+        elif self.direct is not None:
+            self.direct.received(envelope)
+        else:
+            raise PeerError("a message about a link that does not exist")
