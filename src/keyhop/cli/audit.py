@@ -40,6 +40,7 @@ def verify(
                 f"{seal} is not a seal",
                 hint="it has 64 hexadecimal digits: `head` in /v1/audit, or in the log of the node",
             )
+    _numbers_in(directory)
     verdict = Verification(directory, frozenset(anchor or ())).run()
     if as_json:
         print_json({**msgspec.to_builtins(verdict), "whole": verdict.whole})
@@ -62,11 +63,7 @@ def export(
 ) -> None:
     """Print a row for each key that an SAE was given, as CSV. It checks nothing: run `verify` first."""
     wanted = None if key_id is None else key_id_from_text(key_id).hex()
-    begin, end = _time(since), _time(until)
-    if not (numbers := numbers_in(directory)):
-        raise ConfigurationError(
-            f"there is no audit log in {directory}", hint="its files are audit-00000001.jsonl and so on"
-        )
+    begin, end, numbers = _time(since), _time(until), _numbers_in(directory)
     rows = (
         row
         for handed in _handed_over(directory, numbers)
@@ -82,6 +79,14 @@ def export(
             print_line("", row._asdict(), as_json=True)
     else:
         print_csv(KeyRow._fields, ([" ".join(c) if isinstance(c, tuple) else c for c in row] for row in rows))
+
+
+def _numbers_in(directory: Path) -> list[int]:
+    if numbers := numbers_in(directory):
+        return numbers
+    raise ConfigurationError(
+        f"there is no audit log in {directory}", hint="its files are audit-00000001.jsonl and so on"
+    )
 
 
 def _handed_over(directory: Path, numbers: list[int]) -> Iterator[HandedOver]:

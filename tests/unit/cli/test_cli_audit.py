@@ -146,8 +146,12 @@ def test_a_row_ends_as_a_line_does(directory: Path, capsys: Run) -> None:
     assert capsys.readouterr().out.endswith(f",{THIRD_TEXT}\n")
 
 
-def test_a_directory_without_a_log_has_no_columns(tmp_path: Path, capsys: Run) -> None:
-    assert keyhop("audit", "export", tmp_path) == 1
+@pytest.mark.parametrize("command", ["export", "verify"])
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["text", "json"])
+def test_of_a_directory_without_a_log_there_is_an_error_only(
+    tmp_path: Path, capsys: Run, command: str, options: list[str]
+) -> None:
+    assert keyhop("audit", command, tmp_path, *options) == 1
     told = capsys.readouterr()
     assert told.out == ""
     assert "there is no audit log in" in told.err
