@@ -1,14 +1,8 @@
 """Checks the promises against what was seen from outside.
 
 The checker knows what link devices produced, what went over the wire, and what SAEs asked for and got. It knows
-nothing of streams, epochs or leases. The promises, by their number:
-
- 1. both ends of a key ID get the same bytes, or an error;
- 2. no byte is used for two purposes or under two IDs, also across crashes and restored backups;
- 3. each entitled SAE gets a key at most once; with a re-delivery window, at most twice within it;
- 4. nobody else gets it;
- 5. a key given to a master is durable at every slave's KME before the master sees it;
- 6. nothing of a block that failed is delivered, and altered relay messages are never accepted.
+nothing of streams, epochs or leases. The promises have the numbers of docs/reference/promises.md; of the last one,
+the audit record, others know.
 
 What is not promised: a KME restored from a backup may give out again what it gave out since its peer last knew it
 to be well (`excuse`).
