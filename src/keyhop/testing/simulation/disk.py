@@ -8,9 +8,9 @@ the next commit. After a failed commit the store refuses everything, and only a 
 """
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
-from typing import Protocol
 
 from keyhop.core.errors import StoreFailure
 from keyhop.core.store.base import KeyStore, Kind, Slot
@@ -32,39 +32,8 @@ class DiskFault(Enum):
     WITNESS = "the witness cannot be written"
 
 
-class Disk(Protocol):
-    """One machine's disk. `fault` strikes once; `commits` counts what was made durable."""
-
-    fault: DiskFault | None
-    commits: int
-
-    def start(self) -> KeyStore:
-        """The store as a new process finds it. Raises StoreFailure, PowerCut."""
-        ...
-
-    def stop(self, *, power_cut: bool) -> None:
-        """The process is gone, and with the power also what was not synced."""
-        ...
-
-    def backup(self) -> Image:
-        """A consistent copy of what is there now."""
-        ...
-
-    def restore(self, image: Image) -> None:
-        """Puts a copy in the place of everything. The process is not running."""
-        ...
-
-    def worst_case(self) -> MemoryStore:
-        """What is there even if the power goes now."""
-        ...
-
-    def close(self) -> None:
-        """The simulation is over."""
-        ...
-
-
-class FastDisk:
-    """A map whose commits are there wholly or not at all."""
+class Disk(ABC):
+    """One machine's disk. `fault` strikes once; `commits` counts what was made durable, `committed` is told of it."""
 
     def __init__(self, power: Power, draw: random.Random, committed: Callable[[], None]) -> None:
         self.fault: DiskFault | None = None
@@ -72,6 +41,37 @@ class FastDisk:
         self.power = power
         self.draw = draw
         self.committed = committed
+
+    @abstractmethod
+    def start(self) -> KeyStore:
+        """The store as a new process finds it. Raises StoreFailure, PowerCut."""
+
+    @abstractmethod
+    def stop(self, *, power_cut: bool) -> None:
+        """The process is gone, and with the power also what was not synced."""
+
+    @abstractmethod
+    def backup(self) -> Image:
+        """A consistent copy of what is there now."""
+
+    @abstractmethod
+    def restore(self, image: Image) -> None:
+        """Puts a copy in the place of everything. The process is not running."""
+
+    @abstractmethod
+    def worst_case(self) -> MemoryStore:
+        """What is there even if the power goes now."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """The simulation is over."""
+
+
+class FastDisk(Disk):
+    """A map whose commits are there wholly or not at all."""
+
+    def __init__(self, power: Power, draw: random.Random, committed: Callable[[], None]) -> None:
+        super().__init__(power, draw, committed)
         self.values: dict[Slot, bytes] = {}
         self.uncertain: Mapping[Slot, bytes | None] = {}
 

@@ -10,7 +10,7 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.base import KeyStore, Kind, Slot
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.store.sqlite import SqliteStore
-from keyhop.testing.simulation.disk import DiskFault, Image
+from keyhop.testing.simulation.disk import Disk, Image
 from keyhop.testing.simulation.file_system import Process
 from keyhop.testing.simulation.files import SimulatedFile
 from keyhop.testing.simulation.power import Power, PowerCut
@@ -19,15 +19,11 @@ _KINDS: tuple[Kind, ...] = get_args(Kind)
 _KEY = KeyMaterial(bytes(32))
 
 
-class SqliteDisk:
-    """A `Disk` whose store is the production's."""
+class SqliteDisk(Disk):
+    """Its store is the production's."""
 
     def __init__(self, power: Power, draw: random.Random, committed: Callable[[], None]) -> None:
-        self.fault: DiskFault | None = None
-        self.commits = 0
-        self.power = power
-        self.draw = draw
-        self.committed = committed
+        super().__init__(power, draw, committed)
         self.files: dict[str, SimulatedFile] = {}
         self._running: _PoweredStore | None = None
         self._worst: tuple[int, MemoryStore] | None = None
