@@ -2,8 +2,8 @@
 
 OpenSSL could read the socket itself, but then the client decides how long that takes: while it sends nothing but new
 keys (KeyUpdate, 27 bytes each) or asks to renegotiate, OpenSSL goes on reading inside one call, and the event loop
-stands still. From memory OpenSSL reads no more than one read of the socket brought. It is also faster: one system call
-for a record instead of two.
+stands still. From memory OpenSSL reads no more than one read of the socket brought. That is also one system call for a
+record instead of two.
 """
 
 import contextlib
