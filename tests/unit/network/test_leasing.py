@@ -185,6 +185,25 @@ def test_demand_makes_leases_grow(owner: Owner) -> None:
     assert owner.stream.leased_units > 2 * LEASE_UNITS
 
 
+def test_what_a_rush_leaves_is_used_first_and_the_next_lease_is_small_again(owner: Owner) -> None:
+    owner.produce(4 * LEASE_UNITS)
+    owner.note()
+    assert owner.leasing.take(8, LEASE_UNITS // 4, "delivered") is not None
+    left = owner.stream.leased_units
+    assert left > LEASE_UNITS // 2
+    told = len(owner.sent)
+    for _ in range(left // 4 - 1):
+        owner.clock.advance(1.0)
+        owner.leasing.tick()
+        assert owner.leasing.take(32, 1, "delivered") is not None
+        assert len(owner.sent) == told
+    owner.clock.advance(1.0)
+    assert owner.leasing.take(32, 1, "delivered") is not None
+    assert len(owner.sent) == told + 1
+    owner.note()
+    assert owner.stream.leased_units <= 16
+
+
 def test_a_new_lease_is_asked_for_when_less_than_half_is_left(owner: Owner) -> None:
     owner.produce(4 * LEASE_UNITS)
     owner.note()
