@@ -14,7 +14,7 @@ import itertools
 import pstats
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -176,7 +176,7 @@ def run(network: Network, at_once: int, number: int, seconds: float, profile: cP
                     delivery.get_key(GetKey(MASTER, SLAVE, number), reply)
                 network.turn(ALICE)
         network.settle()
-        orders = [GetKeyWithIds(SLAVE, MASTER, tuple(_ids(keys))) for keys in got]
+        orders = [GetKeyWithIds(SLAVE, MASTER, b"".join(run.ids for run in keys.runs)) for keys in got]
         delivery = network.kmes[BOB].delivery
         for group in itertools.batched(orders, at_once, strict=False):
             if profile:
@@ -190,10 +190,6 @@ def run(network: Network, at_once: int, number: int, seconds: float, profile: cP
     print(f"{number:5} keys, {at_once:3} at once: enc_keys {enc}")
     print(f"{'':21} dec_keys {dec}" + (f"   REFUSED {len(refused)} {refused[0]}" if refused else ""))
     return share.end()
-
-
-def _ids(keys: Keys) -> Iterator[bytes]:
-    return (run.ids[i : i + 16] for run in keys.runs for i in range(0, len(run.ids), 16))
 
 
 def main() -> None:

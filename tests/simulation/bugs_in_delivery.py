@@ -62,7 +62,7 @@ def claim_is_consumed_in_part(patch: pytest.MonkeyPatch) -> None:
     claim = Claims._claim
 
     def one_by_one(self: Claims, request: GetKeyWithIds, of: KmeId, lookup: Lookup) -> tuple[Keys, Handed]:
-        single = (GetKeyWithIds(request.slave, request.master, (key_id,)) for key_id in request.key_ids)
+        single = (GetKeyWithIds(request.slave, request.master, key_id) for key_id in request.key_ids)
         claimed = [claim(self, one, of, lookup) for one in single]
         runs = tuple(run for keys, _ in claimed for run in keys.runs)
         how = next(iter(claimed[0][1]))

@@ -44,7 +44,7 @@ def enc(simulation: Simulation, *extra: SaeId) -> bytes:
 
 
 def dec(simulation: Simulation, key_id: bytes) -> Keys | KeyhopError:
-    asked = simulation.get_key_with_ids(GetKeyWithIds(B1, A1, (key_id,)))
+    asked = simulation.get_key_with_ids(GetKeyWithIds(B1, A1, key_id))
     simulation.run(0.1)
     answer: Keys | KeyhopError = asked.answers[0]
     return answer

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain
 
 from keyhop.core.errors import KeyhopError, Unavailable
-from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook
 from keyhop.network.pair import Pair
@@ -81,8 +81,9 @@ class Claims:
         at = 0
         for found in lookup.find(request):
             count = found.number if isinstance(found, InStream) else 1
-            ids = request.key_ids[at] if count == 1 else b"".join(request.key_ids[at : at + count])
-            at += count
+            end = at + KEY_ID_BYTES * count
+            ids = request.ids[at:end]
+            at = end
             if isinstance(found, SentBefore):
                 key = self._redelivery.take(request.master, request.slave, ids)
                 runs.append(run := KeyRun(ids, len(key), key))

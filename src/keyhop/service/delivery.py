@@ -125,7 +125,7 @@ class Delivery:
             self._check_alive()
             source = self._home_of(request.master)
             self.policy.check_pair(request.master, request.slave)
-            if len(request.key_ids) > self.policy.max_keys_per_request:
+            if request.count > self.policy.max_keys_per_request:
                 raise BadRequest(f"at most {self.policy.max_keys_per_request} keys can be asked for at a time")
             self._limits.charge(request.slave, request.master, (request.slave,), 0)
             self._claims.get_key_with_ids(request, source, reply)

@@ -27,6 +27,10 @@ class InStream(NamedTuple):
     place: Place
     number: int
 
+    def is_there(self) -> bool:
+        """Whether all of it can be given out."""
+        return self.stream.has(self.place, self.number)
+
 
 class InRecord(NamedTuple):
     """A key that is a record."""
@@ -61,32 +65,40 @@ class Lookup:
 
     def find(self, request: GetKeyWithIds) -> list[Found]:
         """What the IDs name, in their order. Raises RequestError and Unavailable."""
-        found: list[Found] = []
-        missing: list[bytes] = []
-        ids, at = request.key_ids, 0
-        while at < len(ids):
-            run = self._find_run(request, at)
-            if run is not None and run.stream.has(run.place, run.number):
-                found.append(run)
-                at += run.number
-                continue
-            for key_id in ids[at : at + (run.number if run else 1)]:
-                one = self._find_one(request, key_id)
-                if one is None:
-                    missing.append(key_id)
-                else:
-                    found.append(one)
-                at += 1
-        if missing:
-            raise BadRequest(_NOT_FOUND, details=tuple({"key_ID": key_id_text(key_id)} for key_id in missing))
+        run = self._find_run(request, 0)
+        if run is not None and run.number == request.count and run.is_there():
+            return [run]
+        found = self._find_pieces(request, run)
         if len(found) > 1 and _overlap([run for run in found if isinstance(run, InStream)]):
             raise BadRequest(_NOT_FOUND)
         return found
 
+    def _find_pieces(self, request: GetKeyWithIds, run: InStream | None) -> list[Found]:
+        """`run` is what the IDs begin with."""
+        ids, at = request.key_ids, 0
+        if len(set(ids)) != len(ids):
+            raise BadRequest("the same key_ID is given twice")
+        found: list[Found] = []
+        missing: list[bytes] = []
+        while at < len(ids):
+            number = run.number if run else 1
+            if run is not None and run.is_there():
+                found.append(run)
+            else:
+                for key_id in ids[at : at + number]:
+                    one = self._find_one(request, key_id)
+                    missing.append(key_id) if one is None else found.append(one)
+            at += number
+            run = self._find_run(request, at) if at < len(ids) else None
+        if missing:
+            raise BadRequest(_NOT_FOUND, details=tuple({"key_ID": key_id_text(key_id)} for key_id in missing))
+        return found
+
     def _find_run(self, request: GetKeyWithIds, at: int) -> InStream | None:
         """The place in a stream that the ID at this index names, and the following IDs that go on from there."""
+        key_id = request.ids[KEY_ID_BYTES * at : KEY_ID_BYTES * (at + 1)]
         for stream in self._streams:
-            place = stream.find(request.key_ids[at], request.master, request.slave)
+            place = stream.find(key_id, request.master, request.slave)
             if place is not None:
                 return InStream(stream, place, _run_length(request, at, place, stream))
         return None
@@ -136,10 +148,10 @@ def _overlap(runs: list[InStream]) -> bool:
 
 def _run_length(request: GetKeyWithIds, at: int, first: Place, stream: FollowedStream) -> int:
     """How many IDs from `at` on name keys that follow `first` without a gap; looks ahead further and further."""
-    ids, size = request.key_ids, first.located.size_bytes
+    count, size = request.count - at, first.located.size_bytes
     length = ahead = 1
-    while at + length < len(ids):
-        shown = b"".join(ids[at + length : at + length + ahead])
+    while length < count:
+        shown = request.ids[KEY_ID_BYTES * (at + length) : KEY_ID_BYTES * (at + length + ahead)]
         position = first.located.position + units_for(size) * length
         pair = stream.key_ids(first.epoch).pair(request.master, request.slave)
         expected = pair.seal(position, size, len(shown) // KEY_ID_BYTES)

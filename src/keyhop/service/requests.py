@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from keyhop.core.errors import KeyhopError
-from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 
 RouteType = Literal["direct", "any"]
@@ -65,13 +65,24 @@ class GetKey(msgspec.Struct, frozen=True):
 class GetKeyWithIds(msgspec.Struct, frozen=True):
     """ETSI GS QKD 014, clause 5.3: `slave` asks for the keys whose IDs `master` sent it.
 
-    The IDs are 16 bytes each and all different.
+    `ids` are 16 bytes each, one after the other.
     """
 
     slave: SaeId
     master: SaeId
-    key_ids: tuple[bytes, ...]
+    ids: bytes
     interface: Interface = "etsi014"
+
+    @property
+    def count(self) -> int:
+        """How many keys."""
+        return len(self.ids) // KEY_ID_BYTES
+
+    @property
+    def key_ids(self) -> tuple[bytes, ...]:
+        """Each ID by itself."""
+        ids = self.ids
+        return tuple([ids[at : at + KEY_ID_BYTES] for at in range(0, len(ids), KEY_ID_BYTES)])
 
 
 class Provenance(msgspec.Struct, frozen=True):
@@ -92,7 +103,7 @@ class KeyRun(msgspec.Struct, frozen=True):
     @property
     def count(self) -> int:
         """How many keys."""
-        return len(self.ids) // 16
+        return len(self.ids) // KEY_ID_BYTES
 
 
 class Keys(msgspec.Struct, frozen=True):

@@ -101,7 +101,7 @@ class Bob:
 
     def claim(self, slave: SaeId, master: SaeId, *ids: bytes) -> list[Keys | KeyhopError]:
         answers: list[Keys | KeyhopError] = []
-        self.kme.delivery.get_key_with_ids(GetKeyWithIds(slave, master, ids), answers.append)
+        self.kme.delivery.get_key_with_ids(GetKeyWithIds(slave, master, b"".join(ids)), answers.append)
         self.flush()
         return answers
 

@@ -41,9 +41,7 @@ def get(network: VirtualNetwork, number: int = 1) -> Keys:
 
 
 def fetch(network: VirtualNetwork, keys: Keys) -> Keys | KeyhopError:
-    ids = keys.runs[0].ids
-    each = tuple(ids[i : i + 16] for i in range(0, len(ids), 16))
-    answers = network.get_key_with_ids(BOB, GetKeyWithIds(B, A, each))
+    answers = network.get_key_with_ids(BOB, GetKeyWithIds(B, A, keys.runs[0].ids))
     network.settle()
     (answer,) = answers
     return answer
@@ -368,9 +366,9 @@ def test_a_failed_store_lets_no_key_out_and_answers_everybody() -> None:
     for name in (ALICE, BOB):
         kme = network.kmes[name]
         kme.store.close()
-    asked = network.get_key_with_ids(BOB, GetKeyWithIds(B, A, (keys.runs[0].ids,)))
+    asked = network.get_key_with_ids(BOB, GetKeyWithIds(B, A, keys.runs[0].ids))
     network.kmes[BOB].journal.flush()
     network.settle()
     assert [type(answer).__name__ for answer in asked] == ["StoreFailure"]
-    late = network.get_key_with_ids(BOB, GetKeyWithIds(B, A, (keys.runs[0].ids,)))
+    late = network.get_key_with_ids(BOB, GetKeyWithIds(B, A, keys.runs[0].ids))
     assert [type(answer).__name__ for answer in late] == ["Unavailable"]

@@ -73,7 +73,7 @@ class Sites(VirtualNetwork):
 
     def fetch(self, master: str, slave: str, key_id: bytes) -> bool:
         """Whether it is served; never twice, and never with other bytes."""
-        answers = self.get_key_with_ids(HOME[SaeId(slave)], GetKeyWithIds(SaeId(slave), SaeId(master), (key_id,)))
+        answers = self.get_key_with_ids(HOME[SaeId(slave)], GetKeyWithIds(SaeId(slave), SaeId(master), key_id))
         self.settle()
         self.pass_time(3.0)
         (answer,) = answers

@@ -108,7 +108,7 @@ class TwoAlices(VirtualNetwork):
         """Whether this alice delivers the key; None when she does not say."""
         master, slave, key_id = key
         answers: list[object] = []
-        alice.delivery.get_key_with_ids(GetKeyWithIds(SaeId(slave), SaeId(master), (key_id,)), answers.append)
+        alice.delivery.get_key_with_ids(GetKeyWithIds(SaeId(slave), SaeId(master), key_id), answers.append)
         alice.journal.flush()
         self.settle()
         (answer,) = answers

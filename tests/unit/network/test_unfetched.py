@@ -12,7 +12,7 @@ BOUND = 64 << 10
 
 
 def fetch(network: VirtualNetwork, key_id: bytes) -> Keys | KeyhopError:
-    answers = network.get_key_with_ids(BOB, GetKeyWithIds(B, A, (key_id,)))
+    answers = network.get_key_with_ids(BOB, GetKeyWithIds(B, A, key_id))
     network.settle()
     return answers[0]
 

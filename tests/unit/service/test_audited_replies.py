@@ -55,7 +55,7 @@ def test_a_key_of_a_stream_is_recorded_at_both_ends() -> None:
     common = {"interface": "etsi014", "master": "a1", "slaves": ["b1"], "path": ["alice", "bob"]}
     source = {"source": "virtual"}
     assert handed(net, ALICE) == [{"call": "enc_keys", "sae": "a1", **common, **source, "keys": [wanted]}]
-    net.get_key_with_ids(BOB, GetKeyWithIds(B1, A1, ids))
+    net.get_key_with_ids(BOB, GetKeyWithIds(B1, A1, b"".join(ids)))
     net.pass_time(1.0)
     assert handed(net, BOB) == [{"call": "dec_keys", "sae": "b1", **common, **source, "keys": [wanted]}]
 
@@ -78,8 +78,8 @@ def test_records_name_every_slave_and_every_kme() -> None:
     (record,) = handed(net, ALICE)
     assert (record["slaves"], record["path"], record["source"]) == (["b1", "b2", "a2"], ["alice", "bob"], "kme")
     ids = ids_of(answers[0])
-    net.get_key_with_ids(ALICE, GetKeyWithIds(A2, A1, ids))
-    net.get_key_with_ids(BOB, GetKeyWithIds(B2, A1, ids))
+    net.get_key_with_ids(ALICE, GetKeyWithIds(A2, A1, b"".join(ids)))
+    net.get_key_with_ids(BOB, GetKeyWithIds(B2, A1, b"".join(ids)))
     net.pass_time(1.0)
     at_home, away = handed(net, ALICE)[-1], handed(net, BOB)[-1]
     assert (at_home["sae"], at_home["slaves"], at_home["path"]) == ("a2", ["a2"], ["alice"])
@@ -94,7 +94,7 @@ def test_keys_of_one_request_are_one_record_for_each_source() -> None:
     odd = net.get_key(ALICE, GetKey(A1, B1, 2, 72))
     net.pass_time(1.0)
     ids = (*ids_of(stream[0]), *ids_of(shared[0]), *ids_of(odd[0]))
-    net.get_key_with_ids(BOB, GetKeyWithIds(B1, A1, ids))
+    net.get_key_with_ids(BOB, GetKeyWithIds(B1, A1, b"".join(ids)))
     net.pass_time(1.0)
     of_streams, of_records = handed(net, BOB)
     assert (of_streams["source"], of_records["source"]) == ("virtual", "kme")
@@ -110,9 +110,9 @@ def test_a_key_that_is_sent_again_is_recorded_as_that() -> None:
     answers = net.get_key(ALICE, GetKey(A1, B1, 3))
     net.settle()
     ids = ids_of(answers[0])
-    net.get_key_with_ids(BOB, GetKeyWithIds(B1, A1, ids[:1]))
+    net.get_key_with_ids(BOB, GetKeyWithIds(B1, A1, b"".join(ids[:1])))
     net.pass_time(1.0)
-    again = net.get_key_with_ids(BOB, GetKeyWithIds(B1, A1, ids))
+    again = net.get_key_with_ids(BOB, GetKeyWithIds(B1, A1, b"".join(ids)))
     net.pass_time(1.0)
     assert ids_of(again[0]) == ids
     calls = [(record["call"], record["source"], record["keys"][0]["ids"]) for record in handed(net, BOB)]
@@ -126,7 +126,7 @@ def test_a_key_that_is_sent_again_is_recorded_as_that() -> None:
 def test_a_refusal_leaves_no_record() -> None:
     net = network()
     net.get_key(ALICE, GetKey(A1, SaeId("nobody")))
-    net.get_key_with_ids(BOB, GetKeyWithIds(B1, A1, (bytes(16),)))
+    net.get_key_with_ids(BOB, GetKeyWithIds(B1, A1, bytes(16)))
     net.pass_time(1.0)
     assert handed(net, ALICE) == handed(net, BOB) == []
 

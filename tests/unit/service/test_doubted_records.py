@@ -37,7 +37,7 @@ class Network(VirtualNetwork):
         self.settle()
 
     def fetch(self) -> list[Keys | KeyhopError]:
-        return self.get_key_with_ids(BOB, GetKeyWithIds(B2, B, (self.key_id,)))
+        return self.get_key_with_ids(BOB, GetKeyWithIds(B2, B, self.key_id))
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def runs(network: VirtualNetwork, ids: list[bytes]) -> list[int]:
     """How many keys each run has that the IDs are found as."""
     kme = network.kmes[BOB].kme
     lookup = Lookup([kme.peers[ALICE].neighbour.followed], kme.records, kme.redelivery, lambda: None)
-    found = lookup.find(GetKeyWithIds(B, A, tuple(ids)))
+    found = lookup.find(GetKeyWithIds(B, A, b"".join(ids)))
     assert all(isinstance(run, InStream) for run in found)
     return [run.number for run in found if isinstance(run, InStream)]
 
@@ -58,11 +58,19 @@ def test_missing_keys_are_named_one_by_one(network: VirtualNetwork) -> None:
     ids = made(network, 40)
     gone = (ids[3], ids[17], ids[39])
     for key_id in gone:
-        network.get_key_with_ids(BOB, GetKeyWithIds(B, A, (key_id,)))
+        network.get_key_with_ids(BOB, GetKeyWithIds(B, A, key_id))
     network.settle()
     with pytest.raises(BadRequest) as refused:
         runs(network, ids)
     assert [bytes.fromhex(d["key_ID"].replace("-", "")) for d in refused.value.details] == list(gone)
+
+
+@pytest.mark.parametrize("twice", [[0, 0], [0, 1, 2, 1], [5, 3, 5], [*range(30), 29], [*range(30), 0]])
+def test_an_id_that_is_there_twice_refuses_all(network: VirtualNetwork, twice: list[int]) -> None:
+    ids = made(network, 30)
+    with pytest.raises(BadRequest, match="twice"):
+        runs(network, [ids[i] for i in twice])
+    assert runs(network, ids) == [30]
 
 
 @pytest.mark.parametrize("order", ["pairs", "shuffled", "all gone"])
@@ -73,7 +81,7 @@ def test_no_order_of_ids_makes_much_work(network: VirtualNetwork, order: str, mo
     elif order == "shuffled":
         random.Random(1).shuffle(ids)
     else:
-        network.get_key_with_ids(BOB, GetKeyWithIds(B, A, tuple(ids)))
+        network.get_key_with_ids(BOB, GetKeyWithIds(B, A, b"".join(ids)))
         network.settle()
     sealed: list[int] = []
     seal = PairKeyIds.seal
@@ -83,7 +91,7 @@ def test_no_order_of_ids_makes_much_work(network: VirtualNetwork, order: str, mo
         return seal(self, position, size_bytes, count)
 
     monkeypatch.setattr(PairKeyIds, "seal", counted)
-    answers = network.get_key_with_ids(BOB, GetKeyWithIds(B, A, tuple(ids)))
+    answers = network.get_key_with_ids(BOB, GetKeyWithIds(B, A, b"".join(ids)))
     network.settle()
     assert isinstance(answers[0], BadRequest if order == "all gone" else Keys)
     assert sum(sealed) <= 10 * len(ids)

@@ -37,7 +37,7 @@ class Sites(VirtualNetwork):
 
     def fetch(self, *ids: bytes, slave: SaeId = B, master: SaeId = A) -> Keys | KeyhopError:
         """One dec_keys request."""
-        answers = self.get_key_with_ids(BOB, GetKeyWithIds(slave, master, ids))
+        answers = self.get_key_with_ids(BOB, GetKeyWithIds(slave, master, b"".join(ids)))
         self.settle()
         (answer,) = answers
         return answer
@@ -145,7 +145,7 @@ def test_fresh_keys_that_fill_the_room_do_not_push_out_what_the_same_request_ask
 
 def test_the_second_time_waits_for_the_journal_too(sites: Sites) -> None:
     (key_id,) = sites.make()
-    answers = [sites.get_key_with_ids(BOB, GetKeyWithIds(B, A, (key_id,))) for _ in range(2)]
+    answers = [sites.get_key_with_ids(BOB, GetKeyWithIds(B, A, key_id)) for _ in range(2)]
     assert answers == [[], []]
     sites.settle()
     assert keys_of(answers[0][0]) == keys_of(answers[1][0])

@@ -61,7 +61,7 @@ def _understood(caller: SaeId | None, method: str, url: bytes, headers: Headers)
     if verb == b"enc_keys":
         number, size_bits = number_and_size(query)
         return _enc_keys(GetKey(caller, peer, number, size_bits))
-    return _dec_keys(GetKeyWithIds(caller, peer, (single_key_id(query),)))
+    return _dec_keys(GetKeyWithIds(caller, peer, single_key_id(query)))
 
 
 def _status(request: GetStatus) -> Ask:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from keyhop.core.errors import BadRequest
-from keyhop.core.ids import KEY_ID_BYTES, SaeId, key_id_from_text, sae_id
+from keyhop.core.ids import SaeId, key_id_from_text, sae_id
 from keyhop.service.etsi014.body import MAX_BODY_BYTES, parse_json
 from keyhop.service.etsi014.extensions import read_extensions
 from keyhop.service.etsi014.id_columns import ids_in_columns
@@ -121,13 +121,9 @@ def read_key_ids(slave: SaeId, master: SaeId, body: bytes) -> GetKeyWithIds:
     """Get key with key IDs by POST. Raises BadRequest."""
     if not body.strip():
         raise BadRequest("key_IDs is required")
-    columns = ids_in_columns(body, _texts)
-    if columns is None:
-        ids = tuple(map(key_id_from_text, _texts(body)))
-    else:
-        ids = tuple([columns[at : at + KEY_ID_BYTES] for at in range(0, len(columns), KEY_ID_BYTES)])
-    if len(set(ids)) != len(ids):
-        raise BadRequest("the same key_ID is given twice")
+    ids = ids_in_columns(body, _texts)
+    if ids is None:
+        ids = b"".join(map(key_id_from_text, _texts(body)))
     return GetKeyWithIds(slave, master, ids)
 
 

@@ -51,7 +51,7 @@ def dec(sim: Simulation, choose: Choose) -> None:
     """dec_keys of a key that was given out lately."""
     seen = _recent(sim, choose)
     if seen:
-        sim.get_key_with_ids(GetKeyWithIds(seen.slaves[choose(len(seen.slaves))], seen.master, (seen.key_id,)))
+        sim.get_key_with_ids(GetKeyWithIds(seen.slaves[choose(len(seen.slaves))], seen.master, seen.key_id))
 
 
 def dec_again(sim: Simulation, choose: Choose) -> None:
@@ -59,7 +59,7 @@ def dec_again(sim: Simulation, choose: Choose) -> None:
     fetched = [(seen, slave) for seen in sim.history.keys.values() for slave in seen.fetched]
     for _ in range(min(len(fetched), 4)):
         seen, slave = fetched[-1 - choose(min(len(fetched), 12))]
-        sim.get_key_with_ids(GetKeyWithIds(slave, seen.master, (seen.key_id,)))
+        sim.get_key_with_ids(GetKeyWithIds(slave, seen.master, seen.key_id))
 
 
 def dec_wrong(sim: Simulation, choose: Choose) -> None:
@@ -68,7 +68,7 @@ def dec_wrong(sim: Simulation, choose: Choose) -> None:
     if seen:
         slave, master = saes[choose(len(saes))], saes[choose(len(saes))] if choose(2) else seen.master
         if (slave not in seen.slaves or master != seen.master) and slave != master:
-            sim.get_key_with_ids(GetKeyWithIds(slave, master, (seen.key_id,)))
+            sim.get_key_with_ids(GetKeyWithIds(slave, master, seen.key_id))
 
 
 def dec_altered(sim: Simulation, choose: Choose) -> None:
@@ -76,7 +76,7 @@ def dec_altered(sim: Simulation, choose: Choose) -> None:
     altered, saes = sim.history.altered_ids, sim.sites.saes
     if altered:
         slave, master = saes[choose(len(saes))], saes[choose(len(saes))]
-        sim.get_key_with_ids(GetKeyWithIds(slave, master, (altered[choose(len(altered))],)))
+        sim.get_key_with_ids(GetKeyWithIds(slave, master, altered[choose(len(altered))]))
 
 
 def dec_several(sim: Simulation, choose: Choose) -> None:
@@ -91,7 +91,7 @@ def dec_several(sim: Simulation, choose: Choose) -> None:
         known = list(sim.history.keys)
         bad = known[-1 - choose(min(len(known), 32))] if choose(2) else bytes(16)
         ids = [*ids, bad] if bad not in ids else ids
-    sim.get_key_with_ids(GetKeyWithIds(slave, seen.master, tuple(ids)))
+    sim.get_key_with_ids(GetKeyWithIds(slave, seen.master, b"".join(ids)))
 
 
 def produce(sim: Simulation, choose: Choose) -> None:

@@ -63,7 +63,7 @@ def _exchange(sim: Simulation, source: KmeId, target: KmeId) -> None:
             sim.produce_block(min(source, target), max(source, target), 2048)
         asked = sim.get_key(GetKey(master, slave, 16 if aged else 3, 1000))
         keys = _keys_of(sim, asked)
-        fetched = sim.get_key_with_ids(GetKeyWithIds(slave, master, ids_of(keys))) if keys else asked
+        fetched = sim.get_key_with_ids(GetKeyWithIds(slave, master, b"".join(ids_of(keys)))) if keys else asked
         if keys is not None and _keys_of(sim, fetched) is not None:
             return
     sim.violated(Violation(0, f"no keys for {slave} of {master} after healing: {fetched.answers}"))

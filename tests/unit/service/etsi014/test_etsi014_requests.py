@@ -230,8 +230,6 @@ def test_one_bad_uuid_refuses_all(wrong: str, others: list[str]) -> None:
         b'{"key_IDs":[{}]}',
         b'{"key_IDs":["x"]}',
         b'{"key_IDs":[{"key_ID":1}]}',
-        ids_body([ID, ID]),
-        ids_body([ID, ID.upper()]),
         b'{"key_ID":"' + ID.encode() + b'"}',
     ],
 )
