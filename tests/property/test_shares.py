@@ -60,6 +60,10 @@ class SharesMachine(RuleBasedStateMachine):
         for other, floor in floors.items():
             assert self.shares.entitled(other) - self.shares.common >= floor, "taken from another's floor"
 
+    @rule(units=st.integers(0, 500))
+    def expect(self, units: int) -> None:
+        self.shares.expect(units)
+
     @precondition(lambda self: self.number)
     @rule(drawn=st.integers(0, len(PAIRS)))
     def ask(self, drawn: int) -> None:
@@ -77,6 +81,8 @@ class SharesMachine(RuleBasedStateMachine):
             return
         shares = self.shares
         assert shares.stock == self.stock
+        assert 0 <= shares._pads <= shares._expected
+        assert shares.entitled(None) == shares.common + shares._pads
         assert shares.common >= 0
         assert shares._others >= 0
         assert shares._asked == sum(shares._asking.values())
@@ -87,6 +93,7 @@ class SharesMachine(RuleBasedStateMachine):
         assert reserved <= self.floor * self.number
         if shares.common:
             assert reserved == self.floor * self.number, "common while a floor has room"
+            assert shares._pads == shares._expected, "common while a pad is waited for"
         if self.stock > 2 * self.number:
             assert any(shares.entitled(pair) for pair in (*self.known, None)), "nobody may take what there is"
 
@@ -152,6 +159,27 @@ def test_when_all_starve_what_comes_is_shared_equally(block: int) -> None:
     others = [had[pair] for pair in PAIRS[1:]]
     assert min(others) >= min(1100, 1200 * block // 6 - 200)
     assert max(others) - min(others) <= 100
+
+
+@pytest.mark.parametrize("block", [8, 10, 48])
+def test_a_pad_that_is_waited_for_and_those_who_ask_have_half_each_of_what_comes(block: int) -> None:
+    shares, stock, padded, given_out = Shares(), 0, 0, 0
+    shares.reserve(100, PAIRS)
+    shares.expect(200)
+    for _ in range(2000):
+        stock += block
+        shares.settle(stock)
+        if shares.entitled(None) >= 200:
+            shares.spend(None, 200)
+            stock -= 200
+            padded += 200
+        for pair in PAIRS:
+            shares.ask(pair)
+            units = shares.entitled(pair)
+            shares.spend(pair, units)
+            stock -= units
+            given_out += units
+    assert 0.85 <= padded / given_out <= 1.15  # of the last block before a pad is full it takes what it lacks
 
 
 def test_who_never_asked_finds_its_floor_although_another_always_asked() -> None:

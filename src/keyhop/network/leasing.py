@@ -10,7 +10,7 @@ would keep its floor from ever holding enough.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
@@ -102,8 +102,11 @@ class Leasing:
             use(taken)
             return lambda: None
         want = _Want(size_bytes, count, units_for(size_bytes) * count, purpose, deadline, use, pair)
-        if pair is not None and want.units > self._shares.entitled(pair):
-            self._shares.ask(pair)
+        if want.units > self._shares.entitled(pair):
+            if pair is not None:
+                self._shares.ask(pair)
+            else:
+                self._expect_pads((*self._wants, want))
         self._keep(want)
         self._ask_ahead()
         return partial(self._cancel, want)
@@ -190,6 +193,7 @@ class Leasing:
                 self._keep(want)
             else:
                 served.append((want, taken))
+        self._expect_pads(self._wants)
         for want, taken in served:
             want.use(taken)
         self._ask_ahead()
@@ -198,6 +202,9 @@ class Leasing:
         with suppress(ValueError):  # its wait is over
             self._wants.remove(want)
             self._serve()
+
+    def _expect_pads(self, wants: Iterable[_Want]) -> None:
+        self._shares.expect(max((want.units for want in wants if want.pair is None), default=0))
 
     def _keep(self, want: _Want) -> None:
         """Lets it wait, and notes whom it holds up."""

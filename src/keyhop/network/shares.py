@@ -1,15 +1,19 @@
 """Who may take how much of a stream. Pure bookkeeping: where the bytes are, in the store or leased, is `leasing`'s.
 
-What can still be taken is split into what is common and the floors that are reserved, one for each pair of SAEs:
+What can still be taken is split into what is common, the floors that are reserved, one for each pair of SAEs, and what
+is kept for a pad that somebody waits for:
 
-    stock = common + floors
+    stock = common + floors + pads
 
  1. A pair takes what is common, and when that is used up its own floor; never another's. So there is always something
-    that somebody may take. Uses without a pair take what is common.
+    that somebody may take. Uses without a pair, which are pads of relayed keys, take what is common, and when that is
+    used up what was kept for them.
  2. What comes fills the floors first, so nothing is common while a floor has room. Half of it goes to those that had
     to ask for theirs, in equal parts, half to all others; what one half has no room for goes to the other half. So who
     asks most gets no more than the others who ask, and those who never asked find something when they do.
- 3. When stock is lost, all floors begin anew with equal parts of what is left.
+ 3. While a pad is waited for, half of what comes is kept for it, until it is enough: so SAEs here do not keep those of
+    other KMEs from being served over this one, nor the other way round.
+ 4. When stock is lost, all floors begin anew with equal parts of what is left.
 
 Amounts are in units.
 """
@@ -38,11 +42,13 @@ class Shares:
         self._asking: dict[SaePair, int] = {}
         self._asked = 0
         self._others = 0
+        self._pads = 0
+        self._expected = 0
 
     @property
     def stock(self) -> int:
         """What there is, common and reserved."""
-        return self.common + self._asked + self._others
+        return self.common + self._asked + self._others + self._pads
 
     def reserve(self, floor_units: int, pairs: Pairs) -> None:
         """So much is reserved from now on for each of these pairs.
@@ -65,7 +71,7 @@ class Shares:
     def entitled(self, pair: SaePair | None) -> int:
         """What the pair may take."""
         if pair is None:
-            return self.common
+            return self.common + self._pads
         floor = self._asking.get(pair)
         if floor is None:
             floor = self._part() if pair in self._pairs else 0
@@ -79,14 +85,24 @@ class Shares:
             self._asked += floor
             self._others -= floor
 
+    def expect(self, units: int) -> None:
+        """Somebody waits for a pad of that many; 0: nobody does any more."""
+        self._expected = units
+        if self._pads > units:
+            self.common += self._pads - units
+            self._pads = units
+        self._fill()
+
     def spend(self, pair: SaePair | None, units: int) -> None:
-        """The pair took what it is entitled to."""
+        """The pair took what it is entitled to; None: a pad."""
         self.common -= units
         if self.common < 0:
-            assert pair is not None  # only pairs have floors
-            self.ask(pair)
-            self._asking[pair] += self.common
-            self._asked += self.common
+            if pair is None:
+                self._pads += self.common
+            else:
+                self.ask(pair)
+                self._asking[pair] += self.common
+                self._asked += self.common
             self.common = 0
 
     def _part(self) -> int:
@@ -95,14 +111,18 @@ class Shares:
 
     def _begin_anew(self, stock: int) -> None:
         self._asking.clear()
-        self._asked = self._others = 0
+        self._asked = self._others = self._pads = 0
         self.common = stock
         self._fill()
 
     def _fill(self) -> None:
-        """Moves what is common into floors that have room."""
+        """Moves what is common to those that it is kept for, as far as they have room."""
         asking_room = len(self._asking) * self.floor_units - self._asked
         other_room = (self._count - len(self._asking)) * self.floor_units - self._others
+        lacking = self._expected - self._pads
+        to_pads = min(lacking, max((self.common + 1) // 2, self.common - asking_room - other_room))
+        self.common -= to_pads
+        self._pads += to_pads
         units = min(self.common, asking_room + other_room)
         to_asking = min(asking_room, max((units + 1) // 2, units - other_room))
         self.common -= units

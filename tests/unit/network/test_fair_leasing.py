@@ -217,3 +217,24 @@ def test_who_waits_is_served_when_a_reload_takes_the_reservation_away(shared: Sh
     shared.leasing.reserve(0, BOTH, 8 << 20)
     shared.note()
     assert shared.served == ["greedy"]
+
+
+def test_a_pad_is_found_although_floors_have_room_and_a_greedy_pair_asks_without_end(shared: Shared) -> None:
+    pads: list[bool] = []
+    shared.leasing.wait(8 * 40, 1, "pad", 1e9, lambda taken: pads.append(taken is not None))
+    for turn in range(40):
+        shared.wait(f"greedy {turn}", GREEDY, 8)
+    for _ in range(20):
+        shared.produce(4)
+    assert pads == [True]
+    assert shared.leasing.entitled_units(HONEST) == 20, "half of the other half is kept for who has not asked"
+    assert shared.served == ["greedy 0", "greedy 1"]
+
+
+def test_who_waits_no_longer_holds_up_nobody_and_takes_nothing(shared: Shared) -> None:
+    cancel = shared.leasing.wait(8 * 4000, 1, "pad", 1e9, lambda taken: pytest.fail("it was cancelled"))
+    shared.produce(1000)
+    cancel()
+    cancel()
+    assert shared.ask(HONEST, 8)
+    assert shared.leasing.entitled_units(HONEST) == 1000 - 8 - FLOOR
