@@ -35,8 +35,7 @@ def delivered(network: VirtualNetwork) -> tuple[int, int]:
 
 
 def fetch(network: VirtualNetwork, keys: Keys) -> None:
-    ids = keys.runs[0].ids
-    answers = network.get_key_with_ids(BOB, GetKeyWithIds(B, A, tuple(ids[i : i + 16] for i in range(0, len(ids), 16))))
+    answers = network.get_key_with_ids(BOB, GetKeyWithIds(B, A, keys.runs[0].ids))
     network.pass_time(1.0)
     (theirs,) = answers
     assert isinstance(theirs, Keys)
@@ -72,7 +71,7 @@ def test_one_request_may_name_keys_of_both_streams(network: VirtualNetwork) -> N
     network.settle()
     second = get(network)
     assert delivered(network) == (32, 32)
-    request = GetKeyWithIds(B, A, (second.runs[0].ids, first.runs[0].ids))
+    request = GetKeyWithIds(B, A, second.runs[0].ids + first.runs[0].ids)
     answers = network.get_key_with_ids(BOB, request)
     network.pass_time(1.0)
     (keys,) = answers
