@@ -25,7 +25,7 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.base import KeyStore, Slot
 from keyhop.core.streams import ID_KEY_UNITS, FollowedStream, OwnedStream
 from keyhop.core.units import UNIT_BYTES
-from keyhop.network.pending import MAC_KEY_BYTES, BlockName, BlockQueue, PendingBlock
+from keyhop.network.pending import MAC_KEY_BYTES, RELAYED, BlockName, BlockQueue, PendingBlock
 from keyhop.network.wire import MAX_AHEAD, Body, Offer, Part, Placed, Placing
 
 MIN_BLOCK_BYTES = MAC_KEY_BYTES + (ID_KEY_UNITS + 1) * UNIT_BYTES
@@ -92,6 +92,11 @@ class Filling:
         return self._seen.get(link, -1)
 
     @property
+    def waiting_units(self) -> int:
+        """What waits to be placed in the stream of this end."""
+        return self._mine.units
+
+    @property
     def mismatch(self) -> bool:
         """Whether what this end places finds no equal at the other: their links are not set up alike."""
         silent = self._placing is not None and self._clock.monotonic() - self._agreed_at > MISMATCH_S
@@ -99,9 +104,11 @@ class Filling:
 
     def link_block(self, link: LinkId, sequence: int, material: KeyMaterial, produced_at: float, source: str) -> None:
         """A block from the adapter. One that comes again, or comes late, is not a block."""
+        if sequence <= self.last_seen(link):
+            return
+        self._seen[link] = sequence
         name = (link, sequence)
-        block = PendingBlock(material, produced_at, source, self._clock.monotonic())
-        if not self._take_in(name, block):
+        if not self._take_in(name, material, produced_at, source):
             return
         if self._decides:
             self._decide(name)
@@ -110,17 +117,20 @@ class Filling:
             self._accept(name)
         self._place_soon()
 
-    def own_block(self, link: LinkId, sequence: int, material: KeyMaterial, produced_at: float, source: str) -> None:
-        """A block that this end has made for its own stream, and that the other end has already."""
-        name = (link, sequence)
-        if self._take_in(name, PendingBlock(material, produced_at, source, self._clock.monotonic(), agreed=True)):
+    def own_block(self, number: int, material: KeyMaterial, produced_at: float, source: str) -> None:
+        """A relayed block that this end has made for its own stream, and that the other end has already."""
+        name = (RELAYED, number)
+        if self._take_in(name, material, produced_at, source):
             self._mine.add(name, self._units(name))
             self._place_soon()
 
-    def their_block(self, link: LinkId, sequence: int, material: KeyMaterial, produced_at: float, source: str) -> bool:
-        """A block that the other end has made for its stream and will place; False for one that came before."""
-        block = PendingBlock(material, produced_at, source, self._clock.monotonic(), agreed=True)
-        return self._take_in((link, sequence), block)
+    def their_block(self, number: int, material: KeyMaterial, produced_at: float, source: str) -> bool:
+        """A relayed block that the other end has made for its stream and will place; whether it is taken.
+
+        One that is not placed within PENDING_S is dropped.
+        """
+        name = (RELAYED, number)
+        return name not in self._pending and self._take_in(name, material, produced_at, source)
 
     def offer(self, message: Offer) -> None:
         """The decider leaves a block to us."""
@@ -140,7 +150,7 @@ class Filling:
                 self._send(self._answered)
             return
         names = [(LinkId(part.link), part.sequence) for part in message.parts]
-        if any(n not in self._pending and n[1] > self.last_seen(n[0]) for n in names):
+        if any(n not in self._pending and self._may_come(n) for n in names):
             return  # our adapter has yet to produce it; the owner asks again
         refused = tuple(i for i, n in enumerate(names) if not self._agrees(n, message.parts[i].tag))
         if not refused:
@@ -204,15 +214,15 @@ class Filling:
                 self._send(Offer(*name))
         self._place_next()
 
-    def _take_in(self, name: BlockName, block: PendingBlock) -> bool:
-        link, sequence = name
-        if sequence <= self.last_seen(link):
+    def _may_come(self, name: BlockName) -> bool:
+        """Relayed blocks are placed only after they have come: one that is missing was lost in a restart."""
+        return name[0] != RELAYED and name[1] > self.last_seen(name[0])
+
+    def _take_in(self, name: BlockName, material: KeyMaterial, produced_at: float, source: str) -> bool:
+        if len(material) < MIN_BLOCK_BYTES:
+            self.discarded_bytes += len(material)
             return False
-        self._seen[link] = sequence
-        if len(block.material) < MIN_BLOCK_BYTES:
-            self.discarded_bytes += len(block.material)
-            return False
-        self._pending[name] = block
+        self._pending[name] = PendingBlock(material, produced_at, source, self._clock.monotonic())
         if len(self._pending) > MAX_PENDING:
             self._discard(next(iter(self._pending)))
         return True
@@ -279,7 +289,7 @@ class Filling:
         pending = self._pending.get(name)
         if name in self._mine or self._followed.untaken_units >= 2 * self.stock_units:
             return False  # it may be on its way to our stream; or the owner takes nothing and only fills our disk
-        if pending is None or (self._decides and not pending.offered and not pending.agreed):
+        if pending is None or (self._decides and not pending.offered and name[0] != RELAYED):
             return False  # an offer from before our restart does not bind us: the block may be on its way to our stream
         try:
             pending.verify(name, tag)
@@ -302,6 +312,8 @@ class Filling:
     def _consumed(self, name: BlockName) -> None:
         self._forget(name)
         link, seen = name[0], self._seen
+        if link == RELAYED:
+            return
         self._journal.save(Slot("link", self._prefix + link), lambda: seen[link].to_bytes(8))
 
     def _discard(self, name: BlockName) -> None:

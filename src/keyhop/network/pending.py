@@ -12,7 +12,10 @@ from keyhop.core.streams import Block
 MAC_KEY_BYTES = 32
 
 type BlockName = tuple[LinkId, int]
-"""The link, and the block's sequence."""
+"""The link, and the block's sequence; or RELAYED, and a random number."""
+
+RELAYED = LinkId("relayed")
+"""Stands for the link of blocks that were relayed."""
 
 
 @dataclass(slots=True)
@@ -25,8 +28,6 @@ class PendingBlock:
     arrived: float
     offered: bool = False
     """Whether it is left to the other end, which has to be told so."""
-    agreed: bool = False
-    """Whether both ends knew before whose it is."""
 
     def tag(self, name: BlockName) -> bytes:
         """Always over the same message, because the key may be used for one message only."""

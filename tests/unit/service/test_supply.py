@@ -2,7 +2,7 @@
 
 import pytest
 
-from keyhop.core.ids import KmeId, LinkId, SaeId
+from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.network.pair import Pair
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
@@ -10,7 +10,6 @@ from keyhop.testing.network import VirtualNetwork
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
 A, B = SaeId("a"), SaeId("b")
-RELAY = LinkId("relay")
 
 
 @pytest.fixture
@@ -23,8 +22,8 @@ def network() -> VirtualNetwork:
 def relay(network: VirtualNetwork, sequence: int, data: bytes) -> None:
     """A block for alice's stream to bob, over other nodes."""
     alice, bob = network.kmes[ALICE].peers[BOB].relayed, network.kmes[BOB].peers[ALICE].relayed
-    assert bob.filling.their_block(RELAY, sequence, KeyMaterial(data), network.clock.wall(), "relay")
-    alice.filling.own_block(RELAY, sequence, KeyMaterial(data), network.clock.wall(), "relay")
+    assert bob.filling.their_block(sequence, KeyMaterial(data), network.clock.wall(), "relay")
+    alice.filling.own_block(sequence, KeyMaterial(data), network.clock.wall(), "relay")
     network.settle()
 
 
@@ -104,8 +103,8 @@ def test_who_waits_gets_what_comes_first_and_costs_the_other_stream_nothing(
 
 def test_a_relayed_block_that_the_two_ends_do_not_have_alike_is_dropped(network: VirtualNetwork) -> None:
     alice, bob = network.kmes[ALICE].peers[BOB].relayed, network.kmes[BOB].peers[ALICE].relayed
-    bob.filling.their_block(RELAY, 0, KeyMaterial(b"x" * 4096), 0.0, "relay")
-    alice.filling.own_block(RELAY, 0, KeyMaterial(b"y" * 4096), 0.0, "relay")
+    bob.filling.their_block(0, KeyMaterial(b"x" * 4096), 0.0, "relay")
+    alice.filling.own_block(0, KeyMaterial(b"y" * 4096), 0.0, "relay")
     network.pass_time(2.0)
     assert alice.owned.produced == bob.followed.produced == 0
     assert alice.filling.discarded_bytes == bob.filling.discarded_bytes == 4096
@@ -115,10 +114,25 @@ def test_a_relayed_block_goes_to_nobody_else_s_stream_and_comes_once(network: Vi
     for name in (ALICE, BOB):
         peer = BOB if name == ALICE else ALICE
         relayed = network.kmes[name].peers[peer].relayed
-        assert relayed.filling.their_block(RELAY, 5, KeyMaterial(b"z" * 4096), 0.0, "relay")
-        assert not relayed.filling.their_block(RELAY, 5, KeyMaterial(b"z" * 4096), 0.0, "relay")
+        assert relayed.filling.their_block(5, KeyMaterial(b"z" * 4096), 0.0, "relay")
+        assert not relayed.filling.their_block(5, KeyMaterial(b"z" * 4096), 0.0, "relay")
     network.pass_time(40.0)
     for name in (ALICE, BOB):
         peer = BOB if name == ALICE else ALICE
         relayed = network.kmes[name].peers[peer].relayed
         assert relayed.owned.produced == relayed.followed.produced == 0
+
+
+def test_a_relayed_block_that_was_lost_in_a_restart_holds_up_no_other(network: VirtualNetwork) -> None:
+    alice, bob = network.kmes[ALICE].peers[BOB].relayed, network.kmes[BOB].peers[ALICE].relayed
+    now = network.clock.wall()
+    assert bob.filling.their_block(7, KeyMaterial(b"x" * 4096), now, "relay")
+    network.kmes[BOB].crash()
+    network.pass_time(2.0)
+    alice.filling.own_block(7, KeyMaterial(b"x" * 4096), now, "relay")
+    relay(network, 3, network.random.randbytes(4096))
+    network.pass_time(2.0)
+    assert alice.owned.produced * 8 == 4096 - 32
+    assert alice.filling.discarded_bytes == 4096
+    assert alice.filling.waiting_units == 0
+    fetch(network, get(network))
