@@ -14,6 +14,7 @@
     twins       do two nodes claim to be the same one?
     pair        all of that for one route to one peer: sessions, dispatch, time
     peer        one other KME: a pair for each route to it
+    topology    who is joined with whom, and paths from one to another
     connections  the asyncio shell: mutual TLS 1.3, reconnect with back-off
 
 Everything but `connections` is a state machine without I/O: link blocks, frames and ticks enter; frames and journal
