@@ -10,9 +10,11 @@ from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.key_id import PairKeyIds
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook
-from keyhop.network import carriage, wire
+from keyhop.network import carriage, sealing, wire
+from keyhop.network.arrivals import Arrivals
 from keyhop.network.filling import Filling
 from keyhop.network.leasing import Leasing
+from keyhop.network.relay.messages import RecordsPayload
 from keyhop.network.windows import Windows
 from keyhop.service import multicast
 from keyhop.service.audit import AuditedReplies, Handed
@@ -86,7 +88,7 @@ def carry_tags_not_checked(patch: pytest.MonkeyPatch) -> None:
         def verify_tag(key: object, data: object, tag: object) -> None:
             """Accepts everything."""
 
-    patch.setattr(carriage, "Poly1305", Blind)
+    patch.setattr(sealing, "Poly1305", Blind)
 
 
 def one_copy_is_enough(patch: pytest.MonkeyPatch) -> None:
@@ -97,12 +99,12 @@ def one_copy_is_enough(patch: pytest.MonkeyPatch) -> None:
 
 def copies_differ(patch: pytest.MonkeyPatch) -> None:
     """What is carried is not what the master gets."""
-    store = carriage.Carriage._store
+    keep = Arrivals.keep
 
-    def other(self: carriage.Carriage, message: wire.Carry, keys: bytes) -> None:
-        store(self, message, keys[:-1] + bytes([keys[-1] ^ 1]))
+    def other(self: Arrivals, batch: wire.Carry | RecordsPayload, keys: bytes) -> None:
+        keep(self, batch, keys[:-1] + bytes([keys[-1] ^ 1]))
 
-    patch.setattr(carriage.Carriage, "_store", other)
+    patch.setattr(Arrivals, "keep", other)
 
 
 def sent_again_as_often_as_asked(patch: pytest.MonkeyPatch) -> None:

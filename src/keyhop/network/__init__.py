@@ -1,6 +1,6 @@
 """The network layer: streams between the KMEs of a network, filled from links, kept in step over one connection each.
 
-    wire        the messages between two nodes, and their frames
+    wire        the messages between two nodes, and their frames; wire_types what they are made of
     marks       do the two ends of a stream remember the same history?
     agreement   what both ends of a pair remember, and what each does when that is not the same
     filling     link blocks → streams: who owns which, durable at the follower first
@@ -11,6 +11,9 @@
     windows     the follower's delivery windows, so that a restored backup is found out
     link_channels  what the adapters of links say to each other, in the same session
     carriage    records carried to the peer under a one-time pad and a one-time MAC
+    arrivals    records that come from another KME: which of them are kept
+    sealing     bytes of a stream that seal one message: a one-time MAC key, then a pad
+    relay       key bytes for any KME, over the nodes between
     twins       do two nodes claim to be the same one?
     pair        all of that for one route to one peer: sessions, dispatch, time
     peer        one other KME: a pair for each route to it

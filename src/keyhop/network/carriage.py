@@ -10,21 +10,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.poly1305 import Poly1305
-
 from keyhop.core.clock import Clock
 from keyhop.core.errors import StoreFailure
-from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
-from keyhop.core.key_id import Located
+from keyhop.core.ids import SaeId
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.records import RecordBook, record_ids
-from keyhop.core.streams import FollowedStream, OwnedStream, Place, StreamRef, Taken
+from keyhop.core.streams import FollowedStream, OwnedStream, Taken
+from keyhop.network.arrivals import Arrivals
 from keyhop.network.leasing import Leasing
+from keyhop.network.sealing import MAC_KEY_BYTES, claimed, pad_of, tagged, xor
 from keyhop.network.wire import Body, Carried, Carry, Recall
 
-MAC_KEY_BYTES = 32
 RESEND_S = 1.0
 
 
@@ -64,19 +59,16 @@ class Carriage:
         owned: OwnedStream,
         followed: FollowedStream,
         leasing: Leasing,
-        records: RecordBook,
+        arrivals: Arrivals,
         clock: Clock,
         send: Callable[[Body], None],
-        home: Callable[[SaeId], KmeId | None],
     ) -> None:
-        """`home` tells which KME an SAE belongs to."""
         self._owned = owned
         self._followed = followed
         self._leasing = leasing
-        self._records = records
+        self._arrivals = arrivals
         self._clock = clock
         self._send = send
-        self._home = home
         self._synchronised = False
         self._under_way: dict[bytes, _UnderWay] = {}
 
@@ -87,8 +79,7 @@ class Carriage:
             if taken is None:
                 done("no key material is left for its pad")
                 return
-            self._owned.ledger.rebook("pad", "mac", MAC_KEY_BYTES)
-            message = _sealed(batch, taken, self._owned.ref)
+            message = tagged(_sealed(batch, taken), taken, self._owned)
             self._under_way[batch.batch] = _UnderWay(message, deadline, self._clock.monotonic(), done)
             self._send(message)
 
@@ -97,23 +88,14 @@ class Carriage:
 
     def received(self, message: Carry) -> None:
         """A batch from the peer: kept if it is what the peer's KME sent for our SAEs, else refused."""
-        if self._holds(message):
-            self._send(Carried(message.batch, True))
-            return
-        place = Place(message.epoch, Located(message.pad, MAC_KEY_BYTES + len(message.sealed)))
-        if not self._acceptable(message) or not self._followed.has(place):
-            self._send(Carried(message.batch, False))
-            return
-        mac_key = self._followed.peek(place)[:MAC_KEY_BYTES]
-        try:
-            Poly1305.verify_tag(mac_key, _authenticated(message, self._followed.ref), message.tag)
-        except InvalidSignature:
-            self._send(Carried(message.batch, False))
-            return
-        secret, _ = self._followed.consume(place, "pad")
-        self._followed.ledger.rebook("pad", "mac", MAC_KEY_BYTES)
-        self._store(message, _xor(message.sealed, secret[MAC_KEY_BYTES:]))
-        self._send(Carried(message.batch, True))
+        arrivals, source = self._arrivals, self._followed.ref.owner
+        stored = arrivals.holds(source, message)
+        if not stored and arrivals.accepts(source, message, len(message.sealed)):
+            pad = claimed(message, len(message.sealed), self._followed)
+            if pad is not None:
+                arrivals.keep(message, xor(message.sealed, pad))
+                stored = True
+        self._send(Carried(message.batch, stored))
 
     def carried(self, message: Carried) -> None:
         """The peer's answer."""
@@ -127,9 +109,7 @@ class Carriage:
 
     def recalled(self, message: Recall) -> None:
         """The peer takes its records back."""
-        for key_id in _each(message.ids, KEY_ID_BYTES):
-            if key_id in self._records and self._home(self._records.master(key_id)) == self._followed.ref.owner:
-                self._records.discard(key_id)
+        self._arrivals.recall(self._followed.ref.owner, message.ids)
 
     def synchronised(self) -> None:
         """A session begins: what was not answered is sent again."""
@@ -159,58 +139,7 @@ class Carriage:
             with suppress(StoreFailure):  # who recalls other copies finds that the journal takes nothing any more
                 each.done("the store of this KME has failed")
 
-    def _holds(self, message: Carry) -> bool:
-        """Whether it comes again: its records are here, and nobody can have fetched one before the answer."""
-        records, ids = self._records, _each(message.ids, KEY_ID_BYTES)
-        return bool(ids) and all(k in records and records.master(k) == message.master for k in ids)
 
-    def _acceptable(self, message: Carry) -> bool:
-        count, rest = divmod(len(message.ids), KEY_ID_BYTES)
-        ids = _each(message.ids, KEY_ID_BYTES)
-        return (
-            count > 0
-            and rest == 0
-            and record_ids(message.ids) == message.ids  # else they could be the IDs of another stream's keys
-            and len({key_id for key_id in ids if key_id not in self._records}) == count
-            and len(message.sealed) > 0
-            and len(message.sealed) % count == 0
-            and self._records.has_room(SaeId(message.master), count)
-            and self._home(SaeId(message.master)) == self._followed.ref.owner
-            and all(self._home(SaeId(slave)) == self._followed.ref.follower for slave in message.slaves)
-            and len(set(message.slaves)) == len(message.slaves)
-        )
-
-    def _store(self, message: Carry, keys: bytes) -> None:
-        ids = _each(message.ids, KEY_ID_BYTES)
-        slaves = tuple(SaeId(slave) for slave in message.slaves)
-        created_at = self._clock.wall()  # by the clock that they will be too old by
-        for key_id, key in zip(ids, _each(keys, len(keys) // len(ids)), strict=True):
-            self._records.add(key_id, KeyMaterial(key), SaeId(message.master), slaves, created_at)
-
-
-def _sealed(batch: Batch, taken: Taken, ref: StreamRef) -> Carry:
-    message = Carry(
-        batch=batch.batch,
-        epoch=taken.epoch,
-        pad=taken.position,
-        master=batch.master,
-        slaves=batch.slaves,
-        ids=batch.ids,
-        sealed=_xor(batch.keys.reveal(), taken.data[MAC_KEY_BYTES:]),
-    )
-    tag = Poly1305.generate_tag(taken.data[:MAC_KEY_BYTES], _authenticated(message, ref))
-    return msgspec.structs.replace(message, tag=tag)
-
-
-def _authenticated(message: Carry, ref: StreamRef) -> bytes:
-    """Everything that the tag binds: both names, their direction, and the whole message but the tag."""
-    bare = msgspec.structs.replace(message, tag=b"")
-    return msgspec.msgpack.encode(("keyhop carry v1", ref.owner, ref.follower, bare))
-
-
-def _xor(left: bytes, right: bytes) -> bytes:
-    return (int.from_bytes(left) ^ int.from_bytes(right)).to_bytes(len(left))
-
-
-def _each(data: bytes, size: int) -> list[bytes]:
-    return [data[i : i + size] for i in range(0, len(data), size)]
+def _sealed(batch: Batch, taken: Taken) -> Carry:
+    keys = xor(batch.keys.reveal(), pad_of(taken))
+    return Carry(batch.batch, taken.epoch, taken.position, batch.master, batch.slaves, batch.ids, keys)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.errors import PeerError
-from keyhop.core.ids import KmeId, LinkId, SaeId
+from keyhop.core.ids import KmeId, LinkId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook
@@ -19,10 +19,13 @@ from keyhop.core.streams import FollowedStream, OwnedStream, Route, StreamRef
 from keyhop.core.units import UNIT_BYTES
 from keyhop.network import wire
 from keyhop.network.agreement import Agreement, check_ahead
+from keyhop.network.arrivals import Arrivals
 from keyhop.network.carriage import Carriage
 from keyhop.network.filling import Filling
 from keyhop.network.leasing import Leasing
 from keyhop.network.link_channels import LinkChannels, PairChannel
+from keyhop.network.relay.messages import OfRelay
+from keyhop.network.relay.pads import Pads
 from keyhop.network.shares import Pairs
 from keyhop.network.twins import Twins
 from keyhop.network.windows import Windows
@@ -52,11 +55,13 @@ class Pair:
         store: KeyStore,
         journal: Journal,
         records: RecordBook,
+        arrivals: Arrivals,
         clock: Clock,
         entropy: Entropy,
-        home: Callable[[SaeId], KmeId | None],
+        relay: Callable[[KmeId, OfRelay], None],
         options: PairOptions,
     ) -> None:
+        """`relay` takes what the peer's relay says to ours."""
         self.peer = peer
         self.route: Route = route
         self.owned = OwnedStream(StreamRef(me, peer, route), store, journal)
@@ -64,17 +69,19 @@ class Pair:
         self._journal = journal
         self._clock = clock
         self._entropy = entropy
+        self._relay = relay
         self._options = options
-        self.leasing = Leasing(self.owned, clock, self._send)
-        self.windows = Windows(self.followed, clock, self._send)
-        self.carriage = Carriage(self.owned, self.followed, self.leasing, records, clock, self._send, home)
+        self.leasing = Leasing(self.owned, clock, self.tell)
+        self.pads = Pads(self.leasing)
+        self.windows = Windows(self.followed, clock, self.tell)
+        self.carriage = Carriage(self.owned, self.followed, self.leasing, arrivals, clock, self.tell)
         self.filling = Filling(
             self.owned,
             self.followed,
             store,
             journal,
             clock,
-            self._send,
+            self.tell,
             options.stock_bytes // UNIT_BYTES,
             self.leasing.stock_changed,
             self._open_next_epoch,
@@ -111,7 +118,7 @@ class Pair:
         self._begin()
         self._peer_session = 0
         self._transmit = transmit
-        self._send(wire.Hello(self._process))
+        self.tell(wire.Hello(self._process))
 
     def replaced(self) -> None:
         """Another connection takes the place of this one, whose end may live all the same: it is told."""
@@ -139,14 +146,14 @@ class Pair:
             case wire.Hello(process):
                 self.theirs.heard(process)
                 self._hear(envelope.sender)
-                self._send(self._agreement.state())
+                self.tell(self._agreement.state())
             case wire.State() as state:
                 if envelope.receiver == self._session:
                     self._hear(envelope.sender)
                     if envelope.receiver == self._session:
                         self._synchronise(state)
                     else:
-                        self._send(wire.Hello(self._process))  # the State answered a session that has just ended
+                        self.tell(wire.Hello(self._process))  # the State answered a session that has just ended
             case wire.Replaced():
                 if envelope.receiver == self._session:
                     self.ours.sign()
@@ -157,10 +164,20 @@ class Pair:
                 if self.synchronised and (envelope.sender, envelope.receiver) == current:
                     self._dispatch(body)
 
+    def tell(self, body: wire.Body) -> None:
+        """Sends once everything noted so far is durable, if the session is still the same."""
+        session, peer_session = self._session, self._peer_session
+
+        def transmit() -> None:
+            if self._transmit and (session, peer_session) == (self._session, self._peer_session):
+                self._transmit(self._encoded(body))
+
+        self._journal.then(transmit)
+
     def tick(self) -> None:
         """Time has passed: what is late is asked for again or given up, what is old expires."""
         if self.connected and not self.synchronised:
-            self._send(wire.Hello(self._process))
+            self.tell(wire.Hello(self._process))
         for part in self._parts:
             part.tick()
         self._expire()
@@ -170,7 +187,7 @@ class Pair:
         epoch = self.owned.epoch
         rest = self.leasing.seal()
         if rest and self.synchronised:
-            self._send(wire.Void(epoch, *rest))
+            self.tell(wire.Void(epoch, *rest))
 
     def forget(self) -> None:
         """The store is an old copy: nothing that it holds is used any more."""
@@ -193,7 +210,7 @@ class Pair:
                 self.filling.placed(body)
             case wire.Leased():
                 if self.followed.note_taken(body.epoch, body.taken):
-                    self._send(wire.LeaseNoted(body.epoch, body.taken))
+                    self.tell(wire.LeaseNoted(body.epoch, body.taken))
             case wire.LeaseNoted():
                 self.leasing.noted(body)
             case wire.Void():
@@ -201,7 +218,7 @@ class Pair:
             case wire.Mark():
                 check_ahead(body.mark, self.owned.mark_seen)
                 self.owned.note_mark(body.mark)
-                self._send(wire.MarkNoted(body.mark))
+                self.tell(wire.MarkNoted(body.mark))
             case wire.MarkNoted():
                 self.windows.noted(body)
             case wire.Carry():
@@ -210,6 +227,8 @@ class Pair:
                 self.carriage.carried(body)
             case wire.Recall():
                 self.carriage.recalled(body)
+            case OfRelay():
+                self._relay(self.peer, body)
             case wire.LinkMessage():
                 self._channels.received(body)
             case _:
@@ -242,7 +261,7 @@ class Pair:
     def _synchronise(self, theirs: wire.State) -> None:
         if self.synchronised:
             return
-        self._send(self._agreement.state())
+        self.tell(self._agreement.state())
         self._agreement.reach(theirs)
         self.synchronised = True
         self.since = self._clock.wall()
@@ -261,17 +280,7 @@ class Pair:
         if expired:
             self.leasing.stock_changed()
             if self.synchronised:
-                self._send(wire.Void(self.owned.epoch, *expired))
-
-    def _send(self, body: wire.Body) -> None:
-        """Sends once everything noted so far is durable, if the session is still the same."""
-        session, peer_session = self._session, self._peer_session
-
-        def transmit() -> None:
-            if self._transmit and (session, peer_session) == (self._session, self._peer_session):
-                self._transmit(self._encoded(body))
-
-        self._journal.then(transmit)
+                self.tell(wire.Void(self.owned.epoch, *expired))
 
     def _send_now(self, body: wire.Body) -> None:
         """Sends what waits for nothing to be durable, if there is a session."""

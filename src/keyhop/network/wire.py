@@ -11,168 +11,168 @@ from msgspec import Meta
 
 from keyhop.core.errors import PeerError
 from keyhop.core.streams import Route
+from keyhop.network.relay.messages import RelayMessage
+from keyhop.network.wire_types import (
+    MAX_RECORDS_PER_BATCH,
+    MAX_SEALED_BYTES,
+    Id,
+    Message,
+    Name,
+    Number,
+    Position,
+    Tag,
+)
 
 MAX_FRAME_BYTES = 4 << 20
 LENGTH_BYTES = 4
-MAX_RECORDS_PER_BATCH = 1 << 14
-MAX_SEALED_BYTES = 1 << 20
 MAX_LINK_MESSAGE_BYTES = 1 << 20
 MAX_AHEAD = 1 << 32
 """An epoch or mark further ahead of ours is a lie: believed, it would lead to numbers that no message can say."""
 
-_Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
-_Position = Annotated[int, Meta(ge=0, le=1 << 36)]
-_Name = Annotated[str, Meta(min_length=1, max_length=64)]
-_Tag = Annotated[bytes, Meta(min_length=16, max_length=16)]
 _History = Annotated[bytes, Meta(max_length=16)]
-_Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
-
-
-class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True, forbid_unknown_fields=True):
-    pass
 
 
 class OwnerMarks(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What the owner of a stream remembers of it."""
 
-    epoch: _Number
-    produced: _Position
-    taken: _Position
-    mark_seen: _Number
+    epoch: Number
+    produced: Position
+    taken: Position
+    mark_seen: Number
     history: _History = b""
 
 
 class FollowerMarks(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What the follower of a stream remembers of it."""
 
-    epoch: _Number
-    produced: _Position
-    taken: _Position
-    mark: _Number
+    epoch: Number
+    produced: Position
+    taken: Position
+    mark: Number
     history: _History = b""
-    confirmed: _Position = 0
+    confirmed: Position = 0
     confirmed_history: _History = b""
 
 
-class Hello(_Message, frozen=True):
+class Hello(Message, frozen=True):
     """Opens a session: asks the peer for its State. Asked again until it comes.
 
     `process` is a number that the sender drew at its start.
     """
 
-    process: _Number
+    process: Number
 
 
-class Replaced(_Message, frozen=True):
+class Replaced(Message, frozen=True):
     """The last word on a connection: another one, with the receiver's own certificate, has taken its place."""
 
 
-class State(_Message, frozen=True):
+class State(Message, frozen=True):
     """What the sender remembers of both streams of the pair: as owner of one, as follower of the other."""
 
     owned: OwnerMarks
     followed: FollowerMarks
 
 
-class Offer(_Message, frozen=True):
+class Offer(Message, frozen=True):
     """This link block is yours to own (sent by the node with the lower name, which decides)."""
 
-    link: _Name
-    sequence: _Number
+    link: Name
+    sequence: Number
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A link block, and its authentication tag under the block's own first 32 bytes."""
 
-    link: _Name
-    sequence: _Number
-    tag: _Tag
+    link: Name
+    sequence: Number
+    tag: Tag
 
 
-class Placing(_Message, frozen=True):
+class Placing(Message, frozen=True):
     """The owner appends these link blocks to its stream; the follower stores them first."""
 
-    place: _Number
-    epoch: _Number
-    start: _Position
+    place: Number
+    epoch: Number
+    start: Position
     parts: Annotated[tuple[Part, ...], Meta(min_length=1, max_length=64)]
 
 
-class Placed(_Message, frozen=True):
+class Placed(Message, frozen=True):
     """The follower holds them durably, or refuses those parts (their indices) and has stored none."""
 
-    place: _Number
-    refused: Annotated[tuple[_Number, ...], Meta(max_length=64)] = ()
+    place: Number
+    refused: Annotated[tuple[Number, ...], Meta(max_length=64)] = ()
 
 
-class Leased(_Message, frozen=True):
+class Leased(Message, frozen=True):
     """The owner has taken everything of the epoch below this."""
 
-    epoch: _Number
-    taken: _Position
+    epoch: Number
+    taken: Position
 
 
-class LeaseNoted(_Message, frozen=True):
+class LeaseNoted(Message, frozen=True):
     """The follower knows that durably."""
 
-    epoch: _Number
-    taken: _Position
+    epoch: Number
+    taken: Position
 
 
-class Void(_Message, frozen=True):
+class Void(Message, frozen=True):
     """The owner will never use these units, which it had taken."""
 
-    epoch: _Number
-    start: _Position
-    end: _Position
+    epoch: Number
+    start: Position
+    end: Position
 
 
-class Mark(_Message, frozen=True):
+class Mark(Message, frozen=True):
     """The follower opens its delivery window of this number."""
 
-    mark: _Number
+    mark: Number
 
 
-class MarkNoted(_Message, frozen=True):
+class MarkNoted(Message, frozen=True):
     """The owner knows that durably."""
 
-    mark: _Number
+    mark: Number
 
 
-class Carry(_Message, frozen=True):
+class Carry(Message, frozen=True):
     """Records for SAEs of the receiver: key bytes under a pad, all of it under a one-time MAC.
 
     From unit `pad` of the sender's stream come first the MAC key (32 bytes), then the pad. `ids` are 16 bytes a key
     and `sealed` is the keys one after the other.
     """
 
-    batch: _Id
-    epoch: _Number
-    pad: _Position
-    master: _Name
-    slaves: Annotated[tuple[_Name, ...], Meta(min_length=1, max_length=256)]
+    batch: Id
+    epoch: Number
+    pad: Position
+    master: Name
+    slaves: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=256)]
     ids: Annotated[bytes, Meta(max_length=16 * MAX_RECORDS_PER_BATCH)]
     sealed: Annotated[bytes, Meta(max_length=MAX_SEALED_BYTES)]
     tag: Annotated[bytes, Meta(max_length=16)] = b""
 
 
-class Carried(_Message, frozen=True):
+class Carried(Message, frozen=True):
     """The receiver holds the batch durably, or has refused it."""
 
-    batch: _Id
+    batch: Id
     stored: bool
 
 
-class Recall(_Message, frozen=True):
+class Recall(Message, frozen=True):
     """Another target failed: forget these records, which nobody was given."""
 
     ids: Annotated[bytes, Meta(max_length=16 * MAX_RECORDS_PER_BATCH)]
 
 
-class LinkMessage(_Message, frozen=True):
+class LinkMessage(Message, frozen=True):
     """From the adapter of a link to the one at the other end."""
 
-    link: _Name
+    link: Name
     data: Annotated[bytes, Meta(max_length=MAX_LINK_MESSAGE_BYTES)]
 
 
@@ -192,6 +192,7 @@ type Body = (
     | Carried
     | Recall
     | LinkMessage
+    | RelayMessage
 )
 
 
@@ -202,8 +203,8 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     """
 
     route: Route
-    sender: _Number
-    receiver: _Number
+    sender: Number
+    receiver: Number
     body: Body
 
 

@@ -17,8 +17,11 @@ from keyhop.core.records import RecordBook
 from keyhop.core.store.base import KeyStore
 from keyhop.core.streams import Route
 from keyhop.core.witness import Witness, WitnessKeeper
+from keyhop.network.arrivals import Arrivals
 from keyhop.network.pair import Pair, PairOptions
 from keyhop.network.peer import Peer
+from keyhop.network.relay.messages import OfRelay
+from keyhop.network.relay.relay import Relay
 from keyhop.network.shares import Pairs
 from keyhop.service.delivery import Delivery
 from keyhop.service.limits import Limit, Limits
@@ -68,13 +71,20 @@ class Kme:
         self.journal = Journal(store, wake, audit)
         self.records = RecordBook(store, self.journal)
 
+        arrivals = Arrivals(me, self.records, clock, home)
+
+        def relay(peer: KmeId, message: OfRelay) -> None:
+            self.relay.received(peer, message)
+
         def pair(peer: KmeId, route: Route) -> Pair:
-            return Pair(me, peer, route, store, self.journal, self.records, clock, entropy, home, options.pairs)
+            stored = (store, self.journal, self.records, arrivals)
+            return Pair(me, peer, route, *stored, clock, entropy, relay, options.pairs)
 
         self.peers = {
             peer: Peer(peer, pair(peer, "relayed"), pair(peer, "direct") if peer in neighbours else None)
             for peer in peers
         }
+        self.relay = Relay(me, self.peers, arrivals, clock, entropy)
         self._limit_pairs()
         self._limits = Limits(options.limits, clock)
         self.redelivery = Redelivery(clock, options.policy)
@@ -140,6 +150,7 @@ class Kme:
             self.witness.tick()
         for pair in self.pairs():
             pair.tick()
+        self.relay.tick()
         self._limits.tick()
         self.redelivery.tick()
         now = self._clock.monotonic()
@@ -163,6 +174,7 @@ class Kme:
         self.redelivery.clear()
         for pair in self.pairs():
             pair.abandon()
+        self.relay.abandon()
 
     def _limit_pairs(self) -> None:
         for pair in self.pairs():

@@ -17,7 +17,7 @@ from keyhop.core.records import RecordBook, record_ids
 from keyhop.core.units import units_for
 from keyhop.network.carriage import Batch, Carriage
 from keyhop.network.peer import Peer
-from keyhop.network.wire import MAX_RECORDS_PER_BATCH, MAX_SEALED_BYTES
+from keyhop.network.wire_types import MAX_RECORDS_PER_BATCH, MAX_SEALED_BYTES
 from keyhop.service.audit import AuditedReplies, Handover
 from keyhop.service.requests import RECORD_SOURCE, GetKey, KeyReply, KeyRun, Keys, Provenance
 

@@ -13,6 +13,7 @@ from keyhop.core.records import RecordBook, record_ids
 from keyhop.core.store.base import Slot
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import Block, FollowedStream, OwnedStream, StreamRef
+from keyhop.network.arrivals import Arrivals
 from keyhop.network.carriage import RESEND_S, Batch, Carriage
 from keyhop.network.leasing import Leasing
 from keyhop.network.wire import Body, Carried, Carry, Leased, LeaseNoted, Recall
@@ -37,9 +38,8 @@ class End:
         self.leasing = Leasing(self.owned, clock, self.sent.append)
         self.leasing.demand.took(4096)  # much was asked for of late, so that leases are long
         self.records = RecordBook(self.store, self.journal)
-        self.carriage = Carriage(
-            self.owned, self.followed, self.leasing, self.records, clock, self.sent.append, HOME.get
-        )
+        arrivals = Arrivals(me, self.records, clock, HOME.get)
+        self.carriage = Carriage(self.owned, self.followed, self.leasing, arrivals, clock, self.sent.append)
         self.leasing.synchronised()
         self.carriage.synchronised()
 

@@ -16,8 +16,8 @@ from keyhop.core.records import record_ids
 from keyhop.core.streams import StreamRef
 from keyhop.core.streams.followed import MAX_EPOCHS
 from keyhop.network import wire
-from keyhop.network.carriage import _authenticated
 from keyhop.network.pair import Pair, PairOptions
+from keyhop.network.sealing import authenticated
 from keyhop.network.windows import WAIT_S
 from keyhop.service.policy import Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
@@ -127,7 +127,7 @@ def carry(stream: bytes, pad: int, ids: bytes) -> wire.Carry:
     count = len(ids) // 16
     secret = stream[pad * 8 : pad * 8 + MAC_BYTES + count]
     bare = wire.Carry(bytes(16), 1, pad, A1, (B1,), ids, secret[MAC_BYTES:])
-    tag = Poly1305.generate_tag(secret[:MAC_BYTES], _authenticated(bare, StreamRef(ALICE, BOB)))
+    tag = Poly1305.generate_tag(secret[:MAC_BYTES], authenticated(bare, StreamRef(ALICE, BOB)))
     return msgspec.structs.replace(bare, tag=tag)
 
 

@@ -1,0 +1,221 @@
+"""The source's side: a parcel leaves, and is under way until the destination answers or no share is left that could.
+
+What was sent is sent again, word for word, until then. A parcel that fails is not sent by another plan here: whoever
+made it makes a new one, with fresh bytes, a fresh ID and fresh pads.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+
+import msgspec
+
+from keyhop.core.clock import Clock
+from keyhop.core.entropy import Entropy
+from keyhop.core.errors import StoreFailure
+from keyhop.core.ids import KmeId
+from keyhop.core.streams import Taken
+from keyhop.network.leasing import Cancel
+from keyhop.network.relay.announcing import header_of
+from keyhop.network.relay.messages import (
+    MAX_DATA_BYTES,
+    Announce,
+    BlockPayload,
+    Forward,
+    PadPlace,
+    Refused,
+    RelayMessage,
+    Request,
+    Stored,
+    Stuck,
+)
+from keyhop.network.relay.nodes import Nodes
+from keyhop.network.relay.parcels import Done, Flow, Parcel, Path, Plan, block_number, fault, source_label
+from keyhop.network.relay.proof import KEY_BYTES, check_of, secret_of
+from keyhop.network.relay.sharing import split
+from keyhop.network.sealing import pad_of, tagged, xor
+
+RESEND_S = 1.0
+PARCEL_ID_BYTES = 16
+
+type OnStuck = Callable[[Path, KmeId, str], None]
+"""Hears of the path of a share that went no further than a node, and why."""
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    parcel: Parcel
+    plan: Plan
+    announce: Announce
+    deadline: float
+    done: Done
+    sent_at: float
+    made_at: float
+    shares: dict[int, RelayMessage] = field(default_factory=dict)
+    """What went to the first hop of each path."""
+    lost: set[int] = field(default_factory=set)
+    cancels: list[Cancel] = field(default_factory=list)
+    """Of the pads that its shares wait for."""
+
+
+class Source:
+    """Sends this KME's own parcels."""
+
+    def __init__(self, nodes: Nodes, clock: Clock, entropy: Entropy) -> None:
+        self._nodes = nodes
+        self._clock = clock
+        self._entropy = entropy
+        self._under_way: dict[bytes, _UnderWay] = {}
+        self.on_stuck: list[OnStuck] = []
+
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    def send(self, parcel: Parcel, plan: Plan, deadline: float, done: Done) -> None:
+        """Calls `done` once the destination has the parcel, or with the reason why it has not, at the deadline
+        (monotonic seconds) at the latest."""
+        size = len(parcel.data)
+        wrong = fault(plan, self._nodes.me, parcel.destination)
+        if wrong is None and not 1 <= size <= MAX_DATA_BYTES:
+            wrong = f"a parcel has 1 to {MAX_DATA_BYTES} bytes"
+        if wrong is None and not self._nodes.reaches(parcel.destination):
+            wrong = f"no connection to KME {parcel.destination}"
+        if wrong is not None:
+            done(wrong)
+            return
+        name, key = self._entropy.token(PARCEL_ID_BYTES), self._entropy.token(KEY_BYTES)
+        announce = Announce(name, parcel.payload, plan.strategy, plan.paths, plan.threshold, size, key)
+        secret = secret_of(parcel.data.reveal(), self._entropy)
+        header = header_of(announce, self._nodes.me, parcel.destination)
+        announce = msgspec.structs.replace(announce, check=check_of(secret, key, header))
+        now, made_at = self._clock.monotonic(), self._clock.wall()
+        self._under_way[name] = _UnderWay(parcel, plan, announce, deadline, done, now, made_at)
+        shares = split(secret, len(plan.paths), plan.threshold, self._entropy)
+        for share, data in enumerate(shares):
+            self._take_pad(name, share, data)
+
+    def stored(self, peer: KmeId, message: Stored) -> None:
+        """The destination has it."""
+        under_way = self._answered(peer, message)
+        if under_way:
+            parcel, label = under_way.parcel, source_label(under_way.plan.strategy)
+            if isinstance(parcel.payload, BlockPayload):
+                self._nodes.blocks(peer).own_block(block_number(message.parcel), parcel.data, under_way.made_at, label)
+            under_way.done(None)
+
+    def refused(self, peer: KmeId, message: Refused) -> None:
+        """The destination will not have it."""
+        under_way = self._answered(peer, message)
+        if under_way:
+            under_way.done(f"KME {peer} refused it: {message.reason}")
+
+    def stuck(self, peer: KmeId, message: Stuck) -> None:
+        """A node on the path of a share cannot go on."""
+        under_way = self._under_way.get(message.parcel)
+        if under_way is None or message.share >= len(under_way.plan.paths):
+            return
+        path = under_way.plan.paths[message.share]
+        if (message.came_from, peer) in tuple(pairwise(path)):
+            self._lose(message.parcel, message.share, peer, message.reason)
+
+    def tick(self) -> None:
+        """Sends again what was not answered; gives up on what is late."""
+        now = self._clock.monotonic()
+        for name, under_way in list(self._under_way.items()):
+            if under_way.deadline <= now:
+                self._fail(name, "it did not arrive in time")
+            elif under_way.sent_at < now - RESEND_S:
+                self._send_again(under_way, now)
+
+    def abandon(self) -> None:
+        """Tells those who wait that no answer will come."""
+        under_way, self._under_way = self._under_way, {}
+        for each in under_way.values():
+            with suppress(StoreFailure):  # who would undo something finds that the journal takes nothing any more
+                each.done("the store of this KME has failed")
+
+    def _take_pad(self, name: bytes, share: int, data: bytes) -> None:
+        under_way = self._under_way.get(name)
+        if under_way is None:
+            return  # given up for the sake of another share
+        first = under_way.plan.paths[share][1]
+        neighbour = self._nodes.neighbour(first)
+        if neighbour is None:
+            self._lose(name, share, self._nodes.me, f"no connection to KME {first}")
+            return
+        parcel = under_way.parcel
+        flow = Flow(self._nodes.me, parcel.destination, parcel.priority)
+        use = partial(self._depart, name, share, data)
+        under_way.cancels.append(neighbour.pads.take(flow, len(data), under_way.deadline, use))
+
+    def _depart(self, name: bytes, share: int, data: bytes, taken: Taken | None) -> None:
+        under_way = self._under_way.get(name)
+        if under_way is None:
+            return
+        path = under_way.plan.paths[share]
+        neighbour = self._nodes.neighbour(path[1])
+        if taken is None or neighbour is None:
+            self._lose(name, share, self._nodes.me, f"no key material is left for a pad to KME {path[1]}")
+            return
+        masked = xor(data, pad_of(taken))
+        if under_way.plan.strategy == "xor-at-destination":
+            under_way.announce = msgspec.structs.replace(under_way.announce, masked=masked)
+            place = PadPlace(name, self._nodes.me, taken.epoch, taken.position)
+            message: RelayMessage = tagged(place, taken, neighbour.owned)
+        else:
+            priority = under_way.parcel.priority
+            forward = Forward(name, share, path, priority, taken.epoch, taken.position, masked)
+            message = tagged(forward, taken, neighbour.owned)
+        if not under_way.shares:
+            self._announce(under_way)
+        under_way.shares[share] = message
+        self._transmit(under_way, share)
+
+    def _announce(self, under_way: _UnderWay) -> None:
+        self._nodes.tell(under_way.parcel.destination, under_way.announce)
+        if under_way.plan.strategy == "xor-at-destination":
+            (path,) = under_way.plan.paths
+            request = Request(under_way.announce.parcel, path, under_way.parcel.priority, under_way.announce.size)
+            for node in path[1:-1]:
+                self._nodes.tell(node, request)
+
+    def _transmit(self, under_way: _UnderWay, share: int) -> None:
+        neighbour = self._nodes.neighbour(under_way.plan.paths[share][1])
+        if neighbour is not None and share not in under_way.lost:
+            neighbour.tell(under_way.shares[share])
+
+    def _send_again(self, under_way: _UnderWay, now: float) -> None:
+        under_way.sent_at = now
+        if under_way.shares:
+            self._announce(under_way)
+        for share in under_way.shares:
+            self._transmit(under_way, share)
+
+    def _answered(self, peer: KmeId, message: Stored | Refused) -> _UnderWay | None:
+        under_way = self._under_way.get(message.parcel)
+        if under_way is None or under_way.parcel.destination != peer:
+            return None
+        return self._end(message.parcel)
+
+    def _lose(self, name: bytes, share: int, at: KmeId, reason: str) -> None:
+        """A share will not arrive."""
+        under_way = self._under_way[name]
+        if share in under_way.lost:
+            return
+        under_way.lost.add(share)
+        for hears in self.on_stuck:
+            hears(under_way.plan.paths[share], at, reason)
+        if len(under_way.plan.paths) - len(under_way.lost) < under_way.plan.threshold:
+            self._fail(name, f"KME {at} cannot go on: {reason}")
+
+    def _fail(self, name: bytes, reason: str) -> None:
+        self._end(name).done(reason)
+
+    def _end(self, name: bytes) -> _UnderWay:
+        """It is under way no longer; shares that have not left do not leave."""
+        under_way = self._under_way.pop(name)
+        for cancel in under_way.cancels:
+            cancel()
+        return under_way

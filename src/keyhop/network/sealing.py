@@ -1,0 +1,57 @@
+"""Bytes of a direct stream that seal one message: first a one-time MAC key, then a one-time pad.
+
+The tag binds the whole message and the stream, so its direction too. The receiver checks it and erases the bytes in one
+step; a message that fails the check erases nothing: it may name bytes that belong to somebody's key.
+"""
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.poly1305 import Poly1305
+
+from keyhop.core.key_id import Located
+from keyhop.core.streams import FollowedStream, OwnedStream, Place, StreamRef, Taken
+from keyhop.network.relay.messages import Forward, PadPlace
+from keyhop.network.wire import Carry
+
+MAC_KEY_BYTES = 32
+
+
+def pad_of(taken: Taken) -> bytes:
+    """What follows the MAC key."""
+    return taken.data[MAC_KEY_BYTES:]
+
+
+def tagged[M: (Carry, Forward, PadPlace)](message: M, taken: Taken, stream: OwnedStream) -> M:
+    """The message with the place of its pad, and its tag. The bytes are used for this message only."""
+    stream.ledger.rebook("pad", "mac", MAC_KEY_BYTES)
+    message = msgspec.structs.replace(message, epoch=taken.epoch, pad=taken.position)
+    tag = Poly1305.generate_tag(taken.data[:MAC_KEY_BYTES], authenticated(message, stream.ref))
+    return msgspec.structs.replace(message, tag=tag)
+
+
+def claimed(message: Carry | Forward | PadPlace, size_bytes: int, stream: FollowedStream) -> bytes | None:
+    """The message's pad of `size_bytes`, erased here with the journal's next commit: use it only after that.
+
+    None, and nothing erased, when the bytes are not there or the tag is not theirs.
+    """
+    place = Place(message.epoch, Located(message.pad, MAC_KEY_BYTES + size_bytes))
+    if not stream.has(place):
+        return None
+    mac_key = stream.peek(place)[:MAC_KEY_BYTES]
+    try:
+        Poly1305.verify_tag(mac_key, authenticated(message, stream.ref), message.tag)
+    except InvalidSignature:
+        return None
+    secret, _ = stream.consume(place, "pad")
+    stream.ledger.rebook("pad", "mac", MAC_KEY_BYTES)
+    return secret[MAC_KEY_BYTES:]
+
+
+def authenticated(message: Carry | Forward | PadPlace, ref: StreamRef) -> bytes:
+    """Everything that the tag binds: the stream, and the whole message but the tag."""
+    return msgspec.msgpack.encode(("keyhop sealed v1", *ref, msgspec.structs.replace(message, tag=b"")))
+
+
+def xor(left: bytes, right: bytes) -> bytes:
+    """Of two strings of one length."""
+    return (int.from_bytes(left) ^ int.from_bytes(right)).to_bytes(len(left))

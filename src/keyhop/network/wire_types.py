@@ -1,0 +1,19 @@
+"""What the messages between two nodes are made of: the bounds of every field are checked before anybody sees it."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+MAX_SEALED_BYTES = 1 << 20
+MAX_RECORDS_PER_BATCH = 1 << 14
+
+Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Position = Annotated[int, Meta(ge=0, le=1 << 36)]
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+Tag = Annotated[bytes, Meta(min_length=16, max_length=16)]
+Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, forbid_unknown_fields=True):
+    """A message is an array: its name, then its fields in their order."""
