@@ -28,8 +28,9 @@ def test_a_shelf_finds_what_covers_a_range(
     for chunk in chunks[loaded:]:
         shelf.append(chunk)
     for index in sorted(removed):
-        if index < len(chunks):
-            shelf.remove(chunks[index])
+        if index < len(chunks) and index - 1 not in removed:
+            last = next(i for i in range(index, len(chunks) + 1) if i not in removed or i == len(chunks))
+            shelf.remove(chunks[index:last])
     left = [chunk for index, chunk in enumerate(chunks) if index not in removed]
     assert list(shelf) == left
     assert len(shelf) == len(left)

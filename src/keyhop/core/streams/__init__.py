@@ -19,7 +19,8 @@ to survive.
     base        what both ends speak of: StreamRef, Block, Lease, Taken, Place
     owned       OwnedStream: appends, leases, takes, voids
     followed    FollowedStream: stores, finds, gives out, erases
-    shelf       the chunks that a follower holds, found by position
+    holdings    the bytes that a follower holds        follower_state   what else it remembers
+    shelf       the chunks of an epoch, found by position
 """
 
 from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Lease, Place, Role, Route, StreamRef, Taken

@@ -1,46 +1,21 @@
 """The follower's end of a stream."""
 
 from collections.abc import Iterable
-from functools import partial
 
 import msgspec
 
-from keyhop.core.chunk import Chunk, split
 from keyhop.core.ids import SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.key_id import ID_KEY_BYTES, EpochKeyIds, Located
 from keyhop.core.ledger import Ledger, Purpose
 from keyhop.core.store.base import KeyStore
-from keyhop.core.streams.base import (
-    ID_KEY_UNITS,
-    Age,
-    Block,
-    Place,
-    StreamRef,
-    booked,
-    history_with,
-    load_chunks,
-)
-from keyhop.core.streams.shelf import Shelf
+from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Place, StreamRef, booked, history_with
+from keyhop.core.streams.follower_state import EpochState, FollowerState
+from keyhop.core.streams.holdings import Holdings
 from keyhop.core.units import UNIT_BYTES, units_for
 
 MAX_EPOCHS = 16
 """Every key ID is tried in all epochs that we hold; honest ends begin one only after a restored backup."""
-
-
-class _EpochState(msgspec.Struct):
-    produced: int = 0
-    taken: int = 0
-    id_key: bytes = b""
-    history: bytes = b""
-    confirmed: int = 0
-    confirmed_history: bytes = b""
-
-
-class _FollowerState(msgspec.Struct):
-    mark: int = 0
-    epochs: dict[int, _EpochState] = msgspec.field(default_factory=dict)
-    ledger: Ledger = msgspec.field(default_factory=Ledger)
 
 
 class FollowedStream:
@@ -51,40 +26,39 @@ class FollowedStream:
         self._journal = journal
         self._slot = ref.slot("follower")
         stored = store.read(self._slot)
-        self._state = msgspec.msgpack.decode(stored, type=_FollowerState) if stored else _FollowerState()
-        self._chunks = {number: Shelf(load_chunks(store, ref, "follower", number)) for number in self._state.epochs}
+        self._state = msgspec.msgpack.decode(stored, type=FollowerState) if stored else FollowerState()
+        self._holdings = Holdings(ref, store, journal, self._state.epochs)
         self._key_ids = {n: EpochKeyIds(e.id_key) for n, e in self._state.epochs.items() if e.id_key}
-        self._live = sum(chunk.live_units for chunks in self._chunks.values() for chunk in chunks)
 
     @property
     def epoch(self) -> int:
         """The newest epoch we know of, or 0."""
-        return max(self._state.epochs, default=0)
+        return self._state.epoch
 
     @property
     def produced(self) -> int:
         """What we hold of the newest epoch ends here."""
-        return self._newest.produced
+        return self._state.newest.produced
 
     @property
     def history(self) -> bytes:
         """The digest of the newest epoch's blocks, in their order."""
-        return self._newest.history
+        return self._state.newest.history
 
     @property
     def confirmed(self) -> int:
         """What the owner surely has of the newest epoch ends here: it appended this before it placed what follows."""
-        return self._newest.confirmed
+        return self._state.newest.confirmed
 
     @property
     def confirmed_history(self) -> bytes:
         """The digest of the blocks before `confirmed`."""
-        return self._newest.confirmed_history
+        return self._state.newest.confirmed_history
 
     @property
     def taken(self) -> int:
         """What the owner has told us that it took of the newest epoch."""
-        return self._newest.taken
+        return self._state.newest.taken
 
     @property
     def mark(self) -> int:
@@ -99,17 +73,17 @@ class FollowedStream:
     @property
     def available_bytes(self) -> int:
         """The ledger's `available`: everything that is still there, taken by the owner or not."""
-        return self._live * UNIT_BYTES
+        return self._holdings.live_units * UNIT_BYTES
 
     @property
     def unfetched_units(self) -> int:
         """What the owner took and nobody has asked for yet."""
-        return self._live - self.untaken_units
+        return self._holdings.live_units - self.untaken_units
 
     @property
     def untaken_units(self) -> int:
         """What the owner can still take of the newest epoch, as far as we know."""
-        return self._newest.produced - self._newest.taken
+        return self._state.newest.produced - self._state.newest.taken
 
     def append(self, epoch: int, blocks: Iterable[Block]) -> None:
         """Stores blocks at `produced` of an epoch, which is opened when it is new."""
@@ -120,7 +94,7 @@ class FollowedStream:
             self._append_block(epoch, state, block)
         self._save()
 
-    def _append_block(self, epoch: int, state: _EpochState, block: Block) -> None:
+    def _append_block(self, epoch: int, state: EpochState, block: Block) -> None:
         ledger = self._state.ledger
         data = booked(block, ledger)
         start = state.produced
@@ -131,11 +105,7 @@ class FollowedStream:
             self._key_ids[epoch] = EpochKeyIds(state.id_key)
             ledger.id_key += ID_KEY_BYTES
             start = state.taken = ID_KEY_UNITS
-        slot_at = partial(self.ref.chunk_slot, "follower", epoch)
-        for chunk in split(slot_at, start, data, block.produced_at, block.source):
-            self._chunks[epoch].append(chunk)
-            self._live += chunk.units
-            self._journal.save(chunk.slot, chunk.encode)
+        self._holdings.put(epoch, start, data, Age(block.produced_at, block.source))
 
     def note_taken(self, epoch: int, taken: int) -> bool:
         """Notes that the owner took everything below; False when we do not know that much of the epoch."""
@@ -173,41 +143,29 @@ class FollowedStream:
         """
         start, end = _range(place, count)
         state = self._state.epochs.get(place.epoch)
-        if state is None or start < ID_KEY_UNITS or end > state.taken:
-            return False
-        at = start
-        for chunk in self._chunks[place.epoch].covering(start, end):
-            if chunk.start > at or not chunk.holds(start, end):
-                return False
-            at = chunk.end
-        return at >= end
+        return state is not None and state.was_taken(start, end) and self._holdings.has(place.epoch, start, end)
 
     def peek(self, place: Place) -> bytes:
         """What the place holds, to check something by it. The caller has asked `has`."""
-        start, end = _range(place, 1)
-        return b"".join(chunk.read(start, end) for chunk in self._chunks[place.epoch].covering(start, end))
+        return self._holdings.read(place.epoch, *_range(place, 1))
 
     def consume(self, place: Place, purpose: Purpose, count: int = 1) -> tuple[bytes, Age]:
         """Erases the place and returns what it held. The caller has asked `has`, and uses the bytes only once the
         journal has made this durable."""
-        start, end = _range(place, count)
-        covering = self._chunks[place.epoch].covering(start, end)
-        raw = b"".join([chunk.read(start, end) for chunk in covering])
-        age = Age(covering[0].produced_at, covering[0].source)
-        self._erase(place.epoch, start, end, covering)
+        raw, age = self._holdings.take(place.epoch, *_range(place, count))
         size, total = place.located.size_bytes, len(raw)
         if total != size * count:
             width = total // count
             raw = b"".join([raw[i : i + size] for i in range(0, total, width)])
         self._state.ledger.spend(purpose, len(raw))
         self._state.ledger.voided += total - len(raw)
+        self._save()
         return raw, age
 
     def void(self, epoch: int, start: int, end: int) -> None:
         """Erases what the owner will never use."""
-        if epoch in self._chunks:
-            covering = self._chunks[epoch].covering(start, end)
-            self._state.ledger.voided += self._erase(epoch, start, end, covering) * UNIT_BYTES
+        self._state.ledger.voided += self._holdings.erase(epoch, start, end) * UNIT_BYTES
+        self._save()
 
     def forget_unconfirmed(self, epoch: int) -> None:
         """Forgets the last blocks: the owner never made them available. Of a new epoch nothing is left."""
@@ -223,8 +181,8 @@ class FollowedStream:
     def begin(self, epoch: int) -> None:
         """Notes that the owner opens this epoch next, so that no later verdict takes the number for unused."""
         if epoch not in self._state.epochs:
-            self._state.epochs[epoch] = _EpochState()
-            self._chunks[epoch] = Shelf()
+            self._state.epochs[epoch] = EpochState()
+            self._holdings.open(epoch)
             self._save()
 
     def close_before(self, epoch: int) -> None:
@@ -259,45 +217,29 @@ class FollowedStream:
         What the owner has not taken is the owner's to expire: by our clock, which may be wrong, we would erase what he
         still gives out.
         """
-        for number, chunks in sorted(self._chunks.items()):
-            state = self._state.epochs[number]
+        ledger = self._state.ledger
+        for number, state in sorted(self._state.epochs.items()):
             while (
-                chunks
-                and (state.taken == state.produced or chunks.first.end <= state.taken)
-                and ((first := chunks.first).produced_at < before or self.unfetched_units > max_unfetched_units)
+                (first := self._holdings.oldest(number))
+                and (state.taken == state.produced or first.end <= state.taken)
+                and (first.produced_at < before or self.unfetched_units > max_unfetched_units)
             ):
-                erased = self._erase(number, first.start, first.end, [first])
-                self._state.ledger.expired += erased * UNIT_BYTES
+                ledger.expired += self._holdings.erase(number, first.start, first.end) * UNIT_BYTES
+                self._save()
             self._drop_if_empty(number)
-
-    @property
-    def _newest(self) -> _EpochState:
-        return self._state.epochs.get(self.epoch) or _EpochState()
 
     def _given_out(self, epoch: int, located: Located) -> bool:
         state = self._state.epochs.get(epoch)
-        return state is not None and located.position >= ID_KEY_UNITS and located.end <= state.taken
-
-    def _erase(self, epoch: int, start: int, end: int, covering: Iterable[Chunk]) -> int:
-        erased = 0
-        for chunk in covering:
-            erased += chunk.erase(start, end)
-            if chunk.live:
-                self._journal.save(chunk.slot, chunk.encode)
-            else:
-                self._journal.delete(chunk.slot)
-                self._chunks[epoch].remove(chunk)
-        self._live -= erased
-        self._save()
-        return erased
+        return state is not None and state.was_taken(located.position, located.end)
 
     def _drop_if_empty(self, epoch: int) -> None:
-        if not self._chunks[epoch] and epoch != self.epoch:
+        if self._holdings.oldest(epoch) is None and epoch != self.epoch:
             self._forget(epoch)
 
     def _forget(self, epoch: int) -> None:
-        for kept in (self._chunks, self._key_ids, self._state.epochs):
-            kept.pop(epoch, None)
+        self._holdings.close(epoch)
+        self._key_ids.pop(epoch, None)
+        self._state.epochs.pop(epoch, None)
         self._save()
 
     def _save(self) -> None:

@@ -1,7 +1,7 @@
 """The chunks of one epoch, found by position."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from keyhop.core.chunk import Chunk
 
@@ -29,10 +29,11 @@ class Shelf:
         self._chunks.append(chunk)
         self._starts.append(chunk.start)
 
-    def remove(self, chunk: Chunk) -> None:
-        """Removes a chunk that is here."""
-        index = bisect_right(self._starts, chunk.start) - 1
-        del self._chunks[index], self._starts[index]
+    def remove(self, chunks: Sequence[Chunk]) -> None:
+        """Removes chunks that are here, next to each other."""
+        first = bisect_right(self._starts, chunks[0].start) - 1
+        gone = slice(first, first + len(chunks))
+        del self._chunks[gone], self._starts[gone]
 
     def covering(self, start: int, end: int) -> list[Chunk]:
         """Those that hold any of the units [start, end), in their order."""
