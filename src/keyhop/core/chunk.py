@@ -60,14 +60,20 @@ class Chunk:
         low, high = self._clamp(start, end)
         return bytes(self.data[low * UNIT_BYTES : high * UNIT_BYTES])
 
+    def take(self, start: int, end: int) -> bytes:
+        """Erases the units of [start, end) that fall into this chunk, and returns their bytes."""
+        low, high = self._clamp(start, end)
+        at, to = low * UNIT_BYTES, high * UNIT_BYTES
+        taken = bytes(self.data[at:to])
+        self.data[at:to] = bytes(to - at)
+        self.live &= ~(((1 << (high - low)) - 1) << low)
+        return taken
+
     def erase(self, start: int, end: int) -> int:
         """Zeroes the units of [start, end) that fall into this chunk; returns how many of them were there."""
-        low, high = self._clamp(start, end)
-        mask = ((1 << (high - low)) - 1) << low
-        erased = (self.live & mask).bit_count()
-        self.live &= ~mask
-        self.data[low * UNIT_BYTES : high * UNIT_BYTES] = bytes((high - low) * UNIT_BYTES)
-        return erased
+        before = self.live
+        self.take(start, end)
+        return (before ^ self.live).bit_count()
 
     def cut(self, units: int, slot: Slot) -> tuple["Chunk", "Chunk"]:
         """Its first units and the rest, which is stored in `slot`. All its units are there."""
@@ -90,10 +96,10 @@ class Chunk:
 
     def _clamp(self, start: int, end: int) -> tuple[int, int]:
         """The range [start, end), as far as it falls into this chunk, counted from its first unit."""
-        low, high = start - self.start, end - self.start
-        units = self.units
-        low = 0 if low < 0 else min(low, units)
-        return low, 0 if high < 0 else min(high, units)
+        low, high, units = start - self.start, end - self.start, self.units
+        if low >= 0 and high <= units:  # nearly always
+            return low, high
+        return min(max(low, 0), units), min(max(high, 0), units)
 
 
 def split(slot_at: Callable[[int], Slot], start: int, data: bytes, produced_at: float, source: str) -> Iterator[Chunk]:

@@ -19,11 +19,8 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clocks."""
 
-    def wall(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
+    wall = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)
 
 
 class SteadyClock:
@@ -34,11 +31,8 @@ class SteadyClock:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._monotonic = clock.monotonic
+        self.monotonic = clock.monotonic
         self._ahead = clock.wall() - clock.monotonic()
 
     def wall(self) -> float:
-        return self._ahead + self._monotonic()
-
-    def monotonic(self) -> float:
-        return self._monotonic()
+        return self._ahead + self.monotonic()

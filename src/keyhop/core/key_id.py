@@ -33,6 +33,7 @@ _UUID = bytes.fromhex("000000000000 8000 800000 0000000000")
 _LOW_BITS = 40
 _LOW = (1 << _LOW_BITS) - 1
 _ONE_TAG, _ONE_HEAD, _ONE_UUID = (int.from_bytes(bits) for bits in (_TAG, _HEAD, _UUID))
+_ONE_FIXED = (1 << 8 * KEY_ID_BYTES) - 1 - _ONE_TAG - _ONE_HEAD
 
 MAX_PAIRS = 1 << 12
 """Of this many pairs of SAEs an epoch keeps the ciphers; those of others are derived again when they are needed."""
@@ -71,8 +72,8 @@ class PairKeyIds:
         if count == 1:
             return self._seal_one(_head(position, size_bytes))
         total = KEY_ID_BYTES * count
-        ones, ramp = _progression(count)
-        heads = _head(position, size_bytes) * ones + units * ramp  # no head is near the end of its 16 bytes
+        ones, steps = _progression(count, units)
+        heads = _head(position, size_bytes) * ones + steps  # no head is near the end of its 16 bytes
         tag_bits, head_bits, uuid_bits = _patterns(count)
         tags = int.from_bytes(self._tag.update(heads.to_bytes(total))) & tag_bits
         masks = int.from_bytes(self._mask.update(tags.to_bytes(total))) & head_bits
@@ -116,13 +117,12 @@ class EpochKeyIds:
     def locate(self, key_id: bytes) -> Located | None:
         """Unmasks the place that `key_id` names, or None when no epoch can hold it, or its version is not ours."""
         value = int.from_bytes(key_id)
-        if value & ~(_ONE_TAG | _ONE_HEAD) != _ONE_UUID:
+        if value & _ONE_FIXED != _ONE_UUID:
             return None
         mask = int.from_bytes(self._mask.update((value & _ONE_TAG).to_bytes(KEY_ID_BYTES)))
         head = (value ^ mask) & _ONE_HEAD
-        head = (head >> 56 << _LOW_BITS) | (head & _LOW)
-        located = Located(head & (MAX_POSITION - 1), (head >> POSITION_BITS) + 1)
-        return located if located.end <= MAX_POSITION else None
+        position, size_bytes = head & (MAX_POSITION - 1), (head >> 56 << 4 | (head >> POSITION_BITS & 15)) + 1
+        return Located(position, size_bytes) if position + units_for(size_bytes) <= MAX_POSITION else None
 
 
 def _block_cipher(key: bytes) -> CipherContext:
@@ -145,8 +145,8 @@ def _patterns(count: int) -> tuple[int, int, int]:
 
 
 @lru_cache(maxsize=64)
-def _progression(count: int) -> tuple[int, int]:
-    """1, 1, 1 … and 0, 1, 2 …, each number in 16 bytes, one after the other."""
-    numbers = range(count)
-    ones, ramp = (b"".join([n.to_bytes(KEY_ID_BYTES) for n in row]) for row in ([1] * count, numbers))
-    return int.from_bytes(ones), int.from_bytes(ramp)
+def _progression(count: int, step: int) -> tuple[int, int]:
+    """1, 1, 1 … and 0, `step`, 2 `step` …, `count` numbers in 16 bytes each, one after the other."""
+    rows = [1] * count, range(0, count * step, step)
+    ones, steps = (int.from_bytes(b"".join([n.to_bytes(KEY_ID_BYTES) for n in row])) for row in rows)
+    return ones, steps

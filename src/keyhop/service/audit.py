@@ -20,10 +20,13 @@ MAX_REMEMBERED = 4096
 """How many beginnings of records are kept ready; there is one for each pair of SAEs and call."""
 
 
+Call = Literal["enc_keys", "dec_keys", "redelivery"]
+
+
 class Handover(NamedTuple):
     """Who gets keys, how: what is the same from one request of an SAE to the next."""
 
-    call: Literal["enc_keys", "dec_keys", "redelivery"]
+    call: Call
     interface: Interface
     sae: SaeId
     master: SaeId

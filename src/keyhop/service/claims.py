@@ -3,18 +3,17 @@
 What the IDs name is found first (`lookup`). Then everything is taken at once, and the answer waits for the journal.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from itertools import chain
 
 from keyhop.core.errors import KeyhopError, Unavailable
-from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
+from keyhop.core.ids import KEY_ID_BYTES, KmeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook
 from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
-from keyhop.service.audit import AuditedReplies, Handed, Handover
-from keyhop.service.lookup import InRecord, InStream, Lookup, SentBefore
+from keyhop.service.audit import AuditedReplies, Call, Handed, Handover
+from keyhop.service.lookup import Found, InRecord, InStream, Lookup
 from keyhop.service.redelivery import Redelivery
 from keyhop.service.requests import RECORD_SOURCE, GetKeyWithIds, KeyReply, KeyRun, Keys
 
@@ -76,52 +75,45 @@ class Claims:
     def _claim(self, request: GetKeyWithIds, source: KmeId, lookup: Lookup) -> tuple[Keys, Handed]:
         """Takes all keys or, with a KeyhopError, none. Says how each was handed over."""
         runs: list[KeyRun] = []
-        sent_again: list[KeyRun] = []
-        fresh: dict[str, list[KeyRun]] = {}
+        handed: dict[Handover, list[KeyRun]] = {}
         at = 0
         for found in lookup.find(request):
-            count = found.number if isinstance(found, InStream) else 1
-            end = at + KEY_ID_BYTES * count
-            ids = request.ids[at:end]
-            at = end
-            if isinstance(found, SentBefore):
-                key = self._redelivery.take(request.master, request.slave, ids)
-                runs.append(run := KeyRun(ids, len(key), key))
-                sent_again.append(run)
-            else:
-                size, data, made_by = self._consume(found, request.slave)
-                runs.append(run := KeyRun(ids, size, KeyMaterial(data)))
-                fresh.setdefault(made_by, []).append(run)
-        if self._redelivery.on:  # last, because it may push out what was sent before
-            for run in chain.from_iterable(fresh.values()):
-                self._redelivery.keep(request.master, request.slave, run)
-        return Keys(tuple(runs), sent_before=len(sent_again)), self._handed(request, source, fresh, sent_again)
+            ids = request.ids[at : at + KEY_ID_BYTES * found.number]
+            at += len(ids)
+            run, how = self._take(request, source, found, ids)
+            runs.append(run)
+            handed.setdefault(how, []).append(run)
+        again = 0
+        for how, taken in handed.items():
+            if how.call == "redelivery":
+                again += len(taken)
+            elif self._redelivery.on:  # last, because it may push out what was sent before
+                for run in taken:
+                    self._redelivery.keep(request.master, request.slave, run)
+        return Keys(tuple(runs), sent_before=again), handed
+
+    def _take(self, request: GetKeyWithIds, source: KmeId, found: Found, ids: bytes) -> tuple[KeyRun, Handover]:
+        """Keys that were found, out of where they are, and how they are handed over."""
+        master, slave = request.master, request.slave
+        if isinstance(found, InStream):
+            data, age = found.stream.consume(found.place, "delivered", found.number)
+            run = KeyRun(ids, found.place.located.size_bytes, KeyMaterial(data))
+            return run, self._handover(request, source, "dec_keys", age.source)
+        if isinstance(found, InRecord):
+            data = self._records.deliver(found.key_id, slave)
+            return KeyRun(ids, len(data), KeyMaterial(data)), self._handover(request, source, "dec_keys", RECORD_SOURCE)
+        key = self._redelivery.take(master, slave, found.key_id)
+        return KeyRun(ids, len(key), key), self._handover(request, source, "redelivery", "memory")
+
+    def _handover(self, request: GetKeyWithIds, source: KmeId, call: Call, made_by: str) -> Handover:
+        path = (self._me,) if source == self._me else (source, self._me)
+        return Handover(call, request.interface, request.slave, request.master, (request.slave,), path, made_by)
 
     def _check_not_doubted(self) -> None:
         """A record is of no stream, so no window keeps a copy of this node from delivering it too."""
         for peer in self._peers.values():
             if peer.doubted:
                 raise _not_synchronised(peer.id)
-
-    def _handed(
-        self, request: GetKeyWithIds, source: KmeId, fresh: Mapping[str, list[KeyRun]], sent_again: list[KeyRun]
-    ) -> Handed:
-        path = (self._me,) if source == self._me else (source, self._me)
-        who = (request.interface, request.slave, request.master, (request.slave,), path)
-        handed: dict[Handover, Sequence[KeyRun]] = {
-            Handover("dec_keys", *who, made_by): runs for made_by, runs in fresh.items()
-        }
-        if sent_again:
-            handed[Handover("redelivery", *who, "memory")] = sent_again
-        return handed
-
-    def _consume(self, found: InStream | InRecord, slave: SaeId) -> tuple[int, bytes, str]:
-        """The size of the keys, their bytes one after the other, and what made them."""
-        if isinstance(found, InStream):
-            data, age = found.stream.consume(found.place, "delivered", found.number)
-            return found.place.located.size_bytes, data, age.source
-        data = self._records.deliver(found.key_id, slave)
-        return len(data), data, RECORD_SOURCE
 
 
 def _not_synchronised(peer: KmeId) -> Unavailable:

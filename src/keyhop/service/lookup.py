@@ -36,12 +36,14 @@ class InRecord(NamedTuple):
     """A key that is a record."""
 
     key_id: bytes
+    number: int = 1
 
 
 class SentBefore(NamedTuple):
     """A key that this slave was sent a moment ago and may be sent once more."""
 
     key_id: bytes
+    number: int = 1
 
 
 type Found = InStream | InRecord | SentBefore

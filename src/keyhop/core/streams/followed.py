@@ -6,7 +6,7 @@ import msgspec
 
 from keyhop.core.ids import SaeId
 from keyhop.core.journal import Journal
-from keyhop.core.key_id import ID_KEY_BYTES, EpochKeyIds, Located
+from keyhop.core.key_id import ID_KEY_BYTES, EpochKeyIds
 from keyhop.core.ledger import Ledger, Purpose
 from keyhop.core.store.base import KeyStore
 from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Place, StreamRef, booked, history_with
@@ -122,10 +122,10 @@ class FollowedStream:
         return self._key_ids[epoch]
 
     def find(self, key_id: bytes, master: SaeId, slave: SaeId) -> Place | None:
-        """The place that this ID seals for this pair of SAEs, whether or not its bytes are still there."""
+        """The place that this ID seals for this pair of SAEs, whether or not its bytes are there."""
         for number, key_ids in self._key_ids.items():
             located = key_ids.locate(key_id)
-            if located and self._given_out(number, located) and key_ids.pair(master, slave).recognises(key_id, located):
+            if located and key_ids.pair(master, slave).recognises(key_id, located):
                 return Place(number, located)
         return None
 
@@ -228,10 +228,6 @@ class FollowedStream:
                 self._save()
             self._drop_if_empty(number)
 
-    def _given_out(self, epoch: int, located: Located) -> bool:
-        state = self._state.epochs.get(epoch)
-        return state is not None and state.was_taken(located.position, located.end)
-
     def _drop_if_empty(self, epoch: int) -> None:
         if self._holdings.oldest(epoch) is None and epoch != self.epoch:
             self._forget(epoch)
@@ -251,5 +247,5 @@ class FollowedStream:
 
 def _range(place: Place, count: int) -> tuple[int, int]:
     """The units of `count` keys, from the first to before the last."""
-    start = place.located.position
-    return start, start + units_for(place.located.size_bytes) * count
+    start, size = place.located
+    return start, start + units_for(size) * count

@@ -50,31 +50,34 @@ class Holdings:
     def take(self, epoch: int, start: int, end: int) -> tuple[bytes, Age]:
         """Erases the units of [start, end) and returns what they were. The caller has asked `has`."""
         covering = self._shelves[epoch].covering(start, end)
-        taken = b"".join([chunk.read(start, end) for chunk in covering])
-        self._erase(epoch, start, end, covering)
+        taken = b"".join([chunk.take(start, end) for chunk in covering])
+        self._note(epoch, covering, end - start)
         return taken, Age(covering[0].produced_at, covering[0].source)
 
     def erase(self, epoch: int, start: int, end: int) -> int:
         """Erases what is there of [start, end): how many units."""
         shelf = self._shelves.get(epoch)
-        return self._erase(epoch, start, end, shelf.covering(start, end)) if shelf else 0
+        if shelf is None:
+            return 0
+        covering = shelf.covering(start, end)
+        erased = sum([chunk.erase(start, end) for chunk in covering])
+        self._note(epoch, covering, erased)
+        return erased
 
     def oldest(self, epoch: int) -> Chunk | None:
         """What was produced first of what is there, in one piece."""
         shelf = self._shelves[epoch]
         return shelf.first if shelf else None
 
-    def _erase(self, epoch: int, start: int, end: int, covering: list[Chunk]) -> int:
-        erased = 0
+    def _note(self, epoch: int, chunks: list[Chunk], erased: int) -> None:
+        """Of chunks that follow each other, so many units were erased: only the first and the last can have others."""
+        self.live_units -= erased
         empty: list[Chunk] = []
-        for chunk in covering:
-            erased += chunk.erase(start, end)
+        for chunk in chunks:
             if chunk.live:
                 self._journal.save(chunk.slot, chunk.encode)
             else:
                 self._journal.delete(chunk.slot)
                 empty.append(chunk)
-        if empty:  # they follow each other: only the first and the last of a range can be left in part
+        if empty:
             self._shelves[epoch].remove(empty)
-        self.live_units -= erased
-        return erased
