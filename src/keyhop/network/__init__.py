@@ -7,6 +7,7 @@
     pending     link blocks that wait for that
     leasing     stream bytes → uses: leases that the follower has noted, and who waits for them
     demand      how much to lease ahead
+    meter       how much comes and goes over minutes, and how long what is there will last
     shares      how much of the stock each pair of SAEs may take
     windows     the follower's delivery windows, so that a restored backup is found out
     link_channels  what the adapters of links say to each other, in the same session

@@ -70,6 +70,11 @@ class Leasing:
         self._shares.reserve(min(bytes_per_pair // UNIT_BYTES, most), pairs)
         self._serve()
 
+    @property
+    def waiting_units(self) -> int:
+        """What those who wait want."""
+        return sum(want.units for want in self._wants)
+
     def entitled_units(self, pair: SaePair) -> int:
         """What this pair may take of what there is."""
         return self._shares.entitled(pair)

@@ -24,8 +24,9 @@ from keyhop.network.carriage import Carriage
 from keyhop.network.filling import Filling
 from keyhop.network.leasing import Leasing
 from keyhop.network.link_channels import LinkChannels, PairChannel
+from keyhop.network.meter import Meter
 from keyhop.network.relay.messages import OfRelay
-from keyhop.network.relay.pads import Pads
+from keyhop.network.relay.pads import Pads, Weight
 from keyhop.network.shares import Pairs
 from keyhop.network.twins import Twins
 from keyhop.network.windows import Windows
@@ -59,9 +60,10 @@ class Pair:
         clock: Clock,
         entropy: Entropy,
         relay: Callable[[KmeId, OfRelay], None],
+        weight: Weight,
         options: PairOptions,
     ) -> None:
-        """`relay` takes what the peer's relay says to ours."""
+        """`relay` takes what the peer's relay says to ours; `weight` is a flow's, beside others that need pads."""
         self.peer = peer
         self.route: Route = route
         self.owned = OwnedStream(StreamRef(me, peer, route), store, journal)
@@ -72,7 +74,7 @@ class Pair:
         self._relay = relay
         self._options = options
         self.leasing = Leasing(self.owned, clock, self.tell)
-        self.pads = Pads(self.leasing)
+        self.pads = Pads(self.leasing, clock, weight)
         self.windows = Windows(self.followed, clock, self.tell)
         self.carriage = Carriage(self.owned, self.followed, self.leasing, arrivals, clock, self.tell)
         self.filling = Filling(
@@ -86,6 +88,7 @@ class Pair:
             self.leasing.stock_changed,
             self._open_next_epoch,
         )
+        self.meter = Meter(self.owned, clock)
         self._channels = LinkChannels(self._send_now)
         self._parts = (self.filling, self.leasing, self.windows, self.carriage)
         self._transmit: Transmit | None = None
@@ -180,6 +183,8 @@ class Pair:
             self.tell(wire.Hello(self._process))
         for part in self._parts:
             part.tick()
+        self.pads.tick()
+        self.meter.tick()
         self._expire()
 
     def seal(self) -> None:

@@ -1,5 +1,7 @@
 """What the layers want of a node.toml, each in its own terms."""
 
+from collections import Counter
+
 from keyhop.core.ids import KmeId
 from keyhop.core.store.base import KeyStore
 from keyhop.core.store.memory import MemoryStore
@@ -33,7 +35,8 @@ def kme_options(config: NodeConfig, directory: SaeDirectory, me: KmeId) -> KmeOp
         policy.stock_bytes, policy.unfetched_bytes, policy.key_lifetime_s, policy.reserved_bytes_per_pair
     )
     limits = tuple(entry.limit() for entry in policy.limits)
-    return KmeOptions(policy.policy(), pairs, limits, sae_pairs(policy.policy(), directory.homes, me))
+    saes = Counter(directory.homes.values())
+    return KmeOptions(policy.policy(), pairs, limits, sae_pairs(policy.policy(), directory.homes, me), saes)
 
 
 def connection_limits(config: NodeConfig) -> Limits:

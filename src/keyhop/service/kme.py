@@ -21,6 +21,7 @@ from keyhop.network.arrivals import Arrivals
 from keyhop.network.pair import Pair, PairOptions
 from keyhop.network.peer import Peer
 from keyhop.network.relay.messages import OfRelay
+from keyhop.network.relay.parcels import Flow
 from keyhop.network.relay.relay import Relay
 from keyhop.network.shares import Pairs
 from keyhop.service.delivery import Delivery
@@ -41,6 +42,8 @@ class KmeOptions:
     limits: tuple[Limit, ...] = ()
     sae_pairs: Mapping[KmeId, Pairs] = field(default_factory=dict)
     """Which masters here and slaves at each peer may share keys (`policy.sae_pairs`)."""
+    saes: Mapping[KmeId, int] = field(default_factory=dict)
+    """How many SAEs each KME serves."""
 
 
 class Kme:
@@ -78,7 +81,7 @@ class Kme:
 
         def pair(peer: KmeId, route: Route) -> Pair:
             stored = (store, self.journal, self.records, arrivals)
-            return Pair(me, peer, route, *stored, clock, entropy, relay, options.pairs)
+            return Pair(me, peer, route, *stored, clock, entropy, relay, self._weight, options.pairs)
 
         self.peers = {
             peer: Peer(peer, pair(peer, "relayed"), pair(peer, "direct") if peer in neighbours else None)
@@ -175,6 +178,11 @@ class Kme:
         for pair in self.pairs():
             pair.abandon()
         self.relay.abandon()
+
+    def _weight(self, flow: Flow) -> float:
+        """By the pairs of SAEs whose keys it carries."""
+        saes = self._options.saes
+        return max(1.0, float(saes.get(flow.source, 0) * saes.get(flow.destination, 0)))
 
     def _limit_pairs(self) -> None:
         for pair in self.pairs():

@@ -94,7 +94,7 @@ class _WatchedPads(Pads):
     """Raises AssertionError when a unit is taken for two pads."""
 
     def __init__(self, leasing: Leasing, ref: StreamRef, network: "VirtualRelays") -> None:
-        super().__init__(leasing)
+        super().__init__(leasing, network.clock, lambda flow: 1.0)
         self._ref = ref
         self._network = network
 

@@ -48,6 +48,8 @@ class OwnedStream:
         self._chunks = deque(load_chunks(store, ref, "owner", self._state.epoch))
         self._available = sum(chunk.units for chunk in self._chunks)
         self.key_ids = EpochKeyIds(self._state.id_key) if self._state.id_key else None
+        self.brought_units = self.used_units = 0
+        """Since this process began: what came, and what was put to use."""
         self._lease = b""
         self._lease_start = self._cursor = self._state.taken
         self._ages: deque[tuple[int, Age]] = deque()
@@ -111,6 +113,7 @@ class OwnedStream:
         data = booked(block, ledger)
         start = state.produced
         state.produced += block.units
+        self.brought_units += block.units
         state.history = history_with(state.history, block)
         if start == 0:
             state.id_key, data = data[:ID_KEY_BYTES], data[ID_KEY_BYTES:]
@@ -153,6 +156,7 @@ class OwnedStream:
         raw = self._lease[offset : offset + total]
         position, age = self._cursor, self._ages[0][1]
         self._cursor += units * count
+        self.used_units += units * count
         while self._ages and self._ages[0][0] <= self._cursor:
             self._ages.popleft()
         if width != size_bytes:

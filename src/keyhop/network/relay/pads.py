@@ -1,16 +1,84 @@
-"""Pads for the relay, from the direct stream to one neighbour."""
+"""Pads for the relay, from the direct stream to one neighbour: the one place where the relay takes bytes of it."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from keyhop.core.clock import Clock
+from keyhop.core.ids import KmeId
+from keyhop.core.streams import Taken
 from keyhop.network.leasing import Cancel, Leasing, Use
+from keyhop.network.relay.fair_queue import FairQueue
 from keyhop.network.relay.parcels import Flow
 from keyhop.network.sealing import MAC_KEY_BYTES
 
+MAX_WAITING = 4096
+"""Who comes when so many wait is sent away: a bound for what neighbours can make this KME remember."""
+
+
+type Weight = Callable[[Flow], float]
+"""What part of a scarce link a flow gets, beside others of its priority."""
+
+
+@dataclass(slots=True, eq=False)
+class _Asked:
+    flow: Flow
+    size_bytes: int
+    deadline: float
+    use: Use
+
 
 class Pads:
-    """The one place where the relay takes bytes of a stream."""
+    """Asks the leasing for one pad at a time, so that those who wait keep their turns, and may be overtaken."""
 
-    def __init__(self, leasing: Leasing) -> None:
+    def __init__(self, leasing: Leasing, clock: Clock, weight: Weight) -> None:
         self._leasing = leasing
+        self._clock = clock
+        self._weight = weight
+        self._queue: FairQueue[tuple[KmeId, KmeId], _Asked] = FairQueue()
+        self._first: _Asked | None = None
+        """The one that waits at the leasing."""
+        self._give_up: Cancel = lambda: None
 
     def take(self, flow: Flow, size_bytes: int, deadline: float, use: Use) -> Cancel:
         """Calls `use` with a MAC key and a pad of that size, or with None at the deadline (monotonic seconds)."""
-        return self._leasing.wait(MAC_KEY_BYTES + size_bytes, 1, "pad", deadline, use)
+        if len(self._queue) >= MAX_WAITING:
+            use(None)
+            return lambda: None
+        asked = _Asked(flow, MAC_KEY_BYTES + size_bytes, deadline, use)
+        self._queue.add((flow.source, flow.destination), flow.priority, self._weight(flow), asked.size_bytes, asked)
+        if self._first is not None and self._first.flow.priority < flow.priority:
+            self._give_up()
+            self._first = None
+            self._queue.put_back()
+        self._go_on()
+        return partial(self._cancel, asked)
+
+    def tick(self) -> None:
+        """Gives up on those whose time is over."""
+        now = self._clock.monotonic()
+        waiting = self._queue.items()
+        late = [asked for asked in waiting if asked.deadline <= now]
+        if late:
+            self._queue.keep([asked for asked in waiting if asked.deadline > now])
+            for asked in late:
+                asked.use(None)
+
+    def _go_on(self) -> None:
+        while self._first is None and self._queue:
+            asked = self._first = self._queue.pop()
+            came = partial(self._came, asked)
+            self._give_up = self._leasing.wait(asked.size_bytes, 1, "pad", asked.deadline, came)
+
+    def _came(self, asked: _Asked, taken: Taken | None) -> None:
+        self._first = None
+        asked.use(taken)
+        self._go_on()
+
+    def _cancel(self, asked: _Asked) -> None:
+        if asked is self._first:
+            self._first = None
+            self._give_up()
+            self._go_on()
+        else:
+            self._queue.keep([other for other in self._queue.items() if other is not asked])

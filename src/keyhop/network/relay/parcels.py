@@ -22,7 +22,7 @@ type Done = Callable[[str | None], None]
 
 
 class Flow(NamedTuple):
-    """Whose bytes a pad is for; the lower priority is served first."""
+    """Whose bytes a pad is for; the highest priority, from 0 to 7, is served first."""
 
     source: KmeId
     destination: KmeId

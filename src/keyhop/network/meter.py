@@ -1,0 +1,78 @@
+"""How much comes into an owned stream and goes out of it, and how long what is there will last."""
+
+from math import exp
+
+from keyhop.core.clock import Clock
+from keyhop.core.streams import OwnedStream
+from keyhop.core.units import UNIT_BYTES
+
+AVERAGE_S = 20.0
+"""The time constant of averages."""
+PEAK_S = 60.0
+"""The time constant by which a peak is forgotten."""
+SAMPLE_S = 0.5
+NEVER_S = 30 * 86400.0
+"""A stream that lasts longer than that does not run out, as far as anybody can say."""
+
+
+class Meter:
+    """Looks at one stream. Rates are in bytes per second."""
+
+    def __init__(self, stream: OwnedStream, clock: Clock) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._at = clock.monotonic()
+        self._came, self._gone = self._books()
+        self._missed = 0
+        self.coming = self.going = self.missing = 0.0
+        """Averages: of what came, of what was used, and of what was asked for in vain."""
+        self._peak = 0.0
+
+    def missed(self, size_bytes: int) -> None:
+        """Somebody asked for so many, and they were not there."""
+        self._missed += size_bytes
+
+    @property
+    def demand(self) -> float:
+        """What is asked for, the peaks of the last minutes with it."""
+        return max(self.going + self.missing, self._peak)
+
+    @property
+    def runway_s(self) -> float | None:
+        """Seconds until the stream is empty, if all goes on as it does; None when it does not run out."""
+        falling = self.going + self.missing - self.coming
+        stock = self._stream.stock_units * UNIT_BYTES
+        if falling <= 0 or stock > falling * NEVER_S:
+            return None
+        return stock / falling
+
+    @property
+    def satisfied(self) -> float | None:
+        """The part of what was asked for that was there; None when nothing was asked for."""
+        asked = self.going + self.missing
+        return self.going / asked if asked else None
+
+    def tick(self) -> None:
+        """Time has passed."""
+        now = self._clock.monotonic()
+        elapsed = now - self._at
+        if elapsed < SAMPLE_S:
+            return
+        came, gone = self._books()
+        going = (gone - self._gone) / elapsed
+        missing = self._missed / elapsed
+        decay = exp(-elapsed / AVERAGE_S)
+        self.coming = _averaged(self.coming, (came - self._came) / elapsed, decay)
+        self.going = _averaged(self.going, going, decay)
+        self.missing = _averaged(self.missing, missing, decay)
+        self._peak = max(going + missing, self._peak * exp(-elapsed / PEAK_S))
+        self._at, self._came, self._gone, self._missed = now, came, gone, 0
+
+    def _books(self) -> tuple[int, int]:
+        """Bytes that came, and that were used."""
+        return self._stream.brought_units * UNIT_BYTES, self._stream.used_units * UNIT_BYTES
+
+
+def _averaged(before: float, now: float, decay: float) -> float:
+    average = before * decay + now * (1.0 - decay)
+    return average if average >= 1e-3 else 0.0

@@ -1,0 +1,71 @@
+"""Who is next: start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996) within strict priorities.
+
+Each flow has a virtual time, which moves on by the size over the weight of what it asks for; the flow that is furthest
+behind is next. So flows that always ask get shares of what there is by their weights, and who asks for less gets all
+of it: max-min fairness at one queue. Who has not asked for long has saved nothing up.
+"""
+
+from collections.abc import Hashable
+from heapq import heappop, heappush
+from itertools import count
+
+
+class FairQueue[Flow: Hashable, Item]:
+    """Items of flows, each with a priority from 0 on; the highest is served first."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[int, float, int, Flow, Item]] = []
+        self._last: tuple[int, float, int, Flow, Item] | None = None
+        self._sequence = count()
+        self._now: dict[int, float] = {}
+        """The virtual time of each priority."""
+        self._flows: dict[tuple[int, Flow], float] = {}
+        """When, in virtual time, a flow may go on; without those that are behind."""
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, flow: Flow, priority: int, weight: float, size: int, item: Item) -> None:
+        """Behind all others of its flow."""
+        key = (priority, flow)
+        start = max(self._flows.get(key, 0.0), self._now.get(priority, 0.0))
+        self._flows[key] = start + size / weight
+        heappush(self._waiting, (-priority, start, next(self._sequence), flow, item))
+
+    def pop(self) -> Item:
+        """The next one. Raises IndexError when there is none."""
+        self._last = heappop(self._waiting)
+        inverse, start, _, _, item = self._last
+        priority = -inverse
+        self._now[priority] = max(start, self._now.get(priority, 0.0))
+        if not self._waiting:
+            self._begin_anew()
+        return item
+
+    def put_back(self) -> None:
+        """What was popped last is next again, before all others of its priority."""
+        if self._last is not None:
+            heappush(self._waiting, self._last)
+            self._last = None
+
+    def first_priority(self) -> int | None:
+        """The priority of the next one."""
+        return -self._waiting[0][0] if self._waiting else None
+
+    def keep(self, items: "list[Item]") -> None:
+        """Drops all but these, whose places stay."""
+        kept = {id(item) for item in items}
+        waiting, self._waiting = self._waiting, []
+        for entry in waiting:
+            if id(entry[4]) in kept:
+                heappush(self._waiting, entry)
+
+    def items(self) -> list[Item]:
+        """Those that wait, in no order."""
+        return [entry[4] for entry in self._waiting]
+
+    def _begin_anew(self) -> None:
+        """Flows that are ahead stay so; the others need no remembering."""
+        self._flows = {
+            (priority, flow): at for (priority, flow), at in self._flows.items() if at > self._now.get(priority, 0.0)
+        }

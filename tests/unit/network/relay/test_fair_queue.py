@@ -1,0 +1,90 @@
+"""Who is next: priorities are strict, flows of one have their parts, nobody saves anything up."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyhop.network.relay.fair_queue import FairQueue
+
+
+def served(queue: FairQueue[str, str], number: int, sizes: dict[str, int], weights: dict[str, float]) -> Counter[str]:
+    """Bytes of each flow when all of them always ask."""
+    for flow, size in sizes.items():
+        queue.add(flow, 0, weights[flow], size, flow)
+    had = Counter[str]()
+    for _ in range(number):
+        flow = queue.pop()
+        had[flow] += sizes[flow]
+        queue.add(flow, 0, weights[flow], sizes[flow], flow)
+    return had
+
+
+@given(
+    sizes=st.dictionaries(st.sampled_from("abcd"), st.integers(1, 50), min_size=2),
+    data=st.data(),
+)
+def test_flows_that_always_ask_have_bytes_by_their_weights(sizes: dict[str, int], data: st.DataObject) -> None:
+    weights = {flow: data.draw(st.sampled_from([1.0, 2.0, 5.0])) for flow in sizes}
+    had = served(FairQueue(), 3000, sizes, weights)
+    parts = [had[flow] / weights[flow] for flow in sizes]
+    most = max(sizes[flow] / weights[flow] for flow in sizes)
+    assert max(parts) - min(parts) <= 2 * most, "no flow is ahead of another by more than one item of each"
+
+
+def test_a_higher_priority_is_served_first_whoever_came_before() -> None:
+    queue: FairQueue[str, str] = FairQueue()
+    queue.add("low", 1, 1.0, 10, "low 1")
+    queue.add("low", 1, 1.0, 10, "low 2")
+    queue.add("high", 6, 1.0, 1000, "high 1")
+    queue.add("high", 6, 1.0, 1000, "high 2")
+    assert queue.first_priority() == 6
+    assert [queue.pop() for _ in range(4)] == ["high 1", "high 2", "low 1", "low 2"]
+    assert queue.first_priority() is None
+
+
+def test_the_items_of_a_flow_keep_their_order() -> None:
+    queue: FairQueue[str, int] = FairQueue()
+    for number in range(20):
+        queue.add("a" if number % 3 else "b", 0, 1.0, 1 + number % 5, number)
+    order = [queue.pop() for _ in range(20)]
+    for flow in ([n for n in order if n % 3], [n for n in order if not n % 3]):
+        assert flow == sorted(flow)
+
+
+def test_who_was_away_gets_no_more_than_its_part_afterwards() -> None:
+    queue: FairQueue[str, str] = FairQueue()
+    for _ in range(100):
+        queue.add("busy", 0, 1.0, 10, "busy")
+        queue.pop()
+    queue.add("busy", 0, 1.0, 10, "busy")
+    for _ in range(10):
+        queue.add("back", 0, 1.0, 10, "back")
+        queue.add("busy", 0, 1.0, 10, "busy")
+    first = Counter(queue.pop() for _ in range(10))
+    assert first["back"] in (5, 6)
+
+
+def test_those_that_are_dropped_are_gone_and_the_others_keep_their_places() -> None:
+    queue: FairQueue[str, str] = FairQueue()
+    for item in ("a1", "b1", "a2", "b2"):
+        queue.add(item[0], 0, 1.0, 1, item)
+    queue.keep([item for item in queue.items() if item != "a1"])
+    assert [queue.pop() for _ in range(3)] == ["b1", "a2", "b2"]
+    with pytest.raises(IndexError):
+        queue.pop()
+
+
+def test_flows_that_are_gone_are_forgotten() -> None:
+    queue: FairQueue[str, str] = FairQueue()
+    for number in range(1000):
+        queue.add(f"flow {number}", 0, 1.0, 1, "x")
+        queue.pop()
+    assert len(queue._flows) <= 1000
+    queue.add("last", 0, 1.0, 1, "x")
+    for _ in range(3):
+        queue.add("last", 0, 1.0, 1, "x")
+    while len(queue):
+        queue.pop()
+    assert len(queue._flows) <= 1
