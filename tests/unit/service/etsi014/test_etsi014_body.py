@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyhop.core.errors import BadRequest
-from keyhop.service.etsi014.body import MAX_BODY_BYTES, MAX_CONTAINERS, MAX_DEPTH, check_content_type, parse_json
+from keyhop.service.etsi014.body import MAX_BODY_BYTES, MAX_CONTAINERS, check_content_type, parse_json
+from keyhop.service.strict_json import MAX_DEPTH
 
 values = st.recursive(
     st.none()

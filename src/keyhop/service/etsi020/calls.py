@@ -1,0 +1,52 @@
+"""Requests that an interchange answers and calls that it makes, without I/O."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from keyhop.service.etsi020.problems import Problem
+
+VERSIONS = "/kmapi/versions"
+EXT_KEYS = "/kmapi/v1/ext_keys"
+ACK = EXT_KEYS + "/ack"
+VOID = EXT_KEYS + "/void"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """To a request of the other KMS, when it is no Problem."""
+
+    status: int
+    body: bytes = b""
+
+
+type Respond = Callable[[Answer | Problem], None]
+"""Called exactly once for each request, perhaps much later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the other KMS answered to a call."""
+
+    status: int
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request to the other KMS: a path there, or the URL of a callback that was found to be there.
+
+    `answered` gets None when there was no answer that could be used, or none in time.
+    """
+
+    method: str
+    target: str
+    body: bytes | None = field(repr=False)
+    answered: Callable[[Reply | None], None]
+
+
+type Make = Callable[[Call], None]
+
+
+def delay_s(attempt: int, first_s: float, most_s: float) -> float:
+    """How long to wait before the next attempt: twice as long each time."""
+    return min(most_s, first_s * 2.0 ** min(attempt, 16))

@@ -1,0 +1,140 @@
+"""Keys that another KMS hands over to this domain: ext_keys as its receiver sees it.
+
+1. A key is under way until its targets' KMEs all hold it durably (`relayed`), or cannot have it (`failed`).
+2. The same key again is the same key: what is under way is not relayed twice, what was relayed is acknowledged once
+   more, what failed is tried again, what is void stays void. Other bytes or other SAEs under its ID are refused.
+3. Nothing is answered with 202, and nothing acknowledged, before it is durable here.
+"""
+
+from typing import Literal
+
+from keyhop.core.clock import Clock
+from keyhop.core.ids import SaeId, key_id_text
+from keyhop.core.journal import Journal
+from keyhop.service.etsi020.accounts import Accounts
+from keyhop.service.etsi020.acknowledgements import Acknowledgements
+from keyhop.service.etsi020.callbacks import Callbacks
+from keyhop.service.etsi020.calls import Answer, Respond
+from keyhop.service.etsi020.memory import KeyMemory, mark_of
+from keyhop.service.etsi020.models import ExtKeyContainer, key_ids, write
+from keyhop.service.etsi020.problems import UNSUPPORTED_MANDATORY_EXTENSION, Problem
+from keyhop.service.etsi020.transfer import Domain, Saes, Transfer
+from keyhop.service.etsi020.waiting import Waiting
+
+RELAY_S = 20.0
+"""How long a key may be under way to the KMEs of its targets."""
+
+
+class Receiving:
+    """The receiver's part of an interchange with one other KMS."""
+
+    def __init__(
+        self,
+        domain: Domain,
+        memory: KeyMemory,
+        acknowledgements: Acknowledgements,
+        callbacks: Callbacks,
+        waiting: Waiting,
+        journal: Journal,
+        clock: Clock,
+        accounts: Accounts,
+    ) -> None:
+        self._domain = domain
+        self._memory = memory
+        self._acknowledgements = acknowledgements
+        self._callbacks = callbacks
+        self._waiting = waiting
+        self._journal = journal
+        self._clock = clock
+        self._accounts = accounts
+
+    def resume(self) -> None:
+        """After a start: what was under way is not, since its keys were in memory only."""
+        for saes, ids in list(self._memory.under_way()):
+            self._domain.recall(tuple(ids), saes, lambda gone: None)
+            self._settled(tuple(ids), saes, "the KMS was restarted")
+
+    def ext_keys(self, container: ExtKeyContainer, respond: Respond) -> None:
+        """Raises Problem; otherwise responds."""
+        if container.extension_mandatory:
+            names = ", ".join(container.extension_mandatory)
+            raise Problem(503, UNSUPPORTED_MANDATORY_EXTENSION, unsupported_mandatory_extension=names)
+        callback = self._callbacks.checked(container.ack_callback_url)
+        saes = saes_of(container.initiator_sae_id, container.target_sae_ids)
+        self._domain.check_route(saes)
+        ids = key_ids(key.key_id for key in container.keys)
+        fresh = self._fresh(container, ids, saes)
+        if not (self._memory.has_room(len(fresh.ids)) and self._domain.has_room(saes, len(fresh.ids))):
+            raise Problem(503, reason="too many keys wait to be fetched")
+        for key_id, key in zip(fresh.ids, fresh.keys, strict=True):
+            self._memory.add(key_id, saes, "under way", mark=mark_of(key_id, key))
+        pending = {key_id for key_id in ids if self._memory[key_id].fate == "under way"}
+        if callback is None:
+            self._waiting.for_keys(pending, lambda: self._respond(respond, self._outcome(saes, ids)))
+        else:
+            self._join(pending, callback)
+            self._respond(respond, Answer(202))
+            if relayed := tuple(key_id for key_id in ids if key_id not in pending):
+                self._acknowledgements.owe(callback, "relayed", saes, relayed)
+        if fresh.ids:
+            self._accounts.note("received", "handed over", saes, fresh.ids)
+            deadline = self._clock.monotonic() + RELAY_S
+            self._domain.relay(fresh, deadline, lambda failure: self._settled(fresh.ids, saes, failure))
+
+    def _respond(self, respond: Respond, answer: Answer | Problem) -> None:
+        self._journal.then(lambda: respond(answer), lambda failure: respond(Problem(503)))
+
+    def _fresh(self, container: ExtKeyContainer, ids: tuple[bytes, ...], saes: Saes) -> Transfer:
+        """The keys that have to be relayed. Raises Problem for those that were something else, or are void."""
+        fresh = []
+        for key_id, key in zip(ids, container.keys, strict=True):
+            entry = self._memory.get(key_id)
+            if entry is not None and entry.fate == "voided":
+                raise Problem(400, reason=f"key {key.key_id} is void")
+            if entry is not None and (not entry.saes.are(saes) or entry.mark != mark_of(key_id, key.value)):
+                raise Problem(400, reason=f"key {key.key_id} was handed over with another value or for other SAEs")
+            if entry is None or entry.fate == "failed":
+                fresh.append((key_id, key))
+        extensions = {key_id: key.extension for key_id, key in fresh if key.extension}
+        return Transfer(
+            saes,
+            tuple(key_id for key_id, _ in fresh),
+            tuple(key.value for _, key in fresh),
+            container.extension_optional,
+            extensions,
+        )
+
+    def _join(self, pending: set[bytes], callback: str) -> None:
+        for key_id in pending:
+            self._memory[key_id].callback = callback
+            self._memory.save(key_id)
+
+    def _settled(self, ids: tuple[bytes, ...], saes: Saes, failure: str | None) -> None:
+        """Keys are under way no longer: who asked for an acknowledgement has it coming. Raises StoreFailure."""
+        status: Literal["relayed", "failed"] = "relayed" if failure is None else "failed"
+        self._accounts.note("received", status, saes, ids)
+        owed: dict[str, list[bytes]] = {}
+        for key_id in ids:
+            entry = self._memory[key_id]
+            entry.fate = status
+            if entry.callback is not None:
+                owed.setdefault(entry.callback, []).append(key_id)
+                entry.callback = None
+            self._memory.save(key_id)
+        for callback, keys in owed.items():
+            self._acknowledgements.owe(callback, status, saes, tuple(keys), failure or "")
+        self._waiting.settled(ids)
+
+    def _outcome(self, saes: Saes, ids: tuple[bytes, ...]) -> Answer | Problem:
+        """Of a synchronous ext_keys, once nothing of it is under way."""
+        failed = [k for k in ids if (entry := self._memory.get(k)) is None or entry.fate != "relayed"]
+        if failed:
+            return Problem(503, reason="not all keys could be relayed", key_id=key_id_text(failed[0]))
+        return Answer(200, write(self._acknowledgements.acks_for("relayed", saes, ids)))
+
+
+def saes_of(initiator: str, targets: tuple[str, ...]) -> Saes:
+    """The SAEs that a request names. Raises Problem."""
+    if len({initiator, *targets}) != 1 + len(targets):
+        raise Problem(400, reason="the initiator and the targets shall be different SAEs, each named once")
+    return Saes(SaeId(initiator), tuple(map(SaeId, targets)))

@@ -1,0 +1,253 @@
+"""Keys that this domain hands over to another KMS: ext_keys, its acknowledgements, and void as their sender sees them.
+
+1. That keys are under way is durable, and in the audit log, before the first byte leaves.
+2. Only `relayed` for every target makes a key good. Only 400 and 401 say that the other KMS kept nothing.
+ 3. After anything else the same request is sent again, later and later, until the deadline. Then whoever waits hears
+    that it failed, and the keys are voided over there for as long as it takes; nobody is ever given such a key.
+4. After a restart the keys are gone and their outcome is not known: they are voided.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from keyhop.core.clock import Clock
+from keyhop.core.ids import KmeId, SaeId, key_id_text
+from keyhop.core.journal import Journal
+from keyhop.service.etsi020.accounts import Accounts
+from keyhop.service.etsi020.calls import EXT_KEYS, Call, Make, Reply, delay_s
+from keyhop.service.etsi020.memory import KeyMemory
+from keyhop.service.etsi020.models import (
+    MAX_BODY_BYTES,
+    MAX_KEYS,
+    Ack,
+    Acks,
+    ExtKey,
+    ExtKeyContainer,
+    key_ids,
+    read,
+    write,
+)
+from keyhop.service.etsi020.problems import KEY_NOT_PRESENT, Problem, said_in
+from keyhop.service.etsi020.transfer import Saes, Transfer
+from keyhop.service.etsi020.voiding import Voiding
+
+FIRST_RETRY_S = 0.5
+LAST_RETRY_S = 8.0
+ACK_S = 3.0
+"""How long to wait for an acknowledgement before the request is repeated, the first time."""
+
+type Sent = Callable[[str | None], None]
+"""Gets None once all keys are relayed, or the reason why they are not and will never be used."""
+
+
+@dataclass(slots=True)
+class _Sending:
+    transfer: Transfer
+    body: bytes = field(repr=False)
+    deadline: float
+    done: Sent
+    unacknowledged: dict[bytes, set[SaeId]]
+    attempts: int = 0
+    next_at: float | None = None
+    """When it is sent again; None while an answer is awaited."""
+
+
+class Sending:
+    """The sender's part of an interchange with one other KMS."""
+
+    def __init__(
+        self,
+        peer: KmeId,
+        memory: KeyMemory,
+        voiding: Voiding,
+        journal: Journal,
+        clock: Clock,
+        make: Make,
+        accounts: Accounts,
+        callback: Callable[[], str | None],
+    ) -> None:
+        """`callback` gives our URL for acknowledgements, or None for synchronous calls."""
+        self._peer = peer
+        self._memory = memory
+        self._voiding = voiding
+        self._journal = journal
+        self._clock = clock
+        self._make = make
+        self._accounts = accounts
+        self._callback = callback
+        self._sendings: dict[bytes, _Sending] = {}
+        """By each of their key IDs."""
+
+    def resume(self) -> None:
+        """After a start."""
+        for saes, ids in list(self._memory.under_way()):
+            self._voiding.void(saes, tuple(ids))
+
+    def send(self, transfer: Transfer, deadline: float, done: Sent) -> None:
+        """Hands keys over; calls `done` once, by `deadline` (monotonic seconds) or soon after it."""
+        if len(transfer.ids) > MAX_KEYS or not self._memory.has_room(len(transfer.ids)):
+            done("too many keys are handed over")
+            return
+        if any(key_id in self._memory for key_id in transfer.ids):
+            done("a key of that ID was handed over before")
+            return
+        body = write(self._container(transfer))
+        if len(body) > MAX_BODY_BYTES:
+            done("these are too many bytes of key for one request")
+            return
+        waiting = {key_id: set(transfer.saes.targets) for key_id in transfer.ids}
+        sending = _Sending(transfer, body, deadline, done, waiting)
+        for key_id in transfer.ids:
+            self._memory.add(key_id, transfer.saes, "under way")
+            self._sendings[key_id] = sending
+        self._accounts.note("sent", "handed over", transfer.saes, transfer.ids)
+        self._journal.then(lambda: self._post(sending), lambda failure: self._end(sending, failure.message))
+
+    def recall(self, ids: Iterable[bytes]) -> None:
+        """Nobody was given these keys and nobody shall be."""
+        by_saes: dict[Saes, list[bytes]] = {}
+        for key_id in ids:
+            sending = self._sendings.get(key_id)
+            if sending is not None:
+                self._give_up(sending, "they were recalled")
+            elif (entry := self._memory.get(key_id)) is not None and entry.fate == "relayed":
+                by_saes.setdefault(entry.saes, []).append(key_id)
+        for saes, keys in by_saes.items():
+            self._memory.settle(keys, "under way")
+            self._voiding.void(saes, tuple(keys))
+
+    def acknowledged(self, acks: tuple[Ack, ...]) -> None:
+        """What the other KMS says became of keys. Those that are known count; Problem 400 names one that is not."""
+        unknown: str | None = None
+        for ack in acks:
+            known = []
+            for key_id in key_ids(key.key_id for key in ack.key_id_container):
+                entry = self._memory.get(key_id)
+                if entry is None or not _concerns(ack, entry.saes):
+                    unknown = key_id_text(key_id)
+                else:
+                    known.append(key_id)
+            self._count(ack, known)
+        if unknown is not None:
+            raise Problem(400, KEY_NOT_PRESENT, key_id=unknown)
+
+    def tick(self) -> None:
+        """Time has passed."""
+        now = self._clock.monotonic()
+        for sending in {id(each): each for each in self._sendings.values()}.values():
+            if sending.deadline <= now:
+                self._give_up(sending, "it was not acknowledged in time")
+            elif sending.next_at is not None and sending.next_at <= now:
+                self._post(sending)
+
+    def abandon(self) -> None:
+        """The store has failed: nobody waits any longer."""
+        for sending in list({id(each): each for each in self._sendings.values()}.values()):
+            self._forget(sending)
+            sending.done("the store of this KME has failed")
+
+    def _container(self, transfer: Transfer) -> ExtKeyContainer:
+        keys = tuple(
+            ExtKey(key_id_text(key_id), key, transfer.key_optional.get(key_id))
+            for key_id, key in zip(transfer.ids, transfer.keys, strict=True)
+        )
+        saes = transfer.saes
+        return ExtKeyContainer(
+            keys, saes.initiator, saes.targets, self._callback(), extension_optional=transfer.optional
+        )
+
+    def _post(self, sending: _Sending) -> None:
+        if not self._is_live(sending):
+            return
+        sending.next_at = None
+        self._make(Call("POST", EXT_KEYS, sending.body, lambda reply: self._answered(sending, reply)))
+
+    def _answered(self, sending: _Sending, reply: Reply | None) -> None:
+        if not self._is_live(sending):
+            return
+        said = f": {words}" if reply and (words := said_in(reply.body)) else ""
+        match reply.status if reply else None:
+            case 200 if reply and _all_relayed(reply.body):
+                self._good(sending, sending.transfer.ids)
+            case 202:
+                self._again(sending, ACK_S, ACK_S * 2)
+            case 400 | 401 as status:
+                self._refused(sending, f"KMS {self._peer} refuses the keys ({status}{said})")
+            case _:
+                self._again(sending, FIRST_RETRY_S, LAST_RETRY_S)
+
+    def _again(self, sending: _Sending, first_s: float, most_s: float) -> None:
+        sending.next_at = self._clock.monotonic() + delay_s(sending.attempts, first_s, most_s)
+        sending.attempts += 1
+
+    def _count(self, ack: Ack, ids: list[bytes]) -> None:
+        if ack.ack_status == "relayed":
+            self._relayed(ack, ids)
+        elif self._voiding.acknowledged(ack.ack_status, ids):
+            return
+        else:
+            message = f": {ack.message}" if ack.message else ""
+            for sending in {id(s): s for key_id in ids if (s := self._sendings.get(key_id))}.values():
+                self._give_up(sending, f"KMS {self._peer} says {ack.ack_status}{_harmless(message)}")
+
+    def _relayed(self, ack: Ack, ids: list[bytes]) -> None:
+        for key_id in ids:
+            sending = self._sendings.get(key_id)
+            if sending is not None:
+                sending.unacknowledged[key_id] -= set(ack.target_sae_ids)
+                if not sending.unacknowledged[key_id]:
+                    self._good(sending, (key_id,))
+
+    def _good(self, sending: _Sending, ids: tuple[bytes, ...]) -> None:
+        for key_id in ids:
+            sending.unacknowledged.pop(key_id, None)
+        if sending.unacknowledged:
+            return
+        self._memory.settle(sending.transfer.ids, "relayed")
+        self._accounts.note("sent", "relayed", sending.transfer.saes, sending.transfer.ids)
+        self._end(sending, None)
+
+    def _refused(self, sending: _Sending, reason: str) -> None:
+        """Nothing of this attempt was kept; of an earlier one nobody knows."""
+        if sending.attempts:
+            self._give_up(sending, reason)
+            return
+        self._memory.settle(sending.transfer.ids, "failed")
+        self._accounts.note("sent", "refused", sending.transfer.saes, sending.transfer.ids)
+        self._end(sending, reason)
+
+    def _give_up(self, sending: _Sending, reason: str) -> None:
+        self._accounts.note("sent", "failed", sending.transfer.saes, sending.transfer.ids)
+        self._voiding.void(sending.transfer.saes, sending.transfer.ids)
+        self._end(sending, reason)
+
+    def _end(self, sending: _Sending, reason: str | None) -> None:
+        self._forget(sending)
+        if self._journal.failure is not None:
+            sending.done(self._journal.failure.message)
+        else:
+            self._journal.then(lambda: sending.done(reason), lambda failure: sending.done(failure.message))
+
+    def _forget(self, sending: _Sending) -> None:
+        for key_id in sending.transfer.ids:
+            self._sendings.pop(key_id, None)
+
+    def _is_live(self, sending: _Sending) -> bool:
+        return self._sendings.get(sending.transfer.ids[0]) is sending
+
+
+def _concerns(ack: Ack, saes: Saes) -> bool:
+    """There may be an acknowledgement for each target, or one for all of them."""
+    return ack.initiator_sae_id == saes.initiator and set(ack.target_sae_ids) <= set(saes.targets)
+
+
+def _harmless(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text[:200])
+
+
+def _all_relayed(body: bytes) -> bool:
+    """The answer to a synchronous call: acknowledgements, or nothing that says otherwise."""
+    try:
+        return all(ack.ack_status == "relayed" for ack in read(body, Acks))
+    except Problem:
+        return True

@@ -1,0 +1,120 @@
+"""Keys that another KMS takes back: void as its receiver sees it.
+
+What nobody was given is taken back from the KMEs of its targets, and refused to SAEs from then on. An unknown key is
+void from then on too, so that a transfer that comes late finds it so.
+"""
+
+from dataclasses import dataclass, field
+
+from keyhop.core.ids import key_id_text
+from keyhop.core.journal import Journal
+from keyhop.service.etsi020.accounts import Accounts
+from keyhop.service.etsi020.acknowledgements import Acknowledgements
+from keyhop.service.etsi020.callbacks import Callbacks
+from keyhop.service.etsi020.calls import Answer, Respond
+from keyhop.service.etsi020.memory import KeyMemory
+from keyhop.service.etsi020.models import AckStatus, VoidContainer, key_ids, write
+from keyhop.service.etsi020.problems import KEY_NOT_PRESENT, MISSING_PARAMETERS, NO_TYPE, Problem
+from keyhop.service.etsi020.receiving import saes_of
+from keyhop.service.etsi020.transfer import Domain, Saes
+from keyhop.service.etsi020.waiting import Waiting
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One void, and what became of each of its keys."""
+
+    saes: Saes
+    ids: tuple[bytes, ...]
+    callback: str | None
+    respond: Respond
+    told: dict[bytes, AckStatus] = field(default_factory=dict)
+
+
+class TakingBack:
+    """The receiver's part of voids."""
+
+    def __init__(
+        self,
+        domain: Domain,
+        memory: KeyMemory,
+        acknowledgements: Acknowledgements,
+        callbacks: Callbacks,
+        waiting: Waiting,
+        journal: Journal,
+        accounts: Accounts,
+    ) -> None:
+        self._domain = domain
+        self._memory = memory
+        self._acknowledgements = acknowledgements
+        self._callbacks = callbacks
+        self._waiting = waiting
+        self._journal = journal
+        self._accounts = accounts
+
+    def void(self, container: VoidContainer, respond: Respond) -> None:
+        """Raises Problem; otherwise responds."""
+        callback = self._callbacks.checked(container.ack_callback_url)
+        saes = saes_of(container.initiator_sae_id, container.target_sae_ids)
+        self._domain.check_route(saes)
+        ids = key_ids(container.key_ids)
+        if not ids and container.all_confirmation is not True:
+            raise Problem(400, MISSING_PARAMETERS, reason="without key_ids, all_confirmation has to be true")
+        if not self._memory.has_room(len(ids)):
+            raise Problem(503, reason="too many keys are remembered")
+        asked = _Asked(saes, ids or self._memory.of(saes), callback, respond)
+        if callback is not None:
+            self._respond(respond, Answer(202))
+        pending = {k for k in asked.ids if (entry := self._memory.get(k)) and entry.fate == "under way"}
+        self._waiting.for_keys(pending, lambda: self._take_back(asked))
+
+    def _respond(self, respond: Respond, answer: Answer | Problem) -> None:
+        self._journal.then(lambda: respond(answer), lambda failure: respond(Problem(503)))
+
+    def _take_back(self, asked: _Asked) -> None:
+        """Nothing of it is under way."""
+        held = []
+        for key_id in asked.ids:
+            entry = self._memory.get(key_id)
+            if entry is None:
+                self._memory.add(key_id, asked.saes, "voided")
+            if entry is None or not entry.saes.are(asked.saes):
+                asked.told[key_id] = "key not present"
+            elif entry.fate == "relayed":
+                held.append(key_id)
+            else:
+                self._memory.settle([key_id], "voided")
+                asked.told[key_id] = "voided"
+        if held:
+            self._domain.recall(tuple(held), asked.saes, lambda gone: self._recalled(asked, held, gone))
+        else:
+            self._tell(asked)
+
+    def _recalled(self, asked: _Asked, held: list[bytes], gone: frozenset[bytes]) -> None:
+        self._memory.settle(gone, "voided")
+        for key_id in held:
+            asked.told[key_id] = "voided" if key_id in gone else "failed to void"
+        self._tell(asked)
+
+    def _tell(self, asked: _Asked) -> None:
+        """Raises StoreFailure."""
+        by_status: dict[AckStatus, list[bytes]] = {}
+        for key_id, status in asked.told.items():
+            by_status.setdefault(status, []).append(key_id)
+        for status, ids in by_status.items():
+            self._accounts.note("received", status, asked.saes, tuple(ids))
+        if asked.callback is None:
+            self._respond(asked.respond, self._answer(asked, by_status))
+            return
+        for status, ids in (by_status or {"voided": []}).items():
+            self._acknowledgements.owe(asked.callback, status, asked.saes, tuple(ids))
+
+    def _answer(self, asked: _Asked, by_status: dict[AckStatus, list[bytes]]) -> Answer | Problem:
+        """Of a synchronous void: 200 says that all of them are void."""
+        if set(by_status) <= {"voided"}:
+            acks = self._acknowledgements.acks_for("voided", asked.saes, tuple(by_status.get("voided", ())))
+            return Answer(200, write(acks))
+        unlike: dict[str, str] = {
+            key_id_text(key_id): status for key_id, status in asked.told.items() if status != "voided"
+        }
+        return Problem(400, KEY_NOT_PRESENT if "key not present" in by_status else NO_TYPE, **unlike)

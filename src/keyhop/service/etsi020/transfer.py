@@ -1,0 +1,62 @@
+"""What is handed from one domain to another, and what an interchange needs of the domain that it stands in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from keyhop.core.ids import SaeId
+from keyhop.core.keys import KeyMaterial
+
+
+@dataclass(frozen=True, slots=True)
+class Saes:
+    """For whom keys are: the SAE that asked for them and those that it shares them with."""
+
+    initiator: SaeId
+    targets: tuple[SaeId, ...]
+
+    def are(self, other: "Saes") -> bool:
+        """Whether these are the same SAEs, in whatever order."""
+        return self.initiator == other.initiator and set(self.targets) == set(other.targets)
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Keys for the same SAEs: 16-byte IDs, and the keys in the same order.
+
+    `optional` are extensions of the request, and `key_optional` those of single keys, that nobody here understands:
+    they are passed on unchanged.
+    """
+
+    saes: Saes
+    ids: tuple[bytes, ...]
+    keys: tuple[KeyMaterial, ...]
+    optional: dict[str, Any] | None = None
+    key_optional: dict[bytes, dict[str, Any]] = field(default_factory=dict)
+
+
+type Relayed = Callable[[str | None], None]
+"""Gets None once every target's KME holds all keys durably, or the reason why not; then none of them is left there."""
+
+type Recalled = Callable[[frozenset[bytes]], None]
+"""Gets the IDs of those keys that nobody was given and nobody will be."""
+
+
+class Domain(Protocol):
+    """The network behind an interchange."""
+
+    def check_route(self, saes: Saes) -> None:
+        """Whether keys that came from the other domain may go to these SAEs. Raises Problem."""
+        ...
+
+    def has_room(self, saes: Saes, count: int) -> bool:
+        """Whether so many more keys may wait to be fetched."""
+        ...
+
+    def relay(self, transfer: Transfer, deadline: float, done: Relayed) -> None:
+        """Carries keys to the KMEs of their targets; calls `done` once, by `deadline` (monotonic) or soon after."""
+        ...
+
+    def recall(self, ids: tuple[bytes, ...], saes: Saes, done: Recalled) -> None:
+        """Takes keys back from the KMEs of their targets, if no SAE was given them; calls `done` once."""
+        ...

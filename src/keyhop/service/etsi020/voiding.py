@@ -1,0 +1,91 @@
+"""Voids that this KMS asks the other one for: of keys whose outcome is not known, and of keys that were recalled."""
+
+from dataclasses import dataclass
+
+from keyhop.core.clock import Clock
+from keyhop.core.ids import key_id_text
+from keyhop.service.etsi020.accounts import Accounts
+from keyhop.service.etsi020.calls import VOID, Call, Make, Reply, delay_s
+from keyhop.service.etsi020.memory import KeyMemory
+from keyhop.service.etsi020.models import MAX_KEYS, AckStatus, VoidContainer, write
+from keyhop.service.etsi020.transfer import Saes
+
+FIRST_RETRY_S = 1.0
+LAST_RETRY_S = 60.0
+MAX_CALLS = 4
+"""How many are under way at once; the others wait."""
+
+
+@dataclass(slots=True)
+class _Void:
+    saes: Saes
+    ids: set[bytes]
+    attempts: int = 0
+    next_at: float = 0.0
+    asking: bool = False
+
+
+class Voiding:
+    """Asks until it is answered, or until the keys are forgotten: the other KMS has forgotten them then too."""
+
+    def __init__(
+        self,
+        memory: KeyMemory,
+        clock: Clock,
+        make: Make,
+        accounts: Accounts,
+        callback: str | None,
+    ) -> None:
+        self._memory = memory
+        self._clock = clock
+        self._make = make
+        self._accounts = accounts
+        self._callback = callback
+        self._voids: list[_Void] = []
+
+    def __len__(self) -> int:
+        return sum(len(void.ids) for void in self._voids)
+
+    def void(self, saes: Saes, ids: tuple[bytes, ...]) -> None:
+        """From now on, or from the next start on: these keys are under way in the memory until the void is answered."""
+        for at in range(0, len(ids), MAX_KEYS):
+            self._voids.append(_Void(saes, set(ids[at : at + MAX_KEYS])))
+
+    def acknowledged(self, status: AckStatus, ids: list[bytes]) -> bool:
+        """The other KMS says what became of keys; whether they were to be voided."""
+        found = {key_id for void in self._voids for key_id in void.ids} & set(ids)
+        if found:
+            self._answered(found, status)
+        return bool(found)
+
+    def tick(self) -> None:
+        """Time has passed."""
+        for void in self._voids:
+            void.ids = {key_id for key_id in void.ids if key_id in self._memory}
+        self._voids = [void for void in self._voids if void.ids]
+        now = self._clock.monotonic()
+        room = MAX_CALLS - sum(void.asking for void in self._voids)
+        for void in [each for each in self._voids if not each.asking and each.next_at <= now][:room]:
+            self._ask(void)
+
+    def _ask(self, void: _Void) -> None:
+        void.asking = True
+        texts = tuple(map(key_id_text, sorted(void.ids)))
+        body = write(VoidContainer(texts, void.saes.initiator, void.saes.targets, self._callback))
+        self._make(Call("POST", VOID, body, lambda reply: self._asked(void, reply)))
+
+    def _asked(self, void: _Void, reply: Reply | None) -> None:
+        void.asking = False
+        void.next_at = self._clock.monotonic() + delay_s(void.attempts, FIRST_RETRY_S, LAST_RETRY_S)
+        void.attempts += 1
+        if reply is not None and reply.status == 200:
+            self._answered(set(void.ids), "voided")
+        elif reply is not None and reply.status in (400, 401):
+            self._answered(set(void.ids), "key not present")
+
+    def _answered(self, ids: set[bytes], status: AckStatus) -> None:
+        self._memory.settle(ids, "relayed" if status == "failed to void" else "voided")
+        for void in self._voids:
+            if answered := tuple(sorted(void.ids & ids)):
+                self._accounts.note("sent", status, void.saes, answered)
+                void.ids -= ids
