@@ -55,6 +55,8 @@ class KmsServer:
         """Begins to accept."""
         config = uvicorn.Config(
             self._app,
+            interface="asgi3",
+            proxy_headers=False,
             log_config=None,
             access_log=False,
             lifespan="off",
