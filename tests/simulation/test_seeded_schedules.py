@@ -37,6 +37,7 @@ REACHED = {
     "answer: KME … does not answer": 1,
     "answer: not yet synchronised with KME …": 20,
     "answer: KME … has no copy: it refused its copy": 5,
+    "answer: no key material is left for KME … but what is reserved for other SAEs": 5,
     "answer: the KME's store has failed and the KME … stopping": 10,
     **{f"disk fault: {fault.name}": 2 for fault in DiskFault},
 }

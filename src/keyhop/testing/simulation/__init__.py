@@ -8,8 +8,9 @@ and a schedule that breaks a promise can be shortened and told as a story.
     many          seeds on several cores
     simulation    a network of machines, its links and SAEs      setting    what a run begins with
     sites         which networks there are                       healing    faults cease, and everything must work again
-    doings        what SAEs and links do                         faults     what befalls machines, disks, clocks, wires
-    alterations   what somebody on the wire does                 backups    what restoring one excuses
+    fairness      a greedy pair leaves others their floors       doings     what SAEs and links do
+    faults        what befalls machines, disks, clocks, wires    backups    what restoring one excuses
+    alterations   what somebody on the wire does
 
     loop          virtual time                                   trace      what happened
     machine       one KME: starts, turns, ticks, crashes         clocks     its clocks

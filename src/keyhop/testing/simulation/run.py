@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from keyhop.testing.history import Violation
+from keyhop.testing.simulation.fairness import floors
 from keyhop.testing.simulation.healing import works
 from keyhop.testing.simulation.schedule import ACTIONS, Schedule
 from keyhop.testing.simulation.simulation import Simulation
@@ -46,6 +47,7 @@ def run(schedule: Schedule, only: Collection[int] | None = None) -> Outcome:
                 simulation.saes.check()
                 simulation.watch.held(simulation.loop.now, simulation.saes)
         works(simulation)
+        floors(simulation)
     except Violation as broken:
         violation = broken
     finally:
