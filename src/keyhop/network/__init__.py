@@ -19,8 +19,10 @@
     pair        all of that for one route to one peer: sessions, dispatch, time
     peer        one other KME: a pair for each route to it
     topology    who is joined with whom, and paths from one to another
-    connections  the asyncio shell: mutual TLS 1.3, reconnect with back-off
+    psk         a peer that is authenticated by a key, which is refreshed from the streams
+    proof       who is at the other end of a connection
+    connection  the asyncio shell of one connection; connections: of all of them: listening, dialling with back-off
 
-Everything but `connections` is a state machine without I/O: link blocks, frames and ticks enter; frames and journal
+Everything but the last two is a state machine without I/O: link blocks, frames and ticks enter; frames and journal
 entries leave. Every message may be lost, repeated or reordered.
 """

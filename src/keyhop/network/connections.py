@@ -1,8 +1,8 @@
-"""The asyncio shell around peers: one connection a peer, mutual TLS 1.3, reconnected with back-off.
+"""The asyncio shell around peers: one connection a peer, reconnected with back-off.
 
-The node with the lower name dials. Whoever answers must show a certificate whose subject CN is the KME ID expected
-(the dialling side) or that of a configured peer (the accepting side). Frames that leave in one turn of the event
-loop are written together; an empty frame every two seconds tells a live peer from a dead one.
+The node with the lower name dials. A peer proves who it is by certificate, in mutual TLS 1.3, or by a pre-shared key,
+in TLS with that key alone (`psk`): it is configured which, and each way has a listener of its own. An empty frame every
+two seconds tells a live peer from a dead one.
 """
 
 import asyncio
@@ -10,34 +10,28 @@ import random
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from functools import partial
 
 import structlog
-from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from keyhop.core.clock import Clock
-from keyhop.core.errors import PeerError, StoreFailure
+from keyhop.core.errors import PeerError
 from keyhop.core.ids import KmeId
 from keyhop.core.watched import watched
+from keyhop.network.connection import PeerConnection
 from keyhop.network.peer import Peer
-from keyhop.network.wire import Frames, frame
+from keyhop.network.proof import Certificates, Proof, Prove
+from keyhop.network.psk.handshakes import PskAdmission, dialled_with, why_not_let_in
+from keyhop.pki.psk import PskServerContext
 
 HANDSHAKE_TIMEOUT_S = 5.0
 HEARTBEAT_S = 2.0
 SILENCE_S = 8.0
-MAX_UNWRITTEN_BYTES = 32 << 20
 MAX_STRANGERS = 64
 COMPLAIN_S = 60.0
 BACK_OFF_S = (0.1, 5.0)
 
 _log = structlog.get_logger(__name__)
-
-
-class IsRevoked(Protocol):
-    """Whether a certificate (DER) was revoked."""
-
-    def __call__(self, der: bytes) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,109 +42,6 @@ class PeerAddress:
     port: int
 
 
-def common_name(der: bytes) -> str | None:
-    """The certificate's only subject CN, or None."""
-    names = x509.load_der_x509_certificate(der).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(names[0].value) if len(names) == 1 else None
-
-
-def may_serve(der: bytes) -> bool:
-    """Whether the certificate may be a server's, as a node's may and an SAE's may not, whatever its name is."""
-    try:
-        usages = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.ExtendedKeyUsage)
-    except x509.ExtensionNotFound:
-        return True  # for any usage (RFC 5280, 4.2.1.12)
-    return ExtendedKeyUsageOID.SERVER_AUTH in usages.value
-
-
-class PeerConnection(asyncio.Protocol):
-    """One connection to one peer, from the finished handshake to its end."""
-
-    def __init__(self, connections: "Connections", expected: KmeId | None) -> None:
-        self._connections = connections
-        self._expected = expected
-        self._frames = Frames()
-        self._transport: asyncio.WriteTransport | None = None
-        self._unsent: list[bytes] = []
-        self.certificate = b""
-        self.peer: Peer | None = None
-        self.heard = False
-        self.last_heard = 0.0
-        self.ended = asyncio.Event()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's does not inherit from it
-        tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
-        self.certificate = tls.getpeercert(binary_form=True) or b""
-        self.last_heard = self._connections.clock.monotonic()
-        try:
-            self.peer = self._connections.admit(self, self._expected)
-        except PeerError as error:
-            self._connections.complain(self._expected, f"refused: {error.message}")
-            self.abort()
-            return
-        try:
-            self.peer.connect(self.send)
-        except StoreFailure:
-            self.abort()
-
-    def data_received(self, data: bytes) -> None:
-        self.last_heard = self._connections.clock.monotonic()
-        if self.peer is None:
-            return
-        if not self.heard:
-            self.heard = True  # with TLS 1.3 the dialling side cannot know before that it was let in
-            self._connections.heard(self.peer.id)
-        try:
-            for message in self._frames.feed(data):
-                if message:
-                    self.peer.received(message)
-        except PeerError as error:
-            _log.warning("peer broke the protocol", peer=self.peer.id, reason=error.message)
-            self.abort()
-        except StoreFailure:
-            self.abort()
-        except Exception as error:  # noqa: BLE001
-            # Nothing that a peer sends may do this; if it does, the session is over and the next one compares marks.
-            _log.exception("a message from a peer could not be handled", peer=self.peer.id, kind=type(error).__name__)
-            self.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        self.ended.set()  # first: whoever dials waits for it, whatever becomes of what `gone` tells
-        self._connections.gone(self, str(exc) if exc else "closed")
-
-    def send(self, message: bytes) -> None:
-        """Writes at the end of this turn of the loop, together with what else is sent in it."""
-        if not self._unsent:
-            asyncio.get_running_loop().call_soon(self._write)
-        self._unsent.append(frame(message))
-
-    def abort(self) -> None:
-        """Ends the connection at once."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def retire(self) -> None:
-        """Another connection has taken its place: what still comes is not heard any more."""
-        self.peer = None
-        self.close()
-
-    def close(self) -> None:
-        """Ends the connection once everything is written."""
-        if self._transport is not None:
-            self._write()
-            self._transport.close()
-
-    def _write(self) -> None:
-        unsent, self._unsent = self._unsent, []
-        if self._transport is None or not unsent:
-            return
-        self._transport.write(b"".join(unsent))
-        if self._transport.get_write_buffer_size() > MAX_UNWRITTEN_BYTES:
-            self.abort()
-
-
 class Connections:
     """All connections of a node to its peers. `on_failure` is told what has ended the dialling, or the heartbeat."""
 
@@ -159,36 +50,32 @@ class Connections:
         me: KmeId,
         peers: Mapping[KmeId, Peer],
         addresses: Mapping[KmeId, PeerAddress],
-        server_tls: ssl.SSLContext,
-        client_tls: ssl.SSLContext,
-        is_revoked: IsRevoked,
+        certificates: Certificates,
         clock: Clock,
         on_failure: Callable[[Exception], None],
     ) -> None:
         self._me = me
         self._peers = peers
         self._addresses = addresses
-        self._server_tls = server_tls
-        self._client_tls = client_tls
-        self._is_revoked = is_revoked
+        self._certificates = certificates
+        self._psks = PskAdmission([peer.psk for peer in peers.values() if peer.psk], self._not_admitted)
         self.clock = clock
         self._on_failure = on_failure
         self._complained: dict[tuple[KmeId | None, str], float] = {}
         self._current: dict[KmeId, PeerConnection] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
 
-    async def start(self, host: str, port: int) -> None:
-        """Listens, and dials the peers whose names are higher."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: PeerConnection(self, None),
-            host,
-            port,
-            ssl=self._server_tls,
-            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
-            backlog=MAX_STRANGERS,
-        )
+    async def listen(self, host: str, port: int) -> None:
+        """For peers with certificates. Raises OSError."""
+        await self._listen(host, port, self._certificates.server_tls, self._certificates.prove)
+
+    async def listen_for_psks(self, host: str, port: int) -> None:
+        """For peers with pre-shared keys. Raises OSError."""
+        await self._listen(host, port, PskServerContext(self._psks.find), self._psks.prove)
+
+    def start(self) -> None:
+        """Dials the peers whose names are higher."""
         works = [*(self._dial(peer) for peer in self._addresses if self._me < peer), self._keep_alive()]
         self._tasks = [watched(work, self._on_failure) for work in works]
 
@@ -197,29 +84,29 @@ class Connections:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for connection in list(self._current.values()):
             connection.close()
 
     def close_revoked(self, is_revoked: Callable[[bytes], bool]) -> int:
         """Ends the connections whose certificates were revoked; returns how many."""
-        revoked = [c for c in self._current.values() if is_revoked(c.certificate)]
+        shown = [(c, c.proof.certificate) for c in self._current.values() if c.proof and c.proof.certificate]
+        revoked = [connection for connection, certificate in shown if is_revoked(certificate)]
         for connection in revoked:
             connection.abort()
         return len(revoked)
 
-    def admit(self, connection: PeerConnection, expected: KmeId | None) -> Peer:
+    def admit(self, connection: PeerConnection, proof: Proof) -> Peer:
         """The peer that a new connection belongs to; it takes the place of an older one. Raises PeerError."""
-        if self._is_revoked(connection.certificate):
-            raise PeerError("its certificate is revoked")
-        if not may_serve(connection.certificate):
-            raise PeerError("its certificate is an SAE's: it may not be a server")
-        name = common_name(connection.certificate)
-        peer = self._peers.get(KmeId(name)) if name else None
+        peer, expected = self._peers.get(proof.name), connection.expected
         if peer is None or expected not in (None, peer.id):
             wanted = repr(expected) if expected else "a peer of this node"
-            raise PeerError(f"its certificate names {name!r}, not {wanted}")
+            raise PeerError(f"its certificate names {proof.name!r}, not {wanted}")
+        if (peer.psk is None) != (proof.generation is None):
+            raise PeerError(f"{peer.id} has a pre-shared key, and no certificate stands for it")
+        if peer.psk is not None and proof.generation is not None:
+            peer.psk.used(proof.generation)
         older = self._current.get(peer.id)
         self._current[peer.id] = connection
         if older is not None:
@@ -227,45 +114,74 @@ class Connections:
             older.retire()
         return peer
 
-    def heard(self, peer: KmeId) -> None:
+    def refused(self, expected: KmeId | None, reason: str) -> None:
+        """Somebody was not let in."""
+        self._complain(expected, f"refused: {reason}")
+
+    def heard(self, connection: PeerConnection) -> None:
         """The peer has let us in and speaks."""
-        self._peers[peer].trouble = None
-        _log.info("peer connected", peer=peer)
+        if connection.peer is not None and connection.proof is not None:
+            connection.peer.trouble = None
+            _log.info("peer connected", peer=connection.peer.id, psk_generation=connection.proof.generation)
 
     def gone(self, connection: PeerConnection, reason: str) -> None:
         """A connection ended."""
         peer = connection.peer
-        if peer is not None and self._current.get(peer.id) is connection:
-            del self._current[peer.id]
-            peer.disconnect()
-            self.complain(peer.id, f"{'disconnected' if connection.heard else 'did not let us in'}: {reason}")
+        if peer is None or self._current.get(peer.id) is not connection:
+            return
+        del self._current[peer.id]
+        peer.disconnect()
+        if _is_over(connection):
+            _log.info("the connection to a peer moves to the next generation of its PSK", peer=peer.id)
+        else:
+            self._complain(peer.id, f"{'disconnected' if connection.heard else 'did not let us in'}: {reason}")
 
-    def complain(self, peer: KmeId | None, reason: str) -> None:
+    def _not_admitted(self, peer: KmeId, reason: str) -> None:
+        """Somebody who uses a peer's name did not get in with a pre-shared key."""
+        self._complain(peer, f"refused: {reason}")
+
+    def _complain(self, peer: KmeId | None, reason: str) -> None:
         """Logs why there is no connection to a peer: as a warning once a minute, and keeps it for the operator."""
         now = self.clock.monotonic()
-        if peer is not None:
+        if peer is not None and peer not in self._current:
             self._peers[peer].trouble = reason
         if now - self._complained.get((peer, reason), -COMPLAIN_S) >= COMPLAIN_S:
             self._complained = {what: at for what, at in self._complained.items() if now - at < COMPLAIN_S}
             self._complained[peer, reason] = now
             _log.warning("no connection to peer", peer=peer, reason=reason)
 
+    async def _listen(self, host: str, port: int, tls: ssl.SSLContext, prove: Prove) -> None:
+        server = await asyncio.get_running_loop().create_server(
+            partial(PeerConnection, self, prove),
+            host,
+            port,
+            ssl=tls,
+            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+            backlog=MAX_STRANGERS,
+        )
+        self._servers.append(server)
+
     async def _dial(self, peer: KmeId) -> None:
         address, loop = self._addresses[peer], asyncio.get_running_loop()
+        psk = self._peers[peer].psk
         pause = BACK_OFF_S[0]
         while True:
+            tls, prove = dialled_with(psk) if psk else (self._certificates.client_tls, self._certificates.prove)
             try:
                 _, connection = await loop.create_connection(
-                    lambda: PeerConnection(self, peer),
+                    partial(PeerConnection, self, prove, peer),
                     address.host,
                     address.port,
-                    ssl=self._client_tls,
+                    ssl=tls,
                     ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
                 )
             except OSError as error:
-                self.complain(peer, f"{address.host}:{address.port}: {error.strerror or error}")
+                reason = (why_not_let_in(error, psk) if psk else None) or error.strerror or error
+                self._complain(peer, f"{address.host}:{address.port}: {reason}")
             else:
                 await connection.ended.wait()
+                if _is_over(connection):
+                    continue
                 if connection.heard:
                     pause = BACK_OFF_S[0]
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
@@ -277,5 +193,14 @@ class Connections:
             for connection in list(self._current.values()):
                 if self.clock.monotonic() - connection.last_heard > SILENCE_S:
                     connection.abort()
+                elif connection.expected and _is_over(connection):
+                    connection.close()  # and `_dial` comes again with the next generation
                 else:
                     connection.send(b"")
+
+
+def _is_over(connection: PeerConnection) -> bool:
+    """Whether both ends have a newer generation of their key than the connection's."""
+    generation = connection.proof.generation if connection.proof else None
+    psk = connection.peer.psk if connection.peer else None
+    return generation is not None and psk is not None and psk.current > generation

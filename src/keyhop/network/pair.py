@@ -6,6 +6,7 @@ each stream (`agreement`); until then nothing is placed, leased or marked. Messa
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
@@ -25,6 +26,9 @@ from keyhop.network.filling import Filling
 from keyhop.network.leasing import Leasing
 from keyhop.network.link_channels import LinkChannels, PairChannel
 from keyhop.network.meter import Meter
+from keyhop.network.psk.generations import PskGenerations
+from keyhop.network.psk.messages import OfPsk
+from keyhop.network.psk.refreshing import Refreshing
 from keyhop.network.relay.messages import OfRelay
 from keyhop.network.relay.pads import Pads, Weight
 from keyhop.network.shares import Pairs
@@ -43,6 +47,14 @@ class PairOptions:
     unfetched_bytes: int = 64 << 20
     key_lifetime_s: float = 86400.0
     reserved_bytes_per_pair: int = 4096
+
+
+class _Part(Protocol):
+    def synchronised(self) -> None: ...
+
+    def interrupted(self) -> None: ...
+
+    def tick(self) -> None: ...
 
 
 class Pair:
@@ -90,7 +102,8 @@ class Pair:
         )
         self.meter = Meter(self.owned, clock)
         self._channels = LinkChannels(self._send_now)
-        self._parts = (self.filling, self.leasing, self.windows, self.carriage)
+        self._refreshing: Refreshing | None = None
+        self._parts: list[_Part] = [self.filling, self.leasing, self.windows, self.carriage]
         self._transmit: Transmit | None = None
         self._process = self._new_session()
         self.theirs, self.ours = Twins(clock), Twins(clock)
@@ -105,6 +118,11 @@ class Pair:
         self._options = options
         self.filling.stock_units = options.stock_bytes // UNIT_BYTES
         self.leasing.reserve(options.reserved_bytes_per_pair, sae_pairs, options.stock_bytes)
+
+    def refresh(self, psk: PskGenerations, interval_s: float) -> None:
+        """The key that authenticates the peer gets its next generations from these streams."""
+        self._refreshing = Refreshing(psk, self.leasing, self.followed, self._clock, self.tell, interval_s)
+        self._parts.append(self._refreshing)
 
     @property
     def connected(self) -> bool:
@@ -234,6 +252,8 @@ class Pair:
                 self.carriage.recalled(body)
             case OfRelay():
                 self._relay(self.peer, body)
+            case OfPsk() if self._refreshing:
+                self._refreshing.received(body)
             case wire.LinkMessage():
                 self._channels.received(body)
             case _:

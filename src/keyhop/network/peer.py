@@ -8,18 +8,25 @@ from keyhop.core.errors import PeerError
 from keyhop.core.ids import KmeId
 from keyhop.network import wire
 from keyhop.network.pair import Pair, Transmit
+from keyhop.network.psk.generations import PskGenerations
 
 
 class Peer:
     """The state machine for one peer. `received` raises PeerError for what the protocol does not allow."""
 
-    def __init__(self, peer: KmeId, relayed: Pair, direct: Pair | None) -> None:
-        """`direct` is None for a KME that no link joins with this one."""
+    def __init__(
+        self, peer: KmeId, relayed: Pair, direct: Pair | None, psk: PskGenerations | None = None, refresh_s: float = 0.0
+    ) -> None:
+        """`direct` is None for a KME that no link joins with this one; `psk` is refreshed every `refresh_s` seconds."""
         self.id = peer
         self.relayed = relayed
         self.direct = direct
         self.pairs = (relayed,) if direct is None else (direct, relayed)
         """In the order in which they are spent."""
+        self.psk = psk
+        """The key that authenticates it; None when certificates do."""
+        if psk is not None:
+            self.pairs[0].refresh(psk, refresh_s)
         self.trouble: str | None = None
         """Why there is no connection, in the words of whoever keeps it."""
 

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from keyhop.core.errors import PeerError
 from keyhop.core.streams import Route
+from keyhop.network.psk.messages import PskMessage
 from keyhop.network.relay.messages import RelayMessage
 from keyhop.network.wire_types import (
     MAX_RECORDS_PER_BATCH,
@@ -193,6 +194,7 @@ type Body = (
     | Recall
     | LinkMessage
     | RelayMessage
+    | PskMessage
 )
 
 

@@ -89,7 +89,22 @@ class ManagementSection:
 class PeersSection:
     """Connections from other nodes."""
 
-    listen: Annotated[str, Meta(description="Address for other nodes, host:port.")] = "127.0.0.1:8445"
+    listen: Annotated[
+        str,
+        Meta(description="Address for nodes with certificates, host:port. Unused when all have a `psk_file`."),
+    ] = "127.0.0.1:8445"
+    psk_listen: Annotated[
+        str | None, Meta(description="Address for nodes with a `psk_file` whose IDs come before this one's, host:port.")
+    ] = None
+    psk_refresh_s: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=86_400,
+            description="Seconds until the key of a node with a `psk_file` is replaced by one from the key streams. "
+            "The node whose ID comes first decides.",
+        ),
+    ] = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +172,17 @@ class KmeSection:
     """Another KME."""
 
     id: Annotated[KmeId, Meta(description="Its ID; also the subject CN of its certificate.")]
-    peer_address: Annotated[str, Meta(description="Where its node takes connections of nodes, host:port.")]
+    peer_address: Annotated[
+        str,
+        Meta(description="Where its node takes connections of nodes, host:port: its `listen`, or its `psk_listen`."),
+    ]
+    psk_file: Annotated[
+        Path | None,
+        Meta(
+            description="The pre-shared key (PSK) that authenticates it instead of certificates: 32 bytes or more in "
+            "hex, the same at both nodes, and for no others. It counts until it is refreshed for the first time."
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

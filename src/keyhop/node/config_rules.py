@@ -23,6 +23,7 @@ def check(config: "NodeConfig") -> None:
     _check_policy(config)
     _check_limits(config)
     _check_witness(config)
+    _check_psks(config)
     SaeDirectory(tuple(sae.entry() for sae in config.saes))
 
 
@@ -64,6 +65,8 @@ def _check_addresses(config: "NodeConfig") -> None:
         "[management] listen": config.management.listen,
         "[peers] listen": config.peers.listen,
     }
+    if config.peers.psk_listen is not None:
+        listeners["[peers] psk_listen"] = config.peers.psk_listen
     taken: dict[tuple[str, int], str] = {}
     for where, text in listeners.items():
         address = host_and_port(text, where, lowest_port=0)
@@ -165,4 +168,24 @@ def _check_witness(config: "NodeConfig") -> None:
         raise ConfigurationError(
             f"[store] witness {witness} is in [node] data_dir",
             hint="it would be backed up and restored with the store: give a file elsewhere",
+        )
+
+
+def _check_psks(config: "NodeConfig") -> None:
+    with_psk = [kme.id for kme in config.kmes if kme.psk_file is not None]
+    if with_psk and config.store.kind == "memory":
+        raise ConfigurationError(
+            f'[[kmes]] {with_psk[0]} psk_file does not go with [store] kind = "memory"',
+            hint="the key is refreshed, and a node that forgets the latest one is not let in again",
+        )
+    dialling = [name for name in with_psk if name < config.node.id]
+    if dialling and config.peers.psk_listen is None:
+        raise ConfigurationError(
+            f"[[kmes]] {dialling[0]} dials this node and has a psk_file, but there is no [peers] psk_listen",
+            hint="give it an address of its own: certificates are not spoken there",
+        )
+    if config.peers.psk_listen is not None and not dialling:
+        raise ConfigurationError(
+            "[peers] psk_listen is of no use: no KME that dials this node has a psk_file",
+            hint="of two nodes the one whose ID comes first dials",
         )

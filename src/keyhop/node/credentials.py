@@ -14,6 +14,7 @@ import structlog
 from keyhop.core.clock import Clock
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import KmeId
+from keyhop.network.proof import Certificates
 from keyhop.node.config import Etsi014Section, NodeConfig
 from keyhop.node.expiry import Expiry
 from keyhop.pki.contexts import TlsFiles, client_context, load_own_certificate, server_context
@@ -42,8 +43,8 @@ class Credentials:
             self._revocations = Revocations(files.ca, files.crl, clock=clock)
             self.expiries["crl"] = Expiry("revocation list", self._revocations.not_after, PUBLISH_HINT)
         self.etsi014 = self._new_etsi014()
-        self.peer_server = server_context(files, "1.3")
-        self.peer_client = client_context(files, "1.3", check_hostname=False)
+        server, client = server_context(files, "1.3"), client_context(files, "1.3", check_hostname=False)
+        self.peers = Certificates(server, client, self.has_ended)
         self._publish()
 
     def troubles(self) -> list[str]:
@@ -73,7 +74,7 @@ class Credentials:
         Raises ConfigurationError when they cannot be used; those in use stay.
         """
         not_after = self._checked_not_after()
-        for context in (self.peer_server, self.peer_client):
+        for context in (self.peers.server_tls, self.peers.client_tls):
             load_own_certificate(context, self.files)
         self.etsi014 = self._new_etsi014()
         self._certificate.not_after = not_after
@@ -97,7 +98,7 @@ class Credentials:
 
     def _publish(self) -> None:
         if self._revocations is not None:
-            for context in (self.peer_server, self.peer_client):
+            for context in (self.peers.server_tls, self.peers.client_tls):
                 self._revocations.refresh_context(context)
             self.etsi014 = self._new_etsi014()
         self._published = True

@@ -2,12 +2,15 @@
 
 from collections import Counter
 
+from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import KmeId
 from keyhop.core.store.base import KeyStore
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.store.sqlite import SqliteStore, check_key_is_not_lost, load_store_key
 from keyhop.network.pair import PairOptions
+from keyhop.network.psk.generations import Psks
 from keyhop.node.config import NodeConfig
+from keyhop.pki.psk import load_psk
 from keyhop.service.etsi014.connection import Limits
 from keyhop.service.identity import SaeDirectory
 from keyhop.service.kme import KmeOptions
@@ -37,6 +40,19 @@ def kme_options(config: NodeConfig, directory: SaeDirectory, me: KmeId) -> KmeOp
     limits = tuple(entry.limit() for entry in policy.limits)
     saes = Counter(directory.homes.values())
     return KmeOptions(policy.policy(), pairs, limits, sae_pairs(policy.policy(), directory.homes, me), saes)
+
+
+def psks(config: NodeConfig) -> Psks:
+    """The peers that are authenticated by a key. Raises ConfigurationError for a file that cannot be used."""
+    configured = {kme.id: load_psk(kme.psk_file) for kme in config.kmes if kme.psk_file is not None}
+    names = list(configured)
+    for number, name in enumerate(names):
+        for other in names[:number]:
+            if configured[name] == configured[other]:
+                raise ConfigurationError(
+                    f"[[kmes]] {other} and {name} have the same PSK", hint="each two nodes need a key of their own"
+                )
+    return Psks(configured, config.peers.psk_refresh_s)
 
 
 def connection_limits(config: NodeConfig) -> Limits:

@@ -8,7 +8,9 @@ import stat
 from pathlib import Path
 
 from keyhop.core.errors import ConfigurationError
+from keyhop.network.connections import Connections
 from keyhop.node.address import host_and_port
+from keyhop.node.config import NodeConfig
 
 _HINTS = {
     errno.EADDRINUSE: "is another node running there?",
@@ -56,6 +58,24 @@ def listen_privately(path: Path, group: str | None) -> socket.socket:
     finally:
         os.umask(before)
     return listener
+
+
+async def listen_for_peers(connections: Connections, config: NodeConfig) -> None:
+    """Where peers with certificates come, and where those with pre-shared keys come; not where nobody comes.
+
+    Raises ConfigurationError for an address that cannot be had.
+    """
+    only_psks = bool(config.kmes) and all(kme.psk_file is not None for kme in config.kmes)
+    doors = [
+        (None if only_psks else config.peers.listen, connections.listen),
+        (config.peers.psk_listen, connections.listen_for_psks),
+    ]
+    for address, listen_there in doors:
+        if address is not None:
+            try:
+                await listen_there(*host_and_port(address, "listen"))
+            except OSError as failure:
+                raise not_bound(address, failure) from None
 
 
 def _somebody_listens(path: Path) -> bool:

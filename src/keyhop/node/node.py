@@ -25,8 +25,8 @@ from keyhop.node.config import NodeConfig
 from keyhop.node.copies import CopyWatch, tell_of_store
 from keyhop.node.credentials import credentials_of
 from keyhop.node.desk import Desk
-from keyhop.node.from_config import connection_limits, kme_options, open_store, sae_directory
-from keyhop.node.listening import listen, listen_privately, not_bound
+from keyhop.node.from_config import connection_limits, kme_options, open_store, psks, sae_directory
+from keyhop.node.listening import listen, listen_for_peers, listen_privately
 from keyhop.node.measured import MeasuredService
 from keyhop.node.network_state import NetworkState
 from keyhop.node.node_link import SAMPLE_S
@@ -70,6 +70,7 @@ class Node:
             self._wake,
             kme_options(config, self.directory, self.id),
             keeper,
+            psks(config),
         )
         self.kme.open(partial(forget_what_adapters_kept, config, self.kme, self.store))
         tell_of_store(self.kme, config)
@@ -95,9 +96,7 @@ class Node:
             self.id,
             self.kme.peers,
             {kme.id: PeerAddress(*host_and_port(kme.peer_address, "peer_address")) for kme in config.kmes},
-            self.credentials.peer_server,
-            self.credentials.peer_client,
-            self.credentials.has_ended,
+            self.credentials.peers,
             clock,
             partial(self._part_ended, "peers"),
         )
@@ -109,10 +108,8 @@ class Node:
         self.credentials.refresh()
         self.kme.journal.record(event_record("started", version=version("keyhop"), pid=os.getpid()))
         listener = listen(self.config.etsi014.listen)
-        try:
-            await self._connections.start(*host_and_port(self.config.peers.listen, "listen"))
-        except OSError as error:
-            raise not_bound(self.config.peers.listen, error) from None
+        await listen_for_peers(self._connections, self.config)
+        self._connections.start()
         await self._links.start()
         self._server = Etsi014Server(
             MeasuredService(self.kme.delivery, "etsi014", self._metrics, self._clock),

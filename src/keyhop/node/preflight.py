@@ -12,12 +12,14 @@ from keyhop.core.store.sqlite import check_key_is_not_lost, load_store_key
 from keyhop.link.registry import make_adapter
 from keyhop.node.config import NodeConfig
 from keyhop.node.credentials import credentials_of
+from keyhop.node.from_config import psks
 from keyhop.node.link_end import unconnected_end
 
 
 def preflight(config: NodeConfig, clock: Clock) -> None:
     """Raises ConfigurationError at the first thing that would keep the node from starting."""
     credentials_of(config, clock)
+    psks(config)
     for link in config.links:
         end = unconnected_end(link, config.node.id, lab=config.node.lab, clock=clock)
         make_adapter(link.kind, link.options, end)

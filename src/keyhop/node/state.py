@@ -93,6 +93,7 @@ class StreamInfo:
     delivered: int
     pad: int
     mac: int
+    psk: int
     id_key: int
     voided: int
     expired: int
@@ -107,6 +108,7 @@ ACCOUNTS = (
     "delivered",
     "pad",
     "mac",
+    "psk",
     "id_key",
     "voided",
     "expired",

@@ -5,6 +5,7 @@
     register       what the authority issued: issued.json
     authority      a self-signed authority in a directory: issue, renew, revoke
     contexts       mutual TLS contexts from PEM files
+    psk            TLS contexts with a pre-shared key alone, and the file that holds it
     own_certificate  whether a node may show its own certificate
     revocations    the revocation list as a running node sees it
     files          whole-file writes

@@ -35,7 +35,7 @@ class TlsFiles:
     crl: Path | None = None
 
 
-class _TellsWhyRefused(ssl.SSLObject):
+class TellsWhyRefused(ssl.SSLObject):
     """asyncio and uvloop drop the alert that tells a client why its handshake failed, so it sees a bare end of file.
 
     Asking for more input instead makes them send it; the failure follows with the next input, or at the deadline.
@@ -63,7 +63,7 @@ def server_context(files: TlsFiles, minimum: str = "1.2", *, tickets: int = 0) -
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = tickets
-    context.sslobject_class = _TellsWhyRefused
+    context.sslobject_class = TellsWhyRefused
     _harden(context, files, minimum)
     if tickets:
         context.options &= ~ssl.OP_NO_TICKET  # tickets that hold the session, so that the server need not

@@ -20,6 +20,7 @@ from keyhop.core.witness import Witness, WitnessKeeper
 from keyhop.network.arrivals import Arrivals
 from keyhop.network.pair import Pair, PairOptions
 from keyhop.network.peer import Peer
+from keyhop.network.psk.generations import NO_PSKS, Psks
 from keyhop.network.relay.messages import OfRelay
 from keyhop.network.relay.parcels import Flow
 from keyhop.network.relay.relay import Relay
@@ -62,12 +63,14 @@ class Kme:
         wake: Callable[[], None],
         options: KmeOptions,
         keeper: WitnessKeeper | None = None,
+        psks: Psks = NO_PSKS,
     ) -> None:
         """`peers` are all other KMEs of the network, `neighbours` those of them that links join with this one.
 
         `home` tells which KME serves an SAE; `wake` asks for a `flush` at the end of this turn.
 
-        With a `keeper` of a witness, `open` finds out a store that is an old copy.
+        With a `keeper` of a witness, `open` finds out a store that is an old copy. Peers that are not among `psks` are
+        authenticated by certificates.
         """
         self._clock = clock
         self._options = options
@@ -83,10 +86,12 @@ class Kme:
             stored = (store, self.journal, self.records, arrivals)
             return Pair(me, peer, route, *stored, clock, entropy, relay, self._weight, options.pairs)
 
-        self.peers = {
-            peer: Peer(peer, pair(peer, "relayed"), pair(peer, "direct") if peer in neighbours else None)
-            for peer in peers
-        }
+        def made(peer: KmeId) -> Peer:
+            direct = pair(peer, "direct") if peer in neighbours else None
+            psk = psks.of(me, peer, store, self.journal)
+            return Peer(peer, pair(peer, "relayed"), direct, psk, psks.refresh_s)
+
+        self.peers = {peer: made(peer) for peer in peers}
         self.relay = Relay(me, self.peers, arrivals, clock, entropy)
         self._limit_pairs()
         self._limits = Limits(options.limits, clock)

@@ -11,8 +11,10 @@ from keyhop.core.clock import SystemClock
 from keyhop.core.errors import PeerError
 from keyhop.core.ids import KmeId
 from keyhop.lab.ports import free_ports
-from keyhop.network.connections import Connections, PeerConnection
+from keyhop.network.connection import PeerConnection
+from keyhop.network.connections import Connections
 from keyhop.network.pair import PairOptions
+from keyhop.network.proof import Certificates, Proof
 from keyhop.pki import Authority, TlsFiles, client_context, create_authority, server_context
 from keyhop.service.policy import Policy
 from keyhop.testing.kme import VirtualKme
@@ -35,28 +37,38 @@ def connections(authority: Authority) -> Connections:
     kme = VirtualKme(ALICE, (BOB,), {}, clock, SeededEntropy(0), lambda *_: None, Policy(), PairOptions())
     files = TlsFiles(authority.directory / "ca.pem", *authority.files("node", "alice"))
     server, client = server_context(files, "1.3"), client_context(files, "1.3", check_hostname=False)
-    return Connections(ALICE, kme.peers, {}, server, client, lambda der: False, clock, lambda error: None)
+    return Connections(ALICE, kme.peers, {}, Certificates(server, client, lambda der: False), clock, lambda error: None)
 
 
-def connection_with(connections: Connections, path: Path) -> PeerConnection:
-    connection = PeerConnection(connections, None)
-    connection.certificate = x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
-    return connection
+def proof(connections: Connections, path: Path) -> Proof:
+    return connections._certificates.proof(x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER))
+
+
+def connection(connections: Connections, dialled: KmeId | None = None) -> PeerConnection:
+    return PeerConnection(connections, connections._certificates.prove, dialled)
 
 
 def test_a_node_s_certificate_is_admitted_by_its_name(authority: Authority, connections: Connections) -> None:
     authority.issue_node("bob", ["127.0.0.1"])
-    connection = connection_with(connections, authority.files("node", "bob")[0])
-    assert connections.admit(connection, None).id == BOB
+    shown = proof(connections, authority.files("node", "bob")[0])
+    assert connections.admit(connection(connections), shown).id == BOB
+
+
+def test_a_node_s_certificate_is_not_for_another_peer_than_the_one_dialled(
+    authority: Authority, connections: Connections
+) -> None:
+    authority.issue_node("bob", ["127.0.0.1"])
+    shown = proof(connections, authority.files("node", "bob")[0])
+    with pytest.raises(PeerError, match="names 'bob', not 'carol'"):
+        connections.admit(connection(connections, KmeId("carol")), shown)
 
 
 def test_an_sae_s_certificate_is_not_even_with_the_name_of_a_peer(
     authority: Authority, connections: Connections
 ) -> None:
     authority.issue_sae("bob")
-    connection = connection_with(connections, authority.files("sae", "bob")[0])
     with pytest.raises(PeerError, match="SAE"):
-        connections.admit(connection, None)
+        proof(connections, authority.files("sae", "bob")[0])
 
 
 @pytest.mark.anyio
@@ -67,15 +79,16 @@ async def test_a_peer_that_does_not_let_us_in_is_not_connected_and_says_so(
     carol = VirtualKme(BOB, (KmeId("carol"),), {}, SYSTEM, SeededEntropy(1), lambda *_: None, Policy(), PairOptions())
     files = TlsFiles(authority.directory / "ca.pem", *authority.files("node", "bob"))
     server, client = server_context(files, "1.3"), client_context(files, "1.3", check_hostname=False)
-    stranger = Connections(BOB, carol.peers, {}, server, client, lambda der: False, SYSTEM, lambda error: None)
-    port = free_ports(1)[0]
-    await stranger.start("127.0.0.1", port)
-    loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(
-        lambda: PeerConnection(connections, BOB), "127.0.0.1", port, ssl=connections._client_tls
+    stranger = Connections(
+        BOB, carol.peers, {}, Certificates(server, client, lambda der: False), SYSTEM, lambda error: None
     )
+    port = free_ports(1)[0]
+    await stranger.listen("127.0.0.1", port)
+    own = connections._certificates.client_tls
+    loop = asyncio.get_running_loop()
+    _, dialled = await loop.create_connection(lambda: connection(connections, BOB), "127.0.0.1", port, ssl=own)
     async with asyncio.timeout(10):
-        await connection.ended.wait()
+        await dialled.ended.wait()
     await stranger.stop()
-    assert not connection.heard
+    assert not dialled.heard
     assert connections._peers[BOB].trouble == "did not let us in: closed"

@@ -5,7 +5,9 @@ import ssl
 import pytest
 
 from keyhop.core.ids import KmeId, SaeId
-from keyhop.network.connections import Connections, PeerConnection
+from keyhop.network.connection import PeerConnection
+from keyhop.network.connections import Connections
+from keyhop.network.proof import Certificates
 from keyhop.testing.network import VirtualNetwork
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
@@ -16,8 +18,9 @@ def test_who_dials_hears_of_the_end_whatever_those_do_who_are_told_of_it() -> No
     network.settle()
     network.clock.advance(2.0)
     peers, tls = network.kmes[ALICE].peers, ssl.create_default_context()
-    connections = Connections(ALICE, peers, {}, tls, tls, lambda der: False, network.clock, lambda error: None)
-    connection = PeerConnection(connections, None)
+    certificates = Certificates(tls, tls, lambda der: False)
+    connections = Connections(ALICE, peers, {}, certificates, network.clock, lambda error: None)
+    connection = PeerConnection(connections, certificates.prove)
     connection.peer = peers[BOB]
     connections._current[BOB] = connection
 

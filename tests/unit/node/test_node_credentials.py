@@ -66,16 +66,16 @@ def test_a_list_that_cannot_be_put_in_force_is_tried_again(
 ) -> None:
     """Somebody filled /tmp: connections are ended all the same, and handshakes follow when there is room."""
     der = der_of(authority)
-    before, in_force = credentials.peer_server.cert_store_stats()["crl"], credentials.etsi014
+    before, in_force = credentials.peers.server_tls.cert_store_stats()["crl"], credentials.etsi014
     authority.revoke("alicesae")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     credentials.refresh()
     assert credentials.has_ended(der)
-    assert credentials.peer_server.cert_store_stats()["crl"] == before
+    assert credentials.peers.server_tls.cert_store_stats()["crl"] == before
     assert credentials.etsi014 is in_force
     monkeypatch.undo()
     credentials.refresh()
-    assert credentials.peer_server.cert_store_stats()["crl"] == before + 1
+    assert credentials.peers.server_tls.cert_store_stats()["crl"] == before + 1
     assert credentials.etsi014 is not in_force
 
 

@@ -18,7 +18,7 @@ class View:
         return [self.link]
 
     def streams(self) -> list[StreamInfo]:
-        return [StreamInfo(ALICE, BOB, "direct", "owner", 3, 100, 50, 10, 20, 5, 4, 3, 2, 6, 1, True)]
+        return [StreamInfo(ALICE, BOB, "direct", "owner", 3, 100, 50, 10, 20, 5, 4, 8, 3, 2, 6, 1, True)]
 
     def audit(self) -> AuditInfo:
         return AuditInfo(17, "ab" * 32)
@@ -62,6 +62,7 @@ def test_streams_by_account_and_peers() -> None:
         "delivered": 20,
         "pad": 5,
         "mac": 4,
+        "psk": 8,
         "id_key": 3,
         "voided": 2,
         "expired": 6,

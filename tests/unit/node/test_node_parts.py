@@ -62,7 +62,7 @@ def breaks(*_: object, **__: object) -> None:
     [
         pytest.param("etsi014", Door, "open", id="no handshakes any more"),
         pytest.param("etsi014", Offload, "check_deadlines", id="no deadlines any more"),
-        pytest.param("peers", Connections, "complain", id="no dialling any more"),
+        pytest.param("peers", Connections, "_complain", id="no dialling any more"),
         pytest.param("clock", Kme, "tick", id="no clock any more"),
         pytest.param("certificates", Credentials, "refresh", id="no certificates any more"),
     ],

@@ -1,0 +1,98 @@
+"""Two ends of a refreshed PSK that crash at any moment, lose, repeat and delay messages: they always meet again.
+
+Only an end that is restored from a backup may have nothing that the other one has; a crash is no such thing.
+"""
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keyhop.testing.psk import INTERVAL_S, PskEnds
+
+# What goes on by itself comes more often than what goes wrong, so that most generations come about.
+WEIGHTS = {"deliver": 6, "commit": 6, "time": 4, "reconnect": 2}
+WEIGHTS |= dict.fromkeys(("half a handshake", "crash", "lose", "repeat"), 1)
+NAMES = [name for name, weight in WEIGHTS.items() for _ in range(weight)]
+steps = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from([0, 1])), min_size=60, max_size=200)
+
+
+class Life:
+    """Both ends, and the newest generation that they have met with."""
+
+    def __init__(self) -> None:
+        self.random = random.Random(0)
+        self.ends = PskEnds()
+        self.met = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """With a lease, so that the next generation is few steps away."""
+        if self.ends.alice.owned.available_units < 512:
+            self.ends.produce(self.random.randbytes(8192))
+        self.ends.connect()
+        self.note_meeting()
+
+    def step(self, name: str, side: int) -> None:
+        ends = self.ends
+        end = ends.both[side]
+        match name:
+            case "deliver":
+                while ends.deliver(end):
+                    pass
+            case "commit":
+                end.journal.flush()
+            case "time":
+                ends.clock.advance(INTERVAL_S)
+                end.tick()
+            case "lose" if end.sent:
+                end.sent.popleft()
+            case "repeat" if end.sent:
+                end.sent.append(end.sent[0])
+            case "reconnect":
+                ends.disconnect()
+                self.begin()
+            case "half a handshake":  # bob has seen all of it
+                ends.disconnect()
+                ends.bob.generations.used(ends.handshake())
+                self.note_meeting()
+                ends.alice.crash()
+                self.begin()
+            case "crash":
+                end.crash()
+                ends.disconnect()
+                self.begin()
+
+    def note_meeting(self) -> None:
+        met = self.ends.bob.generations.in_use
+        assert met >= self.met, "a generation that was over came back"
+        self.met = met
+
+    def end(self) -> None:
+        """Left alone they go on to the next one, and nothing of what is over is left."""
+        ends = self.ends
+        self.step("crash", 0)
+        self.step("crash", 1)
+        ends.settle()
+        for _ in range(100):
+            ends.pass_time(INTERVAL_S)
+            if ends.alice.generations.current > self.met:
+                break
+        else:
+            raise AssertionError("the key is not refreshed any more")
+        before = self.met
+        self.step("reconnect", 0)
+        ends.flush()
+        for end in ends.both:
+            assert end.generations.here() == f"here: {before + 1}"
+            assert end.owned.ledger.balances(end.owned.available_bytes)
+            assert end.followed.ledger.balances(end.followed.available_bytes)
+
+
+@given(steps)
+@settings(max_examples=300, deadline=None)
+def test_they_always_have_a_generation_in_common(taken: list[tuple[str, int]]) -> None:
+    life = Life()
+    for name, side in taken:
+        life.step(name, side)
+    life.end()
