@@ -192,7 +192,7 @@ PLANTED: dict[Plant, set[int]] = {
     lease_used_before_it_is_noted: {5},
     appended_before_placed: {0, 5},
     leases_do_not_expire: {0, 5},
-    followers_expire_what_owners_still_give_out: {5},
+    followers_expire_what_owners_still_give_out: {0, 5},
     a_lost_void_is_not_told_again: {0},
     a_lease_is_told_once: {0},
     a_placement_is_asked_for_once: {0},

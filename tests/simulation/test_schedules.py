@@ -131,7 +131,7 @@ def test_a_node_whose_store_failed_stops_although_somebody_who_waits_has_somethi
     simulation.produce_block(ALICE, BOB, 2048)
     simulation.run(0.5)
     assert alice.trace.counts["store failed"] == 1
-    simulation.run(3.0)
+    simulation.run(4.0)
     assert alice.life == 2
 
 

@@ -44,9 +44,13 @@ class Demand:
 
     def lease_units(self) -> int:
         """How many units a lease shall hold now."""
-        taking, bringing = self._taking(), self._bringing()
+        taking, bringing = self._taking(), self._average(self._brought_at)
         most = max(BURN_S * bringing, HASTE_S * taking, LEAST_UNITS)
         return int(min(max(AHEAD_S * taking, self._last, LEAST_UNITS), most, MOST_UNITS))
+
+    def bringing(self) -> float:
+        """What the link brings, for both of its streams; less and less while nothing comes."""
+        return self._average(self._clock.monotonic())
 
     def _taking(self) -> float:
         """Follows a rise within a window, and a fall over `PEAK_DECAY_S`."""
@@ -58,5 +62,8 @@ class Demand:
             self._taken, self._since = 0, now
         return max(self._peak, self._taken / WINDOW_S)
 
-    def _bringing(self) -> float:
-        return self._brought_units / self._brought_s if self._brought_s else 0.0
+    def _average(self, at: float) -> float:
+        """Of what the link brought until then."""
+        decay = exp((self._brought_at - at) / BROUGHT_OVER_S)
+        seconds = self._brought_s * decay + BROUGHT_OVER_S * (1.0 - decay)
+        return self._brought_units * decay / seconds if seconds else 0.0

@@ -32,6 +32,8 @@ from keyhop.network.psk.refreshing import Refreshing
 from keyhop.network.relay.messages import OfRelay
 from keyhop.network.relay.pads import Pads, Weight
 from keyhop.network.shares import Pairs
+from keyhop.network.topology.gossip import Gossip
+from keyhop.network.topology.reports import Report
 from keyhop.network.twins import Twins
 from keyhop.network.windows import Windows
 
@@ -73,9 +75,13 @@ class Pair:
         entropy: Entropy,
         relay: Callable[[KmeId, OfRelay], None],
         weight: Weight,
+        gossip: Gossip | None,
         options: PairOptions,
     ) -> None:
-        """`relay` takes what the peer's relay says to ours; `weight` is a flow's, beside others that need pads."""
+        """`relay` takes what the peer's relay says to ours; `weight` is a flow's, beside others that need pads.
+
+        `gossip` goes over one of the routes to a peer.
+        """
         self.peer = peer
         self.route: Route = route
         self.owned = OwnedStream(StreamRef(me, peer, route), store, journal)
@@ -84,6 +90,7 @@ class Pair:
         self._clock = clock
         self._entropy = entropy
         self._relay = relay
+        self._gossip = gossip
         self._options = options
         self.leasing = Leasing(self.owned, clock, self.tell)
         self.pads = Pads(self.leasing, clock, weight)
@@ -112,6 +119,8 @@ class Pair:
         self._peer_session = 0
         self.synchronised = False
         self.since: float | None = None
+        self.generating = True
+        """Whether links bring key for this route, as far as those who keep the links know."""
 
     def limit(self, options: PairOptions, sae_pairs: Pairs) -> None:
         """Takes over other limits, for these masters and slaves that may share keys; what is over goes with time."""
@@ -254,6 +263,8 @@ class Pair:
                 self._relay(self.peer, body)
             case OfPsk() if self._refreshing:
                 self._refreshing.received(body)
+            case Report() if self._gossip is not None:
+                self._gossip.received(self.peer, body)
             case wire.LinkMessage():
                 self._channels.received(body)
             case _:
@@ -279,6 +290,8 @@ class Pair:
             self._agreement.begin()
             for part in self._parts:
                 part.interrupted()
+            if self._gossip is not None:
+                self._gossip.disconnected(self.peer)
 
     def _new_session(self) -> int:
         return int.from_bytes(self._entropy.token(8)) >> 2 | 1
@@ -292,6 +305,8 @@ class Pair:
         self.since = self._clock.wall()
         for part in self._parts:
             part.synchronised()
+        if self._gossip is not None:
+            self._gossip.connected(self.peer)
 
     def _open_next_epoch(self) -> None:
         self.owned.close_epoch(self.owned.epoch + 1)

@@ -13,6 +13,7 @@ from keyhop.core.errors import PeerError
 from keyhop.core.streams import Route
 from keyhop.network.psk.messages import PskMessage
 from keyhop.network.relay.messages import RelayMessage
+from keyhop.network.topology.reports import Report
 from keyhop.network.wire_types import (
     MAX_RECORDS_PER_BATCH,
     MAX_SEALED_BYTES,
@@ -195,6 +196,7 @@ type Body = (
     | LinkMessage
     | RelayMessage
     | PskMessage
+    | Report
 )
 
 

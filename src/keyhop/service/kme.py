@@ -25,6 +25,10 @@ from keyhop.network.relay.messages import OfRelay
 from keyhop.network.relay.parcels import Flow
 from keyhop.network.relay.relay import Relay
 from keyhop.network.shares import Pairs
+from keyhop.network.topology.gossip import Gossip
+from keyhop.network.topology.own_links import own_links
+from keyhop.network.topology.reports import Report
+from keyhop.network.topology.view import View
 from keyhop.service.delivery import Delivery
 from keyhop.service.limits import Limit, Limits
 from keyhop.service.policy import Policy
@@ -45,6 +49,8 @@ class KmeOptions:
     """Which masters here and slaves at each peer may share keys (`policy.sae_pairs`)."""
     saes: Mapping[KmeId, int] = field(default_factory=dict)
     """How many SAEs each KME serves."""
+    link_priorities: Mapping[KmeId, int] = field(default_factory=dict)
+    """Of the links to neighbours (`topology.reports`)."""
 
 
 class Kme:
@@ -82,9 +88,13 @@ class Kme:
         def relay(peer: KmeId, message: OfRelay) -> None:
             self.relay.received(peer, message)
 
+        self.view = View(me, peers, clock)
+        self.gossip = Gossip(me, clock, self._tell_report, self.view)
+
         def pair(peer: KmeId, route: Route) -> Pair:
             stored = (store, self.journal, self.records, arrivals)
-            return Pair(me, peer, route, *stored, clock, entropy, relay, self._weight, options.pairs)
+            gossip = self.gossip if route == "relayed" else None
+            return Pair(me, peer, route, *stored, clock, entropy, relay, self._weight, gossip, options.pairs)
 
         def made(peer: KmeId) -> Peer:
             direct = pair(peer, "direct") if peer in neighbours else None
@@ -159,6 +169,7 @@ class Kme:
         for pair in self.pairs():
             pair.tick()
         self.relay.tick()
+        self.gossip.tick(own_links(self.peers.values(), self._options.link_priorities))
         self._limits.tick()
         self.redelivery.tick()
         now = self._clock.monotonic()
@@ -188,6 +199,9 @@ class Kme:
         """By the pairs of SAEs whose keys it carries."""
         saes = self._options.saes
         return max(1.0, float(saes.get(flow.source, 0) * saes.get(flow.destination, 0)))
+
+    def _tell_report(self, peer: KmeId, report: Report) -> None:
+        self.peers[peer].relayed.tell(report)
 
     def _limit_pairs(self) -> None:
         for pair in self.pairs():

@@ -1,8 +1,19 @@
 """How much is leased ahead: enough that nobody waits, and no more than a crash may burn."""
 
+from math import e
+
 import pytest
 
-from keyhop.network.demand import AHEAD_S, BURN_S, HASTE_S, LEAST_UNITS, MOST_UNITS, PEAK_DECAY_S, Demand
+from keyhop.network.demand import (
+    AHEAD_S,
+    BROUGHT_OVER_S,
+    BURN_S,
+    HASTE_S,
+    LEAST_UNITS,
+    MOST_UNITS,
+    PEAK_DECAY_S,
+    Demand,
+)
 from keyhop.testing.virtual import VirtualClock
 
 
@@ -72,6 +83,24 @@ def test_a_rise_is_followed_at_once_and_a_fall_slowly() -> None:
     assert 5_000 < demand.lease_units() < 15_000
     clock.advance(20 * PEAK_DECAY_S)
     assert demand.lease_units() == 1_000
+
+
+def test_what_a_link_brings_is_averaged_and_fades_when_it_stops() -> None:
+    demand, clock = used(brought_per_s=4_000, block_units=1_000)
+    assert demand.bringing() == pytest.approx(4_000, rel=0.05)
+    before = demand.lease_units()
+    clock.advance(BROUGHT_OVER_S)
+    assert demand.bringing() == pytest.approx(4_000 / e, rel=0.05)
+    assert demand.lease_units() == before
+    clock.advance(1e6)
+    assert demand.bringing() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_link_that_has_brought_nothing_brings_nothing() -> None:
+    demand, clock = used()
+    assert demand.bringing() == 0.0
+    clock.advance(5.0)
+    assert demand.bringing() == 0.0
 
 
 def test_a_lease_has_a_bound() -> None:

@@ -1,7 +1,8 @@
 """Who is joined with whom over QKD links, and how to get from one to another: no controller is needed.
 
     reports     what a node says of its own links, as it goes over the wire
-    own_report  when this node says it, and under which version
+    own_links   what this node says of its links
+    own_report  when it says that, and under which version
     known       what other nodes have said, bounded
     gossip      who tells whom what
     edges       an edge is there when both its ends say so; how much key it has

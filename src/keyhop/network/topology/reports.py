@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from keyhop.core.errors import BadRequest
 from keyhop.core.ids import KmeId, kme_id
+from keyhop.network.wire_types import Message
 
 MAX_LINKS = 256
 MAX_HEARS = 4096
@@ -59,7 +60,7 @@ class NodeReport(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
         return (self.started, self.version)
 
 
-class Report(msgspec.Struct, frozen=True, array_like=True, tag=True, forbid_unknown_fields=True):
+class Report(Message, frozen=True):
     """A node's report, from itself or passed on by another, `age_ms` after the node said it.
 
     In its own word a node tells also whom it `hears` itself: about those it need not be told.
