@@ -1,6 +1,6 @@
 """One network of relays, with faults and lying nodes drawn by a seed; what must hold whatever happens there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from random import Random
 
 import msgspec
@@ -16,10 +16,13 @@ from keyhop.network.relay.messages import (
     OfRelay,
     PadPlace,
     RecordsPayload,
+    Refused,
     Request,
+    Stored,
+    Stuck,
 )
 from keyhop.network.relay.parcels import Parcel, Path, Plan
-from keyhop.testing.relays import Lie, VirtualRelays, sae_of
+from keyhop.testing.relays import VirtualRelays, sae_of
 
 A, B, C, D, E, F = (KmeId(name) for name in "ABCDEF")
 LINKS = (("A", "B"), ("B", "D"), ("A", "C"), ("C", "D"), ("A", "E"), ("E", "F"), ("F", "D"), ("B", "C"))
@@ -32,7 +35,7 @@ PLANS = (
     Plan("xor-at-destination", WAYS[2:]),
     Plan("secret-shared", WAYS[1:], 2),
     Plan("secret-shared", WAYS, 3),
-    Plan("secret-shared", WAYS, 2),
+    *[Plan("secret-shared", WAYS, 2)] * 3,
 )
 
 
@@ -66,32 +69,57 @@ def altered(message: OfRelay, random: Random) -> OfRelay:
     return message
 
 
-def liar(network: VirtualRelays, name: KmeId, random: Random) -> Lie:
-    """A node that alters what it makes of a share, whose tag is right all the same: it has the key; that replays, sends
-    to others, or says nothing."""
-    said: list[tuple[KmeId, OfRelay]] = []
+def with_another_share(message: OfRelay, random: Random) -> OfRelay:
+    """The share in it is another one."""
+    if not isinstance(message, Forward):
+        return message
+    return msgspec.structs.replace(message, sealed=flipped(message.sealed, random))
 
-    def lie(target: KmeId, message: OfRelay) -> Iterator[tuple[KmeId, OfRelay]]:
-        said.append((target, message))
+
+class Liar:
+    """A node that has the keys of its own messages: it alters what it makes of a share, with a tag that is right all
+    the same; it replays, sends to others, answers for others, or says nothing."""
+
+    def __init__(self, network: VirtualRelays, name: KmeId, random: Random) -> None:
+        self._network = network
+        self._name = name
+        self._random = random
+        self._silent = random.random() < 0.2
+        self._said: list[tuple[KmeId, OfRelay]] = []
+
+    def __call__(self, target: KmeId, message: OfRelay) -> Iterator[tuple[KmeId, OfRelay]]:
+        self._said.append((target, message))
+        if self._silent:
+            return
+        random, retagged = self._random, self._network.watch.retagged
         match random.randrange(7):
             case 0:
-                yield target, altered(message, random)
+                yield random.choice(self._network.names), message
+                yield target, message
             case 1:
-                yield random.choice(network.names), message
+                yield random.choice(self._said)
                 yield target, message
             case 2:
-                yield random.choice(said)
-                yield target, message
+                yield target, retagged(self._name, target, altered(message, random))
             case 3:
-                yield target, network.retagged(name, target, altered(message, random))
+                yield target, retagged(self._name, target, with_another_share(message, random))
             case 4:
-                yield random.choice(said)[0], altered(random.choice(said)[1], random)
+                yield random.choice(self._said)[0], altered(random.choice(self._said)[1], random)
             case 5:
+                yield from self._answers(message)
                 yield target, message
             case _:
-                return
+                yield target, message
 
-    return lie
+    def _answers(self, message: OfRelay) -> Iterator[tuple[KmeId, OfRelay]]:
+        """What only others may say of a parcel."""
+        if not isinstance(message, Forward | PadPlace | Contribution):
+            return
+        random, parcel = self._random, message.parcel
+        for source in (A, D):
+            yield source, random.choice((Stored(parcel), Refused(parcel, "a lie")))
+            for share in range(3):
+                yield source, Stuck(parcel, share, random.choice(self._network.names), "a lie")
 
 
 class World:
@@ -102,6 +130,7 @@ class World:
         self.network = network = VirtualRelays(LINKS, seed, stock_bytes=1 << 17)
         self.sent: dict[bytes, tuple[KmeId, KmeId]] = {}
         self.ids: dict[bytes, tuple[KmeId, KmeId]] = {}
+        self.plans: list[Plan] = []
         self.outcomes: list[tuple[bytes, list[str | None]]] = []
         if random.random() < 0.7:
             network.loss = random.choice((0.02, 0.2))
@@ -111,7 +140,7 @@ class World:
             network.crash = random.choice((0.005, 0.05))
         if random.random() < 0.5:
             for name in random.sample([B, C, E, F], random.choice((1, 1, 2))):
-                network.lies[name] = liar(network, name, Random(seed + 1))
+                network.lies[name] = Liar(network, name, Random(seed + 1))
 
     def run(self) -> int:
         """Sends parcels; returns how many arrived. Raises Broken."""
@@ -121,6 +150,9 @@ class World:
                 self.network.pass_time(1.0)
         self.network.pass_time(12.0)
         self._check()
+        self.network.crash = 0.0
+        self.network.pass_time(70.0)
+        self._check_memory()
         return sum(outcome == [None] for _, outcome in self.outcomes)
 
     def _send(self) -> None:
@@ -136,6 +168,7 @@ class World:
             self.ids[ids] = ends
             payload = RecordsPayload(sae_of(ends[0]), (sae_of(ends[1]),), ids)
         self.sent[data] = ends
+        self.plans.append(plan)
         self.outcomes.append((data, self.network.send(ends[0], Parcel(ends[1], payload, KeyMaterial(data)), plan)))
 
     def _check(self) -> None:
@@ -156,8 +189,37 @@ class World:
                 raise Broken("a parcel was called stored that is not there")
         if not held <= set(self.sent):
             raise Broken("a record was taken that was not sent")
-        if not network.balanced():
+        if not all(node.balanced() for node in network.nodes.values()):
             raise Broken("the books do not balance")
+
+        if any(accused not in network.lies for _, accused in network.breaches):
+            raise Broken("an honest node was accused")
+        if network.crash == 0.0 and network.loss < 0.1 and not all(self.arrived_or_may_not()):
+            raise Broken("a parcel did not arrive although nobody lied or stopped on paths enough")
+
+    def arrived_or_may_not(self) -> Iterator[bool]:
+        """Of each parcel: whether it arrived, or may not have because a node lied on its way."""
+        for (_, outcome), plan in zip(self.outcomes, self.plans, strict=True):
+            honest = [path for path in plan.paths if not self.network.lies.keys() & set(path)]
+            no_lease = "no key material" in str(outcome[0])  # what asks for one may be lost, too
+            yield outcome == [None] or len(honest) < plan.threshold or no_lease
+
+    def _check_memory(self) -> None:
+        """After a while nobody keeps anything of it."""
+        for node in self.network.nodes.values():
+            relay = node.relay
+            budgets = (relay._hop._budget, relay._combining._budget, relay._destination._budget)
+            kept: tuple[Sized, ...] = (
+                *relay._hop._steps.values(),
+                *relay._combining._combinations.values(),
+                *relay._destination._answers.values(),
+                *relay._places._told.values(),
+                *(budget._used for budget in budgets),
+                relay._destination._assemblies,
+                relay._source,
+            )
+            if any(len(each) for each in kept):
+                raise Broken("something is kept for ever")
 
     def _records(self) -> set[bytes]:
         """What came as records, a parcel each: the keys that every SAE can fetch."""
