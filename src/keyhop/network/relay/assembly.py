@@ -14,7 +14,7 @@ type Piece = tuple[KmeId, int, tuple[str, ...]]
 """Who brought a share, which one, and the way that it came."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Assembly:
     """The pieces of a parcel, of which those that are not as the announcement has it count for nothing."""
 

@@ -19,7 +19,7 @@ from keyhop.network.relay.places import ParcelName, Places
 from keyhop.network.sealing import claimed, pad_of, tagged, xor
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Combination:
     request: Request
     before: KmeId

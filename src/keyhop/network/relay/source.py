@@ -44,7 +44,7 @@ type OnStuck = Callable[[Path, KmeId, str], None]
 """Hears of the path of a share that went no further than a node, and why."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _UnderWay:
     parcel: Parcel
     plan: Plan

@@ -33,3 +33,11 @@ def network_of_relays() -> VirtualRelays:
     network = VirtualRelays(LINKS)
     network.lease_ahead()
     return network
+
+
+def drain(network: VirtualRelays, owner: KmeId, follower: KmeId) -> None:
+    """Nothing is left of a stream."""
+    direct = network.nodes[owner].direct(follower)
+    while direct.owned.stock_units:
+        direct.leasing.wait(min(direct.owned.stock_units, 512) * 8, 1, "voided", 1e12, lambda taken: None)
+        network.settle()

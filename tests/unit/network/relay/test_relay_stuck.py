@@ -1,7 +1,7 @@
 """Whoever cannot go on tells the source at once, which goes on without that share as long as it can."""
 
 import pytest
-from relay_ways import LINKS, SOME, THREE, TWO, XOR, A, B, C, D, E, F, block, network_of_relays
+from relay_ways import LINKS, SOME, THREE, TWO, XOR, A, B, C, D, E, F, block, drain, network_of_relays
 
 from keyhop.core.ids import KmeId
 from keyhop.network.relay.messages import Announce, Forward, Refused, Request, Stored, Stuck
@@ -140,11 +140,3 @@ def test_a_repeated_request_is_answered_the_same(network: VirtualRelays) -> None
     network.settle()
     again = [m for source, _, m in network.said[said:] if source == F]
     assert again == before
-
-
-def drain(network: VirtualRelays, owner: KmeId, follower: KmeId) -> None:
-    """Nothing is left of a stream."""
-    direct = network.nodes[owner].direct(follower)
-    while direct.owned.stock_units:
-        direct.leasing.wait(min(direct.owned.stock_units, 512) * 8, 1, "voided", 1e12, lambda taken: None)
-        network.settle()
