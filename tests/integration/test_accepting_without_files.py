@@ -15,7 +15,7 @@ import uvloop
 from keyhop.service.etsi014.accepting import PAUSE_S
 from keyhop.service.etsi014.connection import Peer
 from keyhop.service.etsi014.offload import Offload
-from keyhop.service.etsi014.wire import Owner, SocketWire
+from keyhop.service.etsi014.wire import SocketWire
 
 
 class Watched(socket.socket):
@@ -43,7 +43,7 @@ def no_files_left() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def nobody_comes(wire: SocketWire, peer: Peer) -> Owner:
+def nobody_comes(wire: SocketWire, peer: Peer, early: bytes) -> None:
     raise NotImplementedError
 
 

@@ -5,6 +5,8 @@ Rules, from the point of view of the client:
 1. Every request of the connection is of one SAE: that of its certificate.
 2. Requests are answered in their order, one under way at a time. While bytes wait behind it, nothing more is read,
    and they are not parsed.
+   What is asked is asked in the SAE's turn. When others ask as well, so is everything else that takes long: reading,
+   and writing an answer of many keys, or a refusal.
 3. A request is RECEIVING from its first byte to its last and has one deadline for that. Between requests the
    connection is idle and has another, whatever else comes. Bytes that the client does not take have a third.
 4. What breaks a bound, a deadline or HTTP itself is answered here, in JSON, after the answers that are still
@@ -23,10 +25,11 @@ from keyhop.core.errors import KeyhopError, Unavailable
 from keyhop.core.ids import SaeId
 from keyhop.service.etsi014.answers import CONTINUE, Answer, encode_answer, encode_farewell
 from keyhop.service.etsi014.reading import Call, RequestReader
-from keyhop.service.requests import KeyService
+from keyhop.service.requests import Keys, KeyService, Status
 
 # How long the far end may go on sending after our last byte: to close at once could lose that byte.
 LINGER_S = 1.0
+_FEW_KEYS = 16
 
 _log = logging.getLogger(__name__)
 _OURS = Unavailable("internal error of the KME")
@@ -54,7 +57,7 @@ class Peer:
 
 
 class Wire(Protocol):
-    """What carries the bytes; tells the connection `receive`, `drained` and `lost`."""
+    """What carries the bytes; tells the connection `readable`, `receive`, `drained` and `lost`."""
 
     @property
     def blocked(self) -> bool:
@@ -66,7 +69,11 @@ class Wire(Protocol):
         ...
 
     def read_on(self, on: bool) -> None:
-        """Whether to go on reading."""
+        """Whether to go on telling that there is something to read."""
+        ...
+
+    def read(self) -> None:
+        """Reads once: the connection is told `receive`, or the bytes are dropped after `close`."""
         ...
 
     def untaken(self) -> bool:
@@ -82,8 +89,21 @@ class Wire(Protocol):
         ...
 
 
+class TakingTurns(Protocol):
+    """`turns.Turns`, as a connection sees them."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether more than one SAE asks."""
+        ...
+
+    def enter(self, sae: SaeId | None, job: Callable[[], None]) -> None:
+        """Does the job when it is this SAE's turn."""
+        ...
+
+
 class SaeConnection:
-    """See the rules at the top of the file. `now` is a monotonic clock in seconds; `take_turn` is `Turns.enter`."""
+    """See the rules at the top of the file. `now` is a monotonic clock in seconds."""
 
     def __init__(
         self,
@@ -93,7 +113,7 @@ class SaeConnection:
         peer: Peer,
         sae: SaeId | None,
         now: Callable[[], float],
-        take_turn: Callable[[SaeId | None, Callable[[], None]], None],
+        turns: TakingTurns,
         on_lost: Callable[["SaeConnection"], None],
     ) -> None:
         self.peer = peer
@@ -102,17 +122,27 @@ class SaeConnection:
         self._service = service
         self._limits = limits
         self._now = now
-        self._take_turn = take_turn
+        self._turns = turns
         self._on_lost = on_lost
         self._reader = RequestReader(sae)
         self._current: Call | None = None
         self._body = b""
         self._number = 0  # of the current request, so that a reply can only be its own
-        self._serving = False
+        self._queued = self._in_turn = self._serving = False
         self._closing = False
         self._last = False
         self._farewell = b""
         self._since = now()
+
+    def readable(self) -> None:
+        """The client has sent something, which is read in its SAE's turn if others ask as well."""
+        if self._queued:
+            self._wire.read_on(False)  # until then there is no use in being told again and again
+        elif self._turns.shared:
+            self._queued = True
+            self._turns.enter(self.sae, self._read)
+        else:
+            self._wire.read()
 
     def receive(self, data: bytes) -> None:
         """Bytes from the client."""
@@ -121,7 +151,7 @@ class SaeConnection:
         reader = self._reader
         has_begun = reader.receiving
         reader.feed(data)
-        self._serve()
+        self._serve(in_turn=self._in_turn)
         if reader.receiving and not has_begun:
             self._since = self._now()
 
@@ -174,7 +204,14 @@ class SaeConnection:
         elif age > limits.idle_timeout_s:
             self._close()
 
-    def _serve(self) -> None:
+    def _read(self) -> None:
+        self._queued = False
+        self._wire.read_on(True)
+        self._in_turn = True
+        self._wire.read()
+        self._in_turn = False
+
+    def _serve(self, *, in_turn: bool = False) -> None:
         """Has what waits asked for in its turn, as long as there are answers at once and the client takes them."""
         if self._serving:
             return
@@ -186,7 +223,11 @@ class SaeConnection:
                 break
             self._current, self._body = request
             self._number += 1
-            self._take_turn(self.sae, self._ask)
+            if in_turn:
+                in_turn = False
+                self._ask()
+            else:
+                self._turns.enter(self.sae, self._ask)
         self._serving = False
         self._wire.read_on(not self._reader.waiting)
 
@@ -217,8 +258,17 @@ class SaeConnection:
 
     def _reply(self, number: int, answer: Answer) -> None:
         """To the request of this number. Once it is answered, or the client has gone, a reply is nobody's."""
+        if self._current is None or number != self._number:
+            return
+        self._number += 1
+        if self._turns.shared and not _is_soon_written(answer):
+            self._turns.enter(self.sae, partial(self._answer, answer))
+        else:
+            self._answer(answer)
+
+    def _answer(self, answer: Answer) -> None:
         call = self._current
-        if call is None or number != self._number:
+        if call is None:
             return
         self._current = None
         self._since = self._now()
@@ -244,7 +294,14 @@ class SaeConnection:
     def _end_reading(self) -> None:
         self._closing = True
         self._since = self._now()
-        self._reader.drop()
+        self._reader.end()
+
+
+def _is_soon_written(answer: Answer) -> bool:
+    """Many keys are not, and refusals are none that many requests get at once when there are no keys."""
+    if isinstance(answer, Keys):
+        return sum(len(run.ids) for run in answer.runs) <= _FEW_KEYS * 16
+    return isinstance(answer, Status)
 
 
 def _encoded(answer: Answer, close: bool, bodiless: bool) -> bytes:

@@ -13,7 +13,7 @@ from typing import Protocol
 from keyhop.service.etsi014.accepting import PAUSE_S, Door
 from keyhop.service.etsi014.connection import Peer
 from keyhop.service.etsi014.proxy_header import HeaderRefused, ProxyHeader
-from keyhop.service.etsi014.wire import Owner, SocketWire
+from keyhop.service.etsi014.wire import SocketWire
 
 MAX_PENDING_HEADERS = 256
 _ACCEPTS_AT_ONCE = 64
@@ -22,9 +22,9 @@ _log = logging.getLogger(__name__)
 
 
 class Connect(Protocol):
-    """Makes a connection of a wire whose far end is known."""
+    """Makes a connection of a wire whose far end is known; `early` came behind the header."""
 
-    def __call__(self, wire: SocketWire, peer: Peer) -> Owner: ...
+    def __call__(self, wire: SocketWire, peer: Peer, early: bytes) -> None: ...
 
 
 class Offload:
@@ -87,9 +87,7 @@ class Offload:
     def greeted(self, greeting: "_Greeting", header: ProxyHeader) -> None:
         """The header is whole."""
         del self._pending[greeting]
-        connection = self._connect(greeting.wire, Peer(common_name=header.common_name))
-        if header.rest:
-            connection.receive(header.rest)
+        self._connect(greeting.wire, Peer(common_name=header.common_name), header.rest)
 
     def ended(self, greeting: "_Greeting") -> None:
         """The wire has ended before that."""
@@ -104,6 +102,9 @@ class _Greeting:
         self.wire = wire
         self._offload = offload
         self._header = ProxyHeader()
+
+    def readable(self) -> None:
+        self.wire.read()
 
     def receive(self, data: bytes) -> None:
         try:

@@ -25,6 +25,7 @@ _PART_BYTES = 512  # are parsed at once: less than thirty requests
 
 _HEAD_TOO_LARGE = f"the request head shall have at most {MAX_HEAD_BYTES} bytes"
 _END_OF_HEAD = b"\r\n\r\n"
+_NO_PARSER = HttpRequestParser(None)
 
 
 class Call(NamedTuple):
@@ -93,10 +94,11 @@ class RequestReader:
             self._parse_part()
         return whole.popleft() if whole else None
 
-    def drop(self) -> None:
-        """Forgets what `next` has not given."""
+    def end(self) -> None:
+        """Forgets what `next` has not given. Nothing more shall be fed."""
         self._data = b""
         self._whole.clear()
+        self._parser = _NO_PARSER  # which held us as we held it
 
     def _parse_part(self) -> None:
         data, rest_of_body = self._data, self._length - self._body_bytes

@@ -6,6 +6,7 @@ socket (`offload`), if there is one.
 
 import asyncio
 import contextlib
+import itertools
 import socket
 import ssl
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from keyhop.service.requests import KeyService
 
 MAX_PENDING_HANDSHAKES = 256
 MAX_SWEEP_S = 1.0
+SWEPT_AT_ONCE = 16  # that came together may all have to be told to go
 
 
 class Etsi014Server:
@@ -142,19 +144,18 @@ class Etsi014Server:
             return
         self._connect(SocketWire(self._loop, sock, tls), Peer(certificate=certificate))
 
-    def _connect(self, wire: SocketWire, peer: Peer) -> SaeConnection:
+    def _connect(self, wire: SocketWire, peer: Peer, early: bytes = b"") -> None:
         registry = self._registry
         sae = registry.identify(peer)
         connection = SaeConnection(
-            wire, self._service, self._limits, peer, sae, self._loop.time, self._turns.enter, registry.release
+            wire, self._service, self._limits, peer, sae, self._loop.time, self._turns, registry.release
         )
         refusal = registry.admit(connection)
-        wire.start(connection)
+        wire.start(connection, early)
         if registry.is_flooded_by(sae):
             connection.abort()
         elif refusal is not None:
             connection.refuse(503, refusal)
-        return connection
 
     async def _sweep(self) -> None:
         limits = self._limits
@@ -162,7 +163,9 @@ class Etsi014Server:
         while True:
             await asyncio.sleep(min(MAX_SWEEP_S, shortest_s / 4))
             now = self._loop.time()
-            for connection in list(self._registry.open):
-                connection.check_deadlines(now)
+            for some in itertools.batched(list(self._registry.open), SWEPT_AT_ONCE, strict=False):
+                for connection in some:
+                    connection.check_deadlines(now)
+                await asyncio.sleep(0)
             if self._offload is not None:
                 self._offload.check_deadlines(now)

@@ -23,8 +23,12 @@ _BUSY = (BlockingIOError, InterruptedError)
 class Owner(Protocol):
     """Who is told what happens on the wire."""
 
+    def readable(self) -> None:
+        """Something came, and `read` shall be called in time; told again as long as it was not."""
+        ...
+
     def receive(self, data: bytes) -> None:
-        """Bytes came."""
+        """Bytes that came, as they are read."""
         ...
 
     def drained(self) -> None:
@@ -36,8 +40,23 @@ class Owner(Protocol):
         ...
 
 
+class _Nobody:
+    """Owns a wire that has ended: wire and owner knew each other, and would wait for the garbage collector."""
+
+    def readable(self) -> None: ...
+
+    def receive(self, data: bytes) -> None: ...
+
+    def drained(self) -> None: ...
+
+    def lost(self) -> None: ...
+
+
+_NOBODY = _Nobody()
+
+
 class SocketWire:
-    """`connection.Wire` on a socket. Reads once `start` has been called."""
+    """`connection.Wire` on a socket, once `start` has been called."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, tls: Tls | None = None) -> None:
         """`tls` is there, its handshake done, unless the socket is a plain one."""
@@ -46,16 +65,18 @@ class SocketWire:
         self._tls = tls
         self._fd = sock.fileno()
         self._rest = b""
+        self._early: bytes | None = None
         self._dropped_bytes = 0
         self._reading = self._writing = self._closing = self._ended = False
         self.owner: Owner
 
-    def start(self, owner: Owner) -> None:
-        """Tells `owner` from now on."""
+    def start(self, owner: Owner, early: bytes = b"") -> None:
+        """Tells `owner` from now on; `early` was read already, as part of what comes."""
         self.owner = owner
         self.read_on(True)
-        if self._tls is not None and self._tls.pending:
-            self._loop.call_soon(self._arrived, b"")
+        if early or (self._tls is not None and self._tls.pending):
+            self._early = early
+            owner.readable()
 
     @property
     def blocked(self) -> bool:
@@ -63,7 +84,7 @@ class SocketWire:
         return bool(self._rest)
 
     def read_on(self, on: bool) -> None:
-        """Whether to go on reading."""
+        """Whether to go on telling that there is something to read."""
         if on is self._reading or self._ended:
             return
         self._reading = on
@@ -71,6 +92,25 @@ class SocketWire:
             self._loop.add_reader(self._fd, self._readable)
         else:
             self._loop.remove_reader(self._fd)
+
+    def read(self) -> None:
+        """Reads once and tells the owner what came; a wire that is closing drops it."""
+        if self._ended:
+            return
+        if self._early is not None:
+            early, self._early = self._early, None
+            self._arrived(early)
+            return
+        try:
+            data = self._sock.recv(READ_BYTES)
+        except _BUSY:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._arrived(data)
+        else:
+            self.abort()
 
     def write(self, data: bytes) -> None:
         """Sends, now or when the client takes it."""
@@ -109,19 +149,11 @@ class SocketWire:
         self._ended = True
         self._rest = b""
         self._sock.close()
-        self.owner.lost()
+        owner, self.owner = self.owner, _NOBODY
+        owner.lost()
 
     def _readable(self) -> None:
-        try:
-            data = self._sock.recv(READ_BYTES)
-        except _BUSY:
-            return
-        except OSError:
-            data = b""
-        if data:
-            self._arrived(data)
-        else:
-            self.abort()
+        self.owner.readable()
 
     def _arrived(self, data: bytes) -> None:
         if self._closing:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from keyhop.core.errors import Unavailable
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.service.etsi014.connection import LINGER_S, Limits, Peer, SaeConnection
@@ -18,15 +19,26 @@ KEYS = Keys((KeyRun(bytes(16), 32, KeyMaterial(bytes(32))),))
 LIMITS = Limits(request_timeout_s=10, idle_timeout_s=60, write_timeout_s=30)
 
 
-def at_once(_sae: SaeId | None, job: Callable[[], None]) -> None:
-    """Nobody else waits for a turn."""
-    job()
+@dataclass
+class Turns:
+    """Jobs wait until the test does them, unless they are done `at_once`."""
+
+    at_once: bool = True
+    shared: bool = True
+    waiting: list[Callable[[], None]] = field(default_factory=list)
+
+    def enter(self, _sae: SaeId | None, job: Callable[[], None]) -> None:
+        if self.at_once:
+            job()
+        else:
+            self.waiting.append(job)
 
 
 @dataclass
 class Bench:
     """The wire, the service, the clock and the connection between them."""
 
+    sent: list[bytes] = field(default_factory=list)
     written: list[bytes] = field(default_factory=list)
     ended: str = ""
     reading: bool = True
@@ -36,19 +48,20 @@ class Bench:
     replies: list[KeyReply] = field(default_factory=list)
     lost: list[SaeConnection] = field(default_factory=list)
     fault: Callable[[], None] = lambda: None
-    take_turn: Callable[[SaeId | None, Callable[[], None]], None] = at_once
+    turns: Turns = field(default_factory=Turns)
 
     def __post_init__(self) -> None:
         peer, sae = Peer(b"der"), SaeId("alicesae")
-        self.connection = SaeConnection(
-            self, self, LIMITS, peer, sae, lambda: self.now, self.take_turn, self.lost.append
-        )
+        self.connection = SaeConnection(self, self, LIMITS, peer, sae, lambda: self.now, self.turns, self.lost.append)
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
 
     def read_on(self, on: bool) -> None:
         self.reading = on
+
+    def read(self) -> None:
+        self.connection.receive(self.sent.pop(0))
 
     def untaken(self) -> bool:
         return self.unacknowledged
@@ -134,7 +147,7 @@ def test_a_fault_of_ours_is_answered(bench: Bench) -> None:
 
 def test_keys_that_cannot_be_encoded_are_answered(bench: Bench) -> None:
     bench.connection.receive(GET)
-    bench.replies.pop()(Keys((None,)))  # type: ignore[arg-type]
+    bench.replies.pop()(Keys((KeyRun(bytes(16), 32, None),)))  # type: ignore[arg-type]
     assert bench.written[0].startswith(b"HTTP/1.1 503")
 
 
@@ -200,24 +213,63 @@ def test_bytes_that_are_not_taken(bench: Bench, where: str) -> None:
     assert bench.after(2) == "aborted"
 
 
-def test_a_client_that_leaves_before_its_turn_spends_nothing(bench: Bench) -> None:
-    turns: list[Callable[[], None]] = []
-    connection = SaeConnection(
-        bench,
-        bench,
-        LIMITS,
-        Peer(b"der"),
-        SaeId("a"),
-        lambda: 0.0,
-        lambda _sae, job: turns.append(job),
-        lambda _c: None,
-    )
-    connection.receive(GET)
-    connection.lost()
+def test_a_client_that_leaves_before_its_turn_spends_nothing() -> None:
+    bench = Bench(turns=Turns(at_once=False))
+    turns = bench.turns.waiting
+    bench.connection.receive(GET)
+    bench.connection.lost()
     for job in turns:
         job()
     assert len(turns) == 1
     assert bench.replies == []
+
+
+@pytest.mark.parametrize(("count", "shared"), [(1, True), (16, True), (17, True), (17, False)])
+def test_many_keys_are_written_in_their_turn_if_others_ask_as_well(count: int, shared: bool) -> None:
+    bench = Bench(turns=Turns(at_once=False, shared=shared))
+    turns = bench.turns.waiting
+    bench.connection.receive(GET)
+    turns.pop()()
+    (reply,) = bench.replies
+    reply(Keys((KeyRun(bytes(16 * count), 32, KeyMaterial(bytes(32 * count))),)))
+    reply(KEYS)  # is nobody's
+    if count > 16 and shared:
+        assert bench.written == []
+        turns.pop()()
+    assert (len(bench.written), turns) == (1, [])
+
+
+def test_refusals_are_written_in_their_turn_and_not_to_a_client_that_has_gone() -> None:
+    bench = Bench(turns=Turns(at_once=False))
+    turns = bench.turns.waiting
+    bench.connection.receive(GET)
+    turns.pop()()
+    bench.replies.pop()(Unavailable("nothing left"))
+    assert bench.written == []
+    bench.connection.lost()
+    turns.pop()()
+    assert bench.written == []
+
+
+def test_what_comes_is_read_in_its_turn_and_until_then_told_no_more() -> None:
+    bench = Bench(turns=Turns(at_once=False), sent=[GET])
+    turns = bench.turns.waiting
+    bench.connection.readable()
+    assert (len(turns), bench.reading, bench.replies) == (1, True, [])
+    bench.connection.readable()
+    assert (len(turns), bench.reading) == (1, False)
+    turns.pop()()
+    assert (turns, bench.reading, len(bench.replies)) == ([], True, 1)
+    bench.connection.readable()
+    assert len(turns) == 1
+
+
+def test_nobody_waits_to_be_read_who_has_everything_for_himself() -> None:
+    bench = Bench(turns=Turns(at_once=False, shared=False), sent=[GET])
+    bench.connection.readable()
+    assert (bench.sent, bench.replies, len(bench.turns.waiting)) == ([], [], 1)
+    bench.turns.waiting.pop()()
+    assert len(bench.replies) == 1
 
 
 @pytest.mark.parametrize("repeated", [False, True])
@@ -237,8 +289,8 @@ def test_a_late_second_reply_does_not_answer_the_next_request(bench: Bench, repe
 
 
 def test_a_service_that_replies_and_breaks_has_replied_to_one_request() -> None:
-    turns: list[Callable[[], None]] = []
-    bench = Bench(take_turn=lambda _sae, job: turns.append(job))
+    bench = Bench(turns=Turns(at_once=False))
+    turns = bench.turns.waiting
 
     def reply_and_break() -> None:
         bench.replies.pop()(KEYS)

@@ -56,9 +56,13 @@ class Records:
 class Heard:
     """The owner of a wire."""
 
+    wire: SocketWire
     received: list[bytes] = field(default_factory=list)
     something: asyncio.Event = field(default_factory=asyncio.Event)
     end: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def readable(self) -> None:
+        self.wire.read()
 
     def receive(self, data: bytes) -> None:
         self.received.append(data)
@@ -122,8 +126,8 @@ def connected(certificate: Path, folder: Path, with_the_last: bytes = b"") -> En
     near, far = socket.socketpair()
     near.setblocking(False)
     far.setblocking(False)
-    heard = Heard()
     wire = SocketWire(asyncio.get_running_loop(), near, tls)
+    heard = Heard(wire)
     wire.start(heard)
     to_client.write(tls.due())
     return Ends(wire, heard, far, client, to_client, records)
