@@ -59,18 +59,18 @@ FLOODS = (
 
 
 class Bench:
-    """alice has a core of her own among us; attackers are on the others, and there the honest SAE comes before them."""
+    """alice has a core of her own among us; all else is on the others, and there the honest SAE comes before them."""
 
     def __init__(self, evil: Caller, sites: Sites, generator: LoadGenerator, seconds: float) -> None:
         self._generator = generator
         self._way = Way(CONNECTIONS, seconds, "open", RATE)
         order = sites.enc_keys(1, int(seconds * RATE))
-        self._case = Case(ENC, 1, lambda: order, sites.alice, (sites.bob,))
         self._alice, self._evil = sites.alice, evil
-        self._alices, *others = sorted(os.sched_getaffinity(0))
-        self._others = others or [self._alices]
-        for task in Path(f"/proc/{self._alice}/task").iterdir():
-            os.sched_setaffinity(int(task.name), {self._alices})
+        alices, *others = sorted(os.sched_getaffinity(0))
+        self._others = tuple(others) or (alices,)
+        _keep_on((alices,), sites.alice)
+        _keep_on(self._others, sites.bob)
+        self._case = Case(ENC, 1, lambda: order, sites.alice, (sites.bob,), self._others)
 
     def alone(self) -> tuple[Round, float]:
         """The honest SAE, and the node's peak of memory in MiB."""
@@ -89,6 +89,11 @@ class Bench:
             attempts_per_s = evil.attempts / (time.monotonic() - begin)
         time.sleep(PAUSE_S)  # what they left behind is no part of what comes next
         return this, peak_mib, attempts_per_s
+
+
+def _keep_on(cores: tuple[int, ...], pid: int) -> None:
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), cores)
 
 
 def section(bench: Bench, floods: list[Flood]) -> Section:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from load import Load, LoadGenerator, Order, Way
+from priority import at_once
 from stolen import StolenShare
 
 MAX_STOLEN = 0.10
@@ -47,13 +48,17 @@ class Round(msgspec.Struct, frozen=True):
 
 
 class Case(msgspec.Struct, frozen=True):
-    """What is asked and who answers. `order` is called before every attempt; `others` are the server's helpers."""
+    """What is asked and who answers. `order` is called before every attempt; `others` are the server's helpers.
+
+    `clients_on` names the cores that the clients have, before everybody else; on any, among equals, if there are none.
+    """
 
     what: str
     keys_per_request: int
     order: Callable[[], Order]
     server: int
     others: tuple[int, ...] = ()
+    clients_on: tuple[int, ...] = ()
 
 
 def measure(generator: LoadGenerator, case: Case, way: Way) -> Round:
@@ -81,6 +86,8 @@ def idle_shares(pids: list[int]) -> list[float]:
 
 def _attempt(generator: LoadGenerator, case: Case, way: Way, attempt: int) -> Round:
     with generator.started(case.order(), way) as load:
+        if case.clients_on:
+            at_once(load.pid, case.clients_on)
         share = StolenShare()
         ours = (case.server, *case.others, load.pid)
         before, busy, begin = [cpu_s(pid) for pid in ours], _busy_s(), time.monotonic()

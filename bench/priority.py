@@ -1,6 +1,7 @@
 """Who comes first on a shared machine. Linux weighs sessions against each other, and processes within theirs."""
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,13 @@ def go_first() -> str:
         os.setpriority(os.PRIO_PROCESS, 0, FIRST)
     session_first(os.getpid())
     return str(os.getpriority(os.PRIO_PROCESS, 0))
+
+
+def at_once(pid: int, cores: Iterable[int]) -> None:
+    """On those cores that process runs whenever it can, where that is allowed: for one that sleeps nearly always."""
+    os.sched_setaffinity(pid, cores)
+    with suppress(PermissionError):
+        os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(1))
 
 
 def session_first(pid: int) -> None:
