@@ -22,10 +22,10 @@ class Meter:
         self._stream = stream
         self._clock = clock
         self._at = clock.monotonic()
-        self._came, self._gone = self._books()
+        self._came, self._gone, self._keys = self._books()
         self._missed = 0
-        self.coming = self.going = self.missing = 0.0
-        """Averages: of what came, of what was used, and of what was asked for in vain."""
+        self.coming = self.going = self.keys = self.missing = 0.0
+        """Averages: of what came, of what was used, of what of that SAEs got, and of what they asked for in vain."""
         self._peak = 0.0
 
     def missed(self, size_bytes: int) -> None:
@@ -34,8 +34,8 @@ class Meter:
 
     @property
     def demand(self) -> float:
-        """What is asked for, the peaks of the last minutes with it."""
-        return max(self.going + self.missing, self._peak)
+        """What SAEs ask for, the peaks of the last minutes with it."""
+        return max(self.keys + self.missing, self._peak)
 
     @property
     def runway_s(self) -> float | None:
@@ -48,9 +48,9 @@ class Meter:
 
     @property
     def satisfied(self) -> float | None:
-        """The part of what was asked for that was there; None when nothing was asked for."""
-        asked = self.going + self.missing
-        return self.going / asked if asked else None
+        """The part of what SAEs asked for that was there; None when nothing was asked for."""
+        asked = self.keys + self.missing
+        return self.keys / asked if asked else None
 
     def tick(self) -> None:
         """Time has passed."""
@@ -58,19 +58,21 @@ class Meter:
         elapsed = now - self._at
         if elapsed < SAMPLE_S:
             return
-        came, gone = self._books()
-        going = (gone - self._gone) / elapsed
-        missing = self._missed / elapsed
+        came, gone, keys = self._books()
+        getting, missing = (keys - self._keys) / elapsed, self._missed / elapsed
         decay = exp(-elapsed / AVERAGE_S)
         self.coming = _averaged(self.coming, (came - self._came) / elapsed, decay)
-        self.going = _averaged(self.going, going, decay)
+        self.going = _averaged(self.going, (gone - self._gone) / elapsed, decay)
+        self.keys = _averaged(self.keys, getting, decay)
         self.missing = _averaged(self.missing, missing, decay)
-        self._peak = max(going + missing, self._peak * exp(-elapsed / PEAK_S))
-        self._at, self._came, self._gone, self._missed = now, came, gone, 0
+        self._peak = max(getting + missing, self._peak * exp(-elapsed / PEAK_S))
+        self._at, self._came, self._gone, self._keys, self._missed = now, came, gone, keys, 0
 
-    def _books(self) -> tuple[int, int]:
-        """Bytes that came, and that were used."""
-        return self._stream.brought_units * UNIT_BYTES, self._stream.used_units * UNIT_BYTES
+    def _books(self) -> tuple[int, int, int]:
+        """Bytes that came, that were used, and that SAEs got: of a relayed stream pads too, for their records."""
+        stream = self._stream
+        came, gone = stream.brought_units * UNIT_BYTES, stream.used_units * UNIT_BYTES
+        return came, gone, gone if stream.ref.route == "relayed" else stream.ledger.delivered
 
 
 def _averaged(before: float, now: float, decay: float) -> float:

@@ -1,7 +1,7 @@
 """node.toml as typed, checked dataclasses. What each field says of itself becomes docs/reference/configuration.md.
 
-`[policy]` is in `config_policy`. What the dataclasses cannot say by type stands in `config_rules`; how TOML becomes
-dataclasses, in `config_tables`.
+`[policy]` is in `config_policy`, `[relay]` in `config_relay`. What the dataclasses cannot say by type stands in
+`config_rules`; how TOML becomes dataclasses, in `config_tables`.
 """
 
 import tomllib
@@ -19,6 +19,7 @@ from keyhop.link.rate import RateOptions
 from keyhop.link.vendors.settings import Etsi004Options, Etsi014Options, FilesOptions
 from keyhop.node import config_rules
 from keyhop.node.config_policy import PolicySection
+from keyhop.node.config_relay import RelaySection
 from keyhop.node.config_tables import table_to
 from keyhop.service.identity import SaeEntry
 
@@ -224,6 +225,7 @@ class NodeConfig:
     store: StoreSection = field(default_factory=StoreSection)
     audit: AuditSection = field(default_factory=AuditSection)
     policy: PolicySection = field(default_factory=PolicySection)
+    relay: RelaySection = field(default_factory=RelaySection)
     log: LogSection = field(default_factory=LogSection)
     kmes: tuple[KmeSection, ...] = ()
     saes: tuple[SaeSection, ...] = ()

@@ -38,8 +38,15 @@ def kme_options(config: NodeConfig, directory: SaeDirectory, me: KmeId) -> KmeOp
         policy.stock_bytes, policy.unfetched_bytes, policy.key_lifetime_s, policy.reserved_bytes_per_pair
     )
     limits = tuple(entry.limit() for entry in policy.limits)
-    saes = Counter(directory.homes.values())
-    return KmeOptions(policy.policy(), pairs, limits, sae_pairs(policy.policy(), directory.homes, me), saes)
+    return KmeOptions(
+        policy.policy(),
+        pairs,
+        limits,
+        sae_pairs(policy.policy(), directory.homes, me),
+        config.relay.terms(),
+        config.relay.feeder(policy.stock_bytes),
+        Counter(directory.homes.values()),
+    )
 
 
 def psks(config: NodeConfig) -> Psks:

@@ -1,6 +1,7 @@
 """Key delivery: answers what SAEs ask (`requests`), from streams and records.
 
-enc_keys for one slave at another KME   bytes of a stream to it, from memory, no message (`supply`)
+enc_keys for one slave at another KME   bytes of a stream to it, from memory, no message (`supply`); or a record,
+                                        when the streams are empty and nothing is on its way into them
 enc_keys for several, or at this KME    a record at every KME concerned (`multicast`)
 dec_keys                                the place or the record that the ID names (`claims`)
 """
@@ -11,17 +12,19 @@ from functools import partial
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.errors import BadRequest, KeyhopError, StoreFailure, Unavailable
-from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.ids import KmeId, SaeId, SaePair
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook
 from keyhop.core.streams import Taken
 from keyhop.core.units import UNIT_BYTES, units_for
+from keyhop.network.feeder.feeder import Feeder
 from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
 from keyhop.service import supply
 from keyhop.service.audit import AuditedReplies, Handover
 from keyhop.service.claims import Claims
+from keyhop.service.courier import Courier
 from keyhop.service.limits import Charge, Limits
 from keyhop.service.multicast import Multicast
 from keyhop.service.policy import Policy
@@ -51,6 +54,8 @@ class Delivery:
         policy: Policy,
         limits: Limits,
         peers: Mapping[KmeId, Peer],
+        feeder: Feeder,
+        courier: Courier,
         records: RecordBook,
         redelivery: Redelivery,
         journal: Journal,
@@ -63,11 +68,13 @@ class Delivery:
         self.policy = policy
         self._limits = limits
         self._peers = peers
+        self._feeder = feeder
+        self._courier = courier
         self._journal = journal
         self._clock = clock
         self.stock_bytes = stock_bytes
         self._replies = AuditedReplies(journal)
-        self._multicast = Multicast(me, peers, records, self._replies, clock, entropy)
+        self._multicast = Multicast(me, peers, courier, records, self._replies, clock, entropy)
         self._claims = Claims(me, peers, records, redelivery, self._replies)
 
     def get_status(self, request: GetStatus) -> Status:
@@ -135,9 +142,28 @@ class Delivery:
     def _from_stream(
         self, request: GetKey, pairs: Sequence[Pair], size: int, number: int, deadline: float, reply: KeyReply
     ) -> None:
-        until = deadline if self.policy.wait_s > 0 else None
-        give = partial(self._give, request, size, number, reply)
-        supply.take(pairs, size, number, (request.master, request.slave), until, give)
+        saes, give = (request.master, request.slave), partial(self._give, request, size, number, reply)
+        found = supply.at_once(pairs, size, number, saes)
+        if found is not None:
+            give(*found)
+        elif self.policy.wait_s <= 0:
+            give(pairs[0], None)
+        elif self._relays_on_demand(pairs, saes, units_for(size) * number):
+            homes = {request.slave: pairs[0].peer}
+            self._multicast.get_key(request, homes, size, number, deadline, reply)
+        else:
+            supply.wait(pairs, size, number, saes, deadline, give)
+        if found is None:
+            self._feeder.kick(pairs[0].peer)
+
+    def _relays_on_demand(self, pairs: Sequence[Pair], saes: SaePair, units: int) -> bool:
+        """Whether keys shall be relayed now for who asks: not while a stream has some, or is about to get some."""
+        last = pairs[-1]
+        if last.route == "direct" or any(pair.generating for pair in pairs if pair.route == "direct"):
+            return False
+        if any(pair.leasing.entitled_units(saes) >= units for pair in pairs):
+            return False
+        return not self._feeder.is_feeding(last.peer) and self._courier.can_relay(last.peer)
 
     def _give(self, request: GetKey, size: int, number: int, reply: KeyReply, pair: Pair, taken: Taken | None) -> None:
         if taken is None:
@@ -186,11 +212,14 @@ class Delivery:
     def _dry(self, request: GetKey, pair: Pair, size: int, number: int) -> Unavailable:
         if self._journal.failure is not None:
             return _stopping()
+        pair.meter.missed(size * number)
         what, beyond = "no key material is left for", ""
         if not pair.synchronised:
             what = "no key material, and " + ("not in step with" if pair.connected else "no connection to")
         elif pair.leasing.is_kept_from((request.master, request.slave), size, number):
             beyond = " but what is reserved for other SAEs"
+        elif trouble := self._feeder.trouble(pair.peer):
+            beyond = f": {trouble}"
         return Unavailable(f"{what} KME {pair.peer}{beyond}", retry_after_s=RETRY_AFTER_S)
 
     def _check_slaves(self, slaves: tuple[SaeId, ...]) -> None:

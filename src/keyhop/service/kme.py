@@ -18,6 +18,8 @@ from keyhop.core.store.base import KeyStore
 from keyhop.core.streams import Route
 from keyhop.core.witness import Witness, WitnessKeeper
 from keyhop.network.arrivals import Arrivals
+from keyhop.network.feeder.feeder import Feeder, FeederOptions
+from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import Pair, PairOptions
 from keyhop.network.peer import Peer
 from keyhop.network.psk.generations import NO_PSKS, Psks
@@ -29,6 +31,7 @@ from keyhop.network.topology.gossip import Gossip
 from keyhop.network.topology.own_links import own_links
 from keyhop.network.topology.reports import Report
 from keyhop.network.topology.view import View
+from keyhop.service.courier import Courier
 from keyhop.service.delivery import Delivery
 from keyhop.service.limits import Limit, Limits
 from keyhop.service.policy import Policy
@@ -47,6 +50,9 @@ class KmeOptions:
     limits: tuple[Limit, ...] = ()
     sae_pairs: Mapping[KmeId, Pairs] = field(default_factory=dict)
     """Which masters here and slaves at each peer may share keys (`policy.sae_pairs`)."""
+    terms: Terms = field(default_factory=Terms)
+    """How keys may be relayed."""
+    feeder: FeederOptions = field(default_factory=FeederOptions)
     saes: Mapping[KmeId, int] = field(default_factory=dict)
     """How many SAEs each KME serves."""
     link_priorities: Mapping[KmeId, int] = field(default_factory=dict)
@@ -103,6 +109,9 @@ class Kme:
 
         self.peers = {peer: made(peer) for peer in peers}
         self.relay = Relay(me, self.peers, arrivals, clock, entropy)
+        self.feeder = Feeder(me, self.peers, self.view, self.relay, self._terms, clock, entropy, options.feeder)
+        self.relay.on_stuck.append(self.feeder.path_failed)
+        courier = Courier(me, self.peers, self.view, self.relay, self._terms, clock)
         self._limit_pairs()
         self._limits = Limits(options.limits, clock)
         self.redelivery = Redelivery(clock, options.policy)
@@ -112,6 +121,8 @@ class Kme:
             options.policy,
             self._limits,
             self.peers,
+            self.feeder,
+            courier,
             self.records,
             self.redelivery,
             self.journal,
@@ -160,6 +171,7 @@ class Kme:
         self.redelivery.limit(options.policy)
         self.delivery.stock_bytes = options.pairs.stock_bytes
         self._limits.replace(options.limits)
+        self.feeder.options = options.feeder
         self._limit_pairs()
 
     def tick(self) -> None:
@@ -170,6 +182,7 @@ class Kme:
             pair.tick()
         self.relay.tick()
         self.gossip.tick(own_links(self.peers.values(), self._options.link_priorities))
+        self.feeder.tick()
         self._limits.tick()
         self.redelivery.tick()
         now = self._clock.monotonic()
@@ -194,6 +207,9 @@ class Kme:
         for pair in self.pairs():
             pair.abandon()
         self.relay.abandon()
+
+    def _terms(self, destination: KmeId) -> Terms:
+        return self._options.terms
 
     def _weight(self, flow: Flow) -> float:
         """By the pairs of SAEs whose keys it carries."""

@@ -14,11 +14,11 @@ from keyhop.core.errors import BadRequest, Unavailable
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook, record_ids
-from keyhop.core.units import units_for
-from keyhop.network.carriage import Batch, Carriage
+from keyhop.network.carriage import Batch
 from keyhop.network.peer import Peer
 from keyhop.network.wire_types import MAX_RECORDS_PER_BATCH, MAX_SEALED_BYTES
 from keyhop.service.audit import AuditedReplies, Handover
+from keyhop.service.courier import Courier
 from keyhop.service.requests import RECORD_SOURCE, GetKey, KeyReply, KeyRun, Keys, Provenance
 
 
@@ -40,6 +40,7 @@ class Multicast:
         self,
         me: KmeId,
         peers: Mapping[KmeId, Peer],
+        courier: Courier,
         records: RecordBook,
         replies: AuditedReplies,
         clock: Clock,
@@ -47,6 +48,7 @@ class Multicast:
     ) -> None:
         self._me = me
         self._peers = peers
+        self._courier = courier
         self._records = records
         self._replies = replies
         self._clock = clock
@@ -106,13 +108,7 @@ class Multicast:
         for kme in remote:
             slaves = tuple(slave for slave, home in homes.items() if home == kme)
             batch = Batch(self._entropy.token(KEY_ID_BYTES), request.master, slaves, ids, call.keys)
-            self._carrier(kme, batch).carry(batch, deadline, partial(arrived, kme))
-
-    def _carrier(self, kme: KmeId, batch: Batch) -> Carriage:
-        """Of the first stream that has enough for the pad; of the first one of all when none has."""
-        pairs, saes = self._peers[kme].pairs, (batch.master, batch.slaves[0])
-        rich = (pair for pair in pairs if pair.leasing.entitled_units(saes) >= units_for(batch.pad_bytes))
-        return next(rich, pairs[0]).carriage
+            self._courier.carry(kme, batch, deadline, partial(arrived, kme))
 
     def _keep(self, call: _Call, size: int, master: SaeId, slaves: tuple[SaeId, ...], now: float) -> None:
         keys = call.keys.reveal()
@@ -122,7 +118,7 @@ class Multicast:
 
     def _recall(self, call: _Call) -> None:
         for kme in sorted(call.asked):  # in the same order wherever a simulation runs
-            self._peers[kme].relayed.carriage.recall(call.ids)
+            self._courier.recall(kme, call.ids)
         call.asked.clear()
 
 

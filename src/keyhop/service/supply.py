@@ -12,21 +12,20 @@ type Supplied = Callable[[Pair, Taken | None], None]
 """Gets the bytes and the pair that they are of; or the first pair, and None when the wait is over without them."""
 
 
-def take(
-    pairs: Sequence[Pair], size: int, number: int, saes: SaePair, deadline: float | None, supplied: Supplied
-) -> None:
-    """Takes `number` keys of `size` bytes for a master and a slave, at once or until the deadline (monotonic seconds).
+def at_once(pairs: Sequence[Pair], size: int, number: int, saes: SaePair) -> tuple[Pair, Taken] | None:
+    """`number` keys of `size` bytes for a master and a slave, of the first pair that has them.
 
     The pairs are of one peer, in the order in which they are to be spent.
     """
     for pair in pairs:
         taken = pair.leasing.take(size, number, "delivered", saes)
         if taken is not None:
-            supplied(pair, taken)
-            return
-    if deadline is None:
-        supplied(pairs[0], None)
-        return
+            return pair, taken
+    return None
+
+
+def wait(pairs: Sequence[Pair], size: int, number: int, saes: SaePair, deadline: float, supplied: Supplied) -> None:
+    """The same, of the first pair that gets them before the deadline (monotonic seconds)."""
     _Wait(pairs, supplied).begin(size, number, saes, deadline)
 
 

@@ -11,6 +11,8 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.base import Slot
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.witness import WitnessKeeper
+from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import PairOptions
 from keyhop.service.kme import Kme, KmeOptions
 from keyhop.service.policy import Policy, sae_pairs
@@ -37,6 +39,8 @@ class VirtualKme:
         options: PairOptions,
         keeper: WitnessKeeper | None = None,
         neighbours: Collection[KmeId] | None = None,
+        feeder: FeederOptions | None = None,
+        terms: Terms | None = None,
     ) -> None:
         self.name = name
         self._peers = peers
@@ -48,6 +52,8 @@ class VirtualKme:
         self._policy = policy
         self._options = options
         self._keeper = keeper
+        self._feeder = feeder or FeederOptions()
+        self._terms = terms or Terms()
         self.audit = MemoryAudit(clock)
         self.start({})
 
@@ -64,7 +70,13 @@ class VirtualKme:
             self._clock,
             self._entropy,
             lambda: None,
-            KmeOptions(self._policy, self._options, sae_pairs=sae_pairs(self._policy, self._home, self.name)),
+            KmeOptions(
+                self._policy,
+                self._options,
+                sae_pairs=sae_pairs(self._policy, self._home, self.name),
+                feeder=self._feeder,
+                terms=self._terms,
+            ),
             self._keeper,
         )
         self.kme.open()

@@ -1,13 +1,15 @@
 """KMEs joined by a network that loses, repeats and reorders, on virtual time."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
-from itertools import count
+from itertools import combinations, count
 
 from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.witness import WitnessKeeper
+from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import PairOptions
 from keyhop.service.policy import Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
@@ -18,7 +20,9 @@ TICK_S = 0.5
 
 
 class VirtualNetwork:
-    """Two neighbouring KMEs, alice and bob, and everything between them. Deterministic for a seed.
+    """Some KMEs and everything between them, two neighbours for instance. Deterministic for a seed.
+
+    `links` join neighbours, the lower name first; by default every two of them.
 
     `loss` and `repeat` are the probabilities that a message is lost, or delivered once more later; messages overtake
     each other when `reorder` is set. `keepers` are the witnesses of those KMEs that have one.
@@ -32,14 +36,22 @@ class VirtualNetwork:
         policy: Policy | None = None,
         options: PairOptions | None = None,
         keepers: Mapping[KmeId, WitnessKeeper] | None = None,
+        links: Collection[tuple[KmeId, KmeId]] | None = None,
+        feeder: FeederOptions | None = None,
+        terms: Terms | None = None,
     ) -> None:
         self.random = random.Random(seed)
         self.clock = VirtualClock()
         self.loss = self.repeat = 0.0
         self.reorder = False
+        self.dead: set[KmeId] = set()
+        """KMEs that hear and do nothing."""
         self._sequence = count()
         self._on_the_way: list[tuple[KmeId, KmeId, bytes]] = []
         names = tuple(sorted(set(home.values())))
+        self.links = list(combinations(names, 2) if links is None else links)
+        self.cut: set[tuple[KmeId, KmeId]] = set()
+        """Links that bring nothing, as both ends know."""
         self.kmes = {
             name: VirtualKme(
                 name,
@@ -51,6 +63,9 @@ class VirtualNetwork:
                 policy or Policy(),
                 options or PairOptions(),
                 (keepers or {}).get(name),
+                [b if a == name else a for a, b in self.links if name in (a, b)],
+                feeder,
+                terms,
             )
             for i, name in enumerate(names)
         }
@@ -59,9 +74,10 @@ class VirtualNetwork:
         self._on_the_way.append((source, target, data))
 
     def produce(self, blocks: int = 1, size: int = 4096, *, only: KmeId | None = None) -> None:
-        """The link between the two produces blocks at both ends, or at one end only."""
-        left, right = self.kmes
-        for _ in range(blocks):
+        """Every link that is not cut produces blocks at both ends, or at one end only."""
+        for left, right in [
+            link for link in self.links if link not in self.cut and self.dead.isdisjoint(link)
+        ] * blocks:
             sequence, data = next(self._sequence), self.random.randbytes(size)
             for me, peer in ((left, right), (right, left)):
                 if only in (None, me):
@@ -81,7 +97,7 @@ class VirtualNetwork:
         source, target, data = self._on_the_way[index]
         if self.random.random() >= self.repeat:
             del self._on_the_way[index]
-        if self.random.random() >= self.loss:
+        if self.random.random() >= self.loss and target not in self.dead:
             self.kmes[target].received(source, data)
         self.flush()
         return True
@@ -97,8 +113,9 @@ class VirtualNetwork:
         """Moves time on in ticks, delivering what is sent."""
         for _ in range(max(1, round(seconds / TICK_S))):
             self.clock.advance(TICK_S)
-            for kme in self.kmes.values():
-                kme.tick()
+            for name, kme in self.kmes.items():
+                if name not in self.dead:
+                    kme.tick()
             self.settle()
 
     def get_key(self, kme: KmeId, request: GetKey) -> list[Keys | KeyhopError]:

@@ -21,7 +21,7 @@ from keyhop.network.relay.nodes import Direct, Nodes
 from keyhop.network.relay.parcels import Flow
 from keyhop.network.sealing import claimed, pad_of, tagged, xor
 
-PAD_WAIT_S = 1.0
+PAD_WAIT_S = 8.0
 """How long a share waits for its next pad, before its source hears of it and takes another way."""
 REMEMBERED_BYTES = 8 << 20
 REMEMBERED_S = 30.0

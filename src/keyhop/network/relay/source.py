@@ -38,6 +38,7 @@ from keyhop.network.relay.sharing import split
 from keyhop.network.sealing import pad_of, tagged, xor
 
 RESEND_S = 1.0
+LATE = "it did not arrive in time"
 PARCEL_ID_BYTES = 16
 
 type OnStuck = Callable[[Path, KmeId, str], None]
@@ -125,7 +126,7 @@ class Source:
         now = self._clock.monotonic()
         for name, under_way in list(self._under_way.items()):
             if under_way.deadline <= now:
-                self._fail(name, "it did not arrive in time")
+                self._fail(name, LATE)
             elif under_way.sent_at < now - RESEND_S:
                 self._send_again(under_way, now)
 

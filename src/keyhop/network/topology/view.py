@@ -1,6 +1,7 @@
 """The network as this node sees it now: paths, who can be reached, and which parts have fallen apart."""
 
 from collections.abc import Collection, Iterable, Mapping
+from itertools import pairwise
 from zlib import crc32
 
 from keyhop.core.clock import Clock
@@ -67,6 +68,10 @@ class View:
                 self._paths.clear()
             found = self._paths[query] = self._search(*query)
         return found
+
+    def leads(self, path: Path) -> bool:
+        """Whether all edges of a path are up."""
+        return all(peer in self._edges.of(node) for node, peer in pairwise(path))
 
     @property
     def reachable(self) -> frozenset[KmeId]:

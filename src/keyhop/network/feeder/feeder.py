@@ -1,0 +1,217 @@
+"""All relayed streams of a KME that it owns: what one lacks is made here, and relayed.
+
+A stream is fed from its low mark on until it is at its high one. The pads of each link go to all flows in turn
+(`relay.pads`), so streams that lack share scarce links, if none has much under way: a window of a few parcels at most,
+one more for each that arrives, half of them after a failure. Streams of which nobody asks anything come after others.
+
+A path that fails is told to the routes, and the next parcel takes another at once; when that fails too, after a pause.
+What is under way on a path that is known to be broken is not waited for.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal, Protocol
+
+from keyhop.core.clock import Clock
+from keyhop.core.entropy import Entropy
+from keyhop.core.ids import KmeId
+from keyhop.core.keys import KeyMaterial
+from keyhop.core.units import UNIT_BYTES
+from keyhop.network.feeder.fairness import jains_index
+from keyhop.network.feeder.planning import Routes, Terms, blame, plan
+from keyhop.network.feeder.water import Marks, block_bytes, marks
+from keyhop.network.peer import Peer
+from keyhop.network.relay.messages import BlockPayload
+from keyhop.network.relay.parcels import Done, Parcel, Path, Plan
+from keyhop.network.sealing import MAC_KEY_BYTES
+
+PARCEL_S = 12.0
+"""A block that has not arrived by then is given up: pads of scarce links are waited for."""
+MOST_UNDER_WAY = 4
+PAUSES_S = (0.0, 0.2, 0.5, 1.0, 2.0)
+"""After each failure in a row."""
+
+type Buffering = Literal["prefetch", "on-demand"]
+
+
+@dataclass(frozen=True, slots=True)
+class FeederOptions:
+    """`prefetch` keeps relayed streams filled, `on-demand` keeps them empty: a key is relayed when it is asked for.
+
+    `least_bytes` is the low mark of a stream of which nobody asks anything.
+    """
+
+    buffering: Buffering = "prefetch"
+    least_bytes: int = 8192
+    most_bytes: int = 16 << 20
+
+
+class Sends(Protocol):
+    """The relay."""
+
+    def send(self, parcel: Parcel, plan: Plan, deadline: float, done: Done) -> None:
+        """Calls `done` once the destination has the parcel, or with the reason why it has not."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _UnderWay:
+    size_bytes: int
+    way: Plan
+
+
+@dataclass(slots=True)
+class _Feed:
+    """One stream. `trouble` is why the last parcel did not arrive, or could not leave."""
+
+    peer: Peer
+    rising: bool = False
+    window: int = 1
+    parcels: list[_UnderWay] = field(default_factory=list)
+    failures: int = 0
+    not_before: float = 0.0
+    trouble: str | None = None
+
+
+class Feeder:
+    """Feeds the relayed streams to all peers."""
+
+    def __init__(
+        self,
+        me: KmeId,
+        peers: Mapping[KmeId, Peer],
+        routes: Routes,
+        relay: Sends,
+        terms: Callable[[KmeId], Terms],
+        clock: Clock,
+        entropy: Entropy,
+        options: FeederOptions,
+    ) -> None:
+        """`terms` tells how keys may be relayed to a KME."""
+        self._me = me
+        self._routes = routes
+        self._relay = relay
+        self._terms = terms
+        self._clock = clock
+        self._entropy = entropy
+        self.options = options
+        self._feeds = {peer.id: _Feed(peer) for peer in peers.values()}
+
+    def tick(self) -> None:
+        """Time has passed: looks at all streams, those that run dry first before others of their priority."""
+        for feed in sorted(self._feeds.values(), key=self._urgency):
+            self._give_up_broken(feed)
+            self._feed(feed)
+
+    def kick(self, peer: KmeId) -> None:
+        """Somebody found its stream empty."""
+        self._feed(self._feeds[peer])
+
+    def is_feeding(self, peer: KmeId) -> bool:
+        """Whether its stream is being filled."""
+        feed = self._feeds[peer]
+        return feed.rising or bool(feed.parcels) or feed.peer.relayed.filling.waiting_units > 0
+
+    def trouble(self, peer: KmeId) -> str | None:
+        """Why its stream is not fed, if it should be."""
+        return self._feeds[peer].trouble
+
+    def marks(self, peer: KmeId) -> Marks | None:
+        """Between which its stream is kept; None while it is not fed."""
+        state = self._feeds[peer].peer
+        return self._marks(state) if self._is_wanted(state) else None
+
+    def fairness(self, priority: int) -> float:
+        """Jain's index over the streams of a priority, of what part of what was asked for was there."""
+        meters = (feed.peer.relayed.meter for feed in self._of(priority))
+        return jains_index(part for meter in meters if (part := meter.satisfied) is not None)
+
+    def path_failed(self, path: Path, at: KmeId, reason: str) -> None:
+        """A share that took this path went no further than a node."""
+        if at in path[:-1]:
+            self._routes.failed((at, path[path.index(at) + 1]), reason)
+
+    def _of(self, priority: int) -> Iterable[_Feed]:
+        return (feed for name, feed in self._feeds.items() if self._terms(name).priority == priority)
+
+    def _urgency(self, feed: _Feed) -> tuple[int, float]:
+        low = self._marks(feed.peer).low
+        return -self._priority(feed.peer), self._stock(feed) / low if low else 0.0
+
+    def _priority(self, peer: Peer) -> int:
+        usual = self._terms(peer.id).priority
+        return usual if _demand(peer) or peer.relayed.leasing.waiting_units else max(usual - 1, 0)
+
+    def _is_wanted(self, peer: Peer) -> bool:
+        """Whether its relayed stream is to hold anything: not while links fill the direct one well enough."""
+        if self.options.buffering == "on-demand":
+            return False
+        direct = peer.direct
+        if direct is None or not direct.generating:
+            return True
+        dry = direct.owned.stock_units * UNIT_BYTES < self._marks(peer).low
+        return dry and _demand(peer) > direct.meter.coming
+
+    def _marks(self, peer: Peer) -> Marks:
+        demand = _demand(peer)
+        waiting = peer.relayed.leasing.waiting_units * UNIT_BYTES
+        return marks(demand, waiting, self.options.least_bytes, self.options.most_bytes)
+
+    def _stock(self, feed: _Feed) -> int:
+        pair = feed.peer.relayed
+        return (pair.owned.stock_units + pair.filling.waiting_units) * UNIT_BYTES + sum(
+            parcel.size_bytes for parcel in feed.parcels
+        )
+
+    def _feed(self, feed: _Feed) -> None:
+        peer = feed.peer
+        if not peer.relayed.synchronised or not self._is_wanted(peer):
+            feed.rising, feed.trouble = False, None
+            return
+        water, stock = self._marks(peer), self._stock(feed)
+        feed.rising = stock < water.low or (feed.rising and stock < water.high)
+        while feed.rising and len(feed.parcels) < feed.window and self._clock.monotonic() >= feed.not_before:
+            size = block_bytes(_demand(peer), water.high - self._stock(feed))
+            self._send(feed, size)
+            feed.rising = self._stock(feed) < water.high
+
+    def _send(self, feed: _Feed, size: int) -> None:
+        way = plan(self._routes, self._me, feed.peer.id, self._terms(feed.peer.id), size)
+        if isinstance(way, str):
+            self._fail(feed, way)
+            return
+        data = KeyMaterial(self._entropy.token(MAC_KEY_BYTES + size))
+        parcel = Parcel(feed.peer.id, BlockPayload(), data, self._priority(feed.peer))
+        under_way = _UnderWay(size, way)
+        feed.parcels.append(under_way)
+        self._relay.send(parcel, way, self._clock.monotonic() + PARCEL_S, partial(self._sent, feed, under_way))
+
+    def _sent(self, feed: _Feed, parcel: _UnderWay, reason: str | None) -> None:
+        if parcel not in feed.parcels:
+            return  # it was given up before
+        feed.parcels.remove(parcel)
+        if reason is None:
+            feed.failures, feed.not_before, feed.trouble = 0, 0.0, None
+            feed.window = min(feed.window + 1, MOST_UNDER_WAY)
+            return
+        blame(self._routes, parcel.way, reason)
+        self._fail(feed, reason)
+
+    def _give_up_broken(self, feed: _Feed) -> None:
+        broken = [parcel for parcel in feed.parcels if not any(map(self._routes.leads, parcel.way.paths))]
+        if broken:
+            feed.parcels = [parcel for parcel in feed.parcels if parcel not in broken]
+            self._fail(feed, "its path was cut")
+
+    def _fail(self, feed: _Feed, reason: str) -> None:
+        feed.trouble = reason
+        feed.window = max(feed.window // 2, 1)
+        pause = PAUSES_S[min(feed.failures, len(PAUSES_S) - 1)]
+        feed.failures += 1
+        feed.not_before = self._clock.monotonic() + pause
+
+
+def _demand(peer: Peer) -> float:
+    """Bytes of key that SAEs ask for in a second, whichever stream they get them from."""
+    return sum(pair.meter.demand for pair in peer.pairs)

@@ -1,0 +1,79 @@
+"""Which paths a parcel takes: the plan, or why there is none."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+from keyhop.core.ids import KmeId
+from keyhop.network.relay.messages import Strategy
+from keyhop.network.relay.parcels import Path, Plan
+from keyhop.network.relay.source import LATE
+
+USUAL_PRIORITY = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How keys may be relayed to a KME.
+
+    With `secret-shared`, over `paths` node-disjoint paths if there are so many, over `least_paths` at least;
+    `threshold` of the shares are enough for the key, 0: all are needed.
+    """
+
+    strategy: Strategy = "hop-by-hop"
+    paths: int = 1
+    least_paths: int = 1
+    threshold: int = 0
+    priority: int = USUAL_PRIORITY
+
+
+class Routes(Protocol):
+    """What is known of the network's paths."""
+
+    def paths(
+        self,
+        source: KmeId,
+        destination: KmeId,
+        count: int = 1,
+        *,
+        need_bytes: int = 0,
+        exclude: "Iterable[KmeId | tuple[KmeId, KmeId]]" = (),
+    ) -> tuple[Path, ...]:
+        """Node-disjoint paths, the cheapest first."""
+        ...
+
+    def leads(self, path: Path) -> bool:
+        """Whether all edges of a path are up."""
+        ...
+
+    def failed(self, what: "KmeId | tuple[KmeId, KmeId]", reason: str) -> None:
+        """A node or an edge did not do what it was asked for."""
+        ...
+
+
+def plan(routes: Routes, me: KmeId, destination: KmeId, terms: Terms, need_bytes: int) -> Plan | str:
+    """How a parcel travels now, or why it cannot.
+
+    Not along the link that joins the two, if there is one: what comes over that is in their direct stream. As one of
+    several shares it may.
+    """
+    sharing = terms.strategy == "secret-shared"
+    own_link = () if sharing else ((me, destination),)
+    found = routes.paths(me, destination, terms.paths if sharing else 1, need_bytes=need_bytes, exclude=own_link)
+    if not found:
+        return f"no path of QKD links to KME {destination}"
+    if not sharing:
+        return Plan(terms.strategy, found)
+    least = max(2, terms.least_paths, terms.threshold)
+    if len(found) < least:
+        return f"{least} node-disjoint paths to KME {destination} are needed, and {len(found)} known"
+    return Plan(terms.strategy, found, terms.threshold or len(found))
+
+
+def blame(routes: Routes, way: Plan, reason: str) -> None:
+    """What was sent by this plan did not arrive, and nobody has said why: all of its edges are avoided for a while."""
+    if reason == LATE:
+        for path in way.paths:
+            for hop in pairwise(path):
+                routes.failed(hop, reason)

@@ -1,0 +1,177 @@
+"""Relayed streams are kept filled, over whatever path there is; and who finds one empty gets a key all the same."""
+
+import pytest
+
+from keyhop.core.errors import Unavailable
+from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.units import UNIT_BYTES
+from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.planning import Terms
+from keyhop.network.pair import Pair
+from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
+from keyhop.testing.network import VirtualNetwork
+
+A, B, C, D = (KmeId(name) for name in "ABCD")
+HOME = {SaeId(name.lower()): KmeId(name) for name in "ABCD"}
+SAE_A, SAE_B, SAE_C, SAE_D = HOME
+SQUARE = ((A, B), (B, C), (A, D), (C, D))
+"""From A to C lead two paths, over B and over D."""
+
+
+def network(links: tuple[tuple[KmeId, KmeId], ...] = SQUARE, **options: object) -> VirtualNetwork:
+    made = VirtualNetwork(HOME, links=links, **options)  # type: ignore[arg-type]
+    made.settle()
+    return made
+
+
+def run(network: VirtualNetwork, seconds: float, blocks: int = 1) -> None:
+    for _ in range(round(seconds)):
+        network.produce(blocks)
+        network.pass_time(1.0)
+
+
+def stock(network: VirtualNetwork, source: KmeId, destination: KmeId) -> int:
+    return network.kmes[source].peers[destination].relayed.owned.stock_units * UNIT_BYTES
+
+
+def ask(network: VirtualNetwork, request: GetKey) -> Keys | Exception:
+    answers = network.get_key(HOME[request.master], request)
+    network.settle()
+    if not answers:
+        network.pass_time(3.0)
+    (answer,) = answers
+    return answer
+
+
+def exchange(network: VirtualNetwork, master: SaeId = SAE_A, slave: SaeId = SAE_C, number: int = 1) -> Keys:
+    """Keys that both get."""
+    keys = ask(network, GetKey(master, slave, number))
+    assert isinstance(keys, Keys), keys
+    answers = network.get_key_with_ids(HOME[slave], GetKeyWithIds(slave, master, keys.runs[0].ids))
+    network.settle()
+    (theirs,) = answers
+    assert isinstance(theirs, Keys), theirs
+    assert theirs.runs[0].material == keys.runs[0].material
+    return keys
+
+
+def all_pairs(network: VirtualNetwork) -> list[Pair]:
+    return [pair for kme in network.kmes.values() for pair in kme.kme.pairs()]
+
+
+def assert_balanced(network: VirtualNetwork) -> None:
+    for pair in all_pairs(network):
+        for stream in (pair.owned, pair.followed):
+            assert stream.ledger.balances(stream.available_bytes), str(stream.ref)
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [Terms(), Terms("xor-at-destination"), Terms("secret-shared", 2, 2), Terms("secret-shared", 2, 2, 2)],
+    ids=["hop-by-hop", "xor", "shared", "2 of 2"],
+)
+def test_streams_between_kmes_without_a_link_fill_and_serve(terms: Terms) -> None:
+    sites = network(terms=terms)
+    run(sites, 20, blocks=4)
+    for source, destination in ((A, C), (C, A), (B, D), (D, B)):
+        assert stock(sites, source, destination) >= 8192
+    exchange(sites)
+    exchange(sites, SAE_D, SAE_B)
+    assert_balanced(sites)
+
+
+def test_a_stream_is_filled_to_its_high_mark_and_not_on() -> None:
+    sites = network()
+    run(sites, 60, blocks=8)
+    assert 8192 <= stock(sites, A, C) <= 2 * 16384
+    before = stock(sites, A, C)
+    run(sites, 30, blocks=8)
+    assert stock(sites, A, C) == before
+
+
+def test_neighbours_whose_link_is_cut_are_served_over_others() -> None:
+    sites = network()
+    run(sites, 20, blocks=4)
+    sites.cut.add((A, B))
+    for name, peer in ((A, B), (B, A)):
+        sites.kmes[name].peers[peer].neighbour.generating = False
+    direct = sites.kmes[A].peers[B].neighbour.owned
+    while direct.stock_units:
+        sites.produce(2)
+        sites.pass_time(0.5)
+        exchange(sites, SAE_A, SAE_B, number=min(direct.stock_units // 4 or 1, 100))
+    for _ in range(20):
+        sites.produce(2)
+        sites.pass_time(0.5)
+        exchange(sites, SAE_A, SAE_B)
+    ledger = sites.kmes[A].peers[B].relayed.owned.ledger
+    assert ledger.delivered > 0, "the direct stream is used up, and the relayed one took over"
+    assert_balanced(sites)
+
+
+def test_on_demand_nothing_is_kept_and_each_key_is_relayed_when_it_is_asked_for() -> None:
+    sites = network(feeder=FeederOptions("on-demand"))
+    run(sites, 5, blocks=4)
+    assert stock(sites, A, C) == 0
+    for _ in range(5):
+        exchange(sites)
+        sites.produce()
+        sites.pass_time(0.5)
+    assert stock(sites, A, C) == 0
+    assert sites.kmes[A].peers[C].relayed.owned.ledger.produced == 0
+
+
+def test_without_a_path_the_reason_is_said() -> None:
+    sites = network(links=((A, B), (C, D)))
+    run(sites, 5)
+    refused = ask(sites, GetKey(SAE_A, SAE_C))
+    assert isinstance(refused, Unavailable)
+    assert "no path of QKD links to KME C" in refused.message
+
+
+def test_with_too_few_paths_nothing_is_relayed_and_the_reason_is_said() -> None:
+    sites = network(links=((A, B), (B, C), (C, D)), terms=Terms("secret-shared", 2, 2))
+    run(sites, 5)
+    refused = ask(sites, GetKey(SAE_A, SAE_C))
+    assert isinstance(refused, Unavailable)
+    assert "2 node-disjoint paths to KME C are needed, and 1 known" in refused.message
+
+
+@pytest.mark.parametrize("dead", [B, D])
+def test_when_a_node_on_the_path_dies_the_other_path_is_taken(dead: KmeId) -> None:
+    sites = network()
+    run(sites, 20, blocks=4)
+    for name in (A, B, C, D):
+        if name != dead:
+            sites.kmes[name].peers[dead].disconnect()
+    sites.dead.add(dead)
+    for _ in range(300):
+        sites.produce(2)
+        sites.pass_time(0.5)
+        exchange(sites)
+    assert_balanced(sites)
+
+
+def test_greedy_and_honest_flows_share_a_scarce_link() -> None:
+    """A→C and B→D both need the link between B and C; the first asks for ten times as much."""
+    sites = network(links=((A, B), (B, C), (C, D)))
+    before = (0, 0)
+    for second in range(200):
+        sites.produce(1, 1024)
+        for _ in range(30):
+            sites.get_key(A, GetKey(SAE_A, SAE_C))
+        for _ in range(3):
+            sites.get_key(B, GetKey(SAE_B, SAE_D))
+        sites.pass_time(1.0)
+        if second == 99:
+            before = delivered(sites)
+    greedy, honest = (now - then for now, then in zip(delivered(sites), before, strict=True))
+    assert honest == 100 * 3 * 32
+    assert greedy > 2 * honest
+
+
+def delivered(network: VirtualNetwork) -> tuple[int, int]:
+    """What masters at A got for C, and at B for D."""
+    streams = (network.kmes[A].peers[C], network.kmes[B].peers[D])
+    first, second = (peer.relayed.owned.ledger.delivered for peer in streams)
+    return first, second
