@@ -95,8 +95,8 @@ def test_an_altered_batch_erases_nobodys_key(simulation: Simulation) -> None:
     assert isinstance(true.body, wire.Carry)
     true.lost = True
     body = msgspec.structs.replace(true.body, pad=true.body.pad - 4)
-    data = wire.encode(msgspec.structs.replace(wire.decode(true.data), body=body))
-    simulation.wires.put(Message(true.source, true.target, true.connection, data, body))
+    envelope = msgspec.structs.replace(true.envelope, body=body)
+    simulation.wires.put(Message(true.source, true.target, true.connection, wire.encode(envelope), envelope))
     simulation.run(0.1)
     assert isinstance(dec(simulation, used), Keys)
 

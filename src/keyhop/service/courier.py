@@ -1,7 +1,6 @@
 """Records to another KME: under a pad of a stream to it, or, when no stream has one, relayed over other KMEs."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from keyhop.core.clock import Clock
 from keyhop.core.ids import KmeId
@@ -15,6 +14,7 @@ from keyhop.network.relay.relay import Relay
 
 ATTEMPT_S = 0.8
 """How long the answer to one parcel is waited for before another path is tried."""
+ATTEMPTS = 3
 
 
 class Courier:
@@ -47,7 +47,7 @@ class Courier:
         if isinstance(self._way(kme, batch), str):
             pairs[0].carriage.carry(batch, deadline, done)  # it may get its pad while it waits
         else:
-            self._attempt(kme, batch, deadline, done)
+            self._attempt(kme, batch, deadline, done, ATTEMPTS)
 
     def recall(self, kme: KmeId, ids: bytes) -> None:
         """Tells that KME to forget records that nobody was given."""
@@ -63,22 +63,21 @@ class Courier:
     def _plan(self, kme: KmeId, size_bytes: int) -> Plan | str:
         return plan(self._routes, self._me, kme, self._terms(kme), size_bytes)
 
-    def _attempt(self, kme: KmeId, batch: Batch, deadline: float, done: Done) -> None:
+    def _attempt(self, kme: KmeId, batch: Batch, deadline: float, done: Done, attempts: int) -> None:
         way = self._way(kme, batch)
         if isinstance(way, str):
             done(way)
             return
         payload = RecordsPayload(batch.master, batch.slaves, batch.ids)
         parcel = Parcel(kme, payload, batch.keys, self._terms(kme).priority)
-        until = min(deadline, self._clock.monotonic() + ATTEMPT_S)
-        self._relay.send(parcel, way, until, partial(self._answered, kme, batch, deadline, done, way))
 
-    def _answered(self, kme: KmeId, batch: Batch, deadline: float, done: Done, way: Plan, reason: str | None) -> None:
-        if reason is None:
-            done(None)
-            return
-        blame(self._routes, way, reason)
-        if self._clock.monotonic() < deadline:
-            self._attempt(kme, batch, deadline, done)
-        else:
+        def answered(reason: str | None) -> None:
+            if reason is not None:
+                blame(self._routes, way, reason)
+                if attempts > 1 and self._clock.monotonic() < deadline:
+                    self._attempt(kme, batch, deadline, done, attempts - 1)
+                    return
             done(reason)
+
+        until = min(deadline, self._clock.monotonic() + ATTEMPT_S)
+        self._relay.send(parcel, way, until, answered)

@@ -218,8 +218,9 @@ class Delivery:
             what = "no key material, and " + ("not in step with" if pair.connected else "no connection to")
         elif pair.leasing.is_kept_from((request.master, request.slave), size, number):
             beyond = " but what is reserved for other SAEs"
-        elif trouble := self._feeder.trouble(pair.peer):
-            beyond = f": {trouble}"
+        elif pair.route == "relayed" or not pair.generating:
+            trouble = self._feeder.trouble(pair.peer)
+            beyond = f": {trouble}" if trouble else ""
         return Unavailable(f"{what} KME {pair.peer}{beyond}", retry_after_s=RETRY_AFTER_S)
 
     def _check_slaves(self, slaves: tuple[SaeId, ...]) -> None:

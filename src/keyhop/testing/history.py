@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
+from keyhop.core.streams import StreamRef
 from keyhop.core.units import UNIT_BYTES
+from keyhop.network.relay.messages import Forward
 from keyhop.network.wire import Carry
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 
@@ -60,7 +62,7 @@ class History:
         self._bad: set[bytes] = set()
         self._uses: dict[bytes, str] = {}
         self._carried: dict[bytes, dict[bytes, Carry]] = {}
-        self._pads: dict[tuple[KmeId, KmeId, int, int], bytes] = {}
+        self._pads: dict[tuple[StreamRef, int, int], bytes] = {}
         self._altered: set[bytes] = set()
 
     def produced(self, left: bytes | None, right: bytes | None) -> None:
@@ -74,17 +76,18 @@ class History:
         self._blocks.append(left)
         self._use(left[:MAC_KEY_BYTES], "MAC key of its block")
 
-    def transmitted(self, source: KmeId, target: KmeId, message: Carry) -> None:
-        """A KME sent records to its peer; each unit of its stream may pad one message only."""
-        self._carried.setdefault(message.ids, {})[message.batch] = message
+    def transmitted(self, stream: StreamRef, message: Carry | Forward) -> None:
+        """A KME sent something under a pad of a stream; each unit may pad one message only."""
+        if isinstance(message, Carry):
+            self._carried.setdefault(message.ids, {})[message.batch] = message
         units = -(-(MAC_KEY_BYTES + len(message.sealed)) // UNIT_BYTES)
         for position in range(message.pad, message.pad + units):
-            if self._pads.setdefault((source, target, message.epoch, position), message.tag) != message.tag:
+            if self._pads.setdefault((stream, message.epoch, position), message.tag) != message.tag:
                 raise Violation(2, "a pad was used for two messages")
 
     def begins_anew(self, kme: KmeId) -> None:
         """A KME knows nothing of its streams any more: epochs of other bytes may have numbers that were used before."""
-        self._pads = {place: tag for place, tag in self._pads.items() if kme not in place[:2]}
+        self._pads = {place: tag for place, tag in self._pads.items() if kme not in place[0][:2]}
 
     def altered(self, message: Carry) -> None:
         """Somebody put an altered message on the wire."""

@@ -144,14 +144,10 @@ class Feeder:
         return usual if _demand(peer) or peer.relayed.leasing.waiting_units else max(usual - 1, 0)
 
     def _is_wanted(self, peer: Peer) -> bool:
-        """Whether its relayed stream is to hold anything: not while links fill the direct one well enough."""
-        if self.options.buffering == "on-demand":
-            return False
-        direct = peer.direct
-        if direct is None or not direct.generating:
-            return True
-        dry = direct.owned.stock_units * UNIT_BYTES < self._marks(peer).low
-        return dry and _demand(peer) > direct.meter.coming
+        """Whether its relayed stream is to hold anything: not while links fill the direct one, however slowly: around
+        them a key would cost several links."""
+        works = peer.direct is not None and peer.direct.generating
+        return self.options.buffering == "prefetch" and not works
 
     def _marks(self, peer: Peer) -> Marks:
         demand = _demand(peer)

@@ -23,11 +23,12 @@ def alter(sim: Simulation, choose: Choose) -> None:
     assert isinstance(true.body, wire.Carry)
     variants = _variants(sim, true.body)
     body = variants[choose(len(variants))]
-    data = wire.encode(msgspec.structs.replace(wire.decode(true.data), body=body))
+    envelope = msgspec.structs.replace(true.envelope, body=body)
+    data = wire.encode(envelope)
     sim.history.altered(body)
     true.lost = bool(choose(2))
     sim.machines[true.source].note("altered", true.target, data)
-    sim.wires.put(Message(true.source, true.target, true.connection, data, body))
+    sim.wires.put(Message(true.source, true.target, true.connection, data, envelope))
 
 
 def _carries(sim: Simulation) -> list[Message]:

@@ -10,7 +10,9 @@ from functools import partial
 from itertools import count
 
 from keyhop.core.ids import KmeId
+from keyhop.core.streams import StreamRef
 from keyhop.network import wire
+from keyhop.network.relay.messages import Forward
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.history import History, Violation
 from keyhop.testing.simulation.audit import SimulatedAudit
@@ -126,9 +128,10 @@ class Simulation:
 
     def _transmitted(self, message: Message) -> None:
         self.trace.counts[f"message {type(message.body).__name__}"] += 1
-        if isinstance(message.body, wire.Carry):
+        if isinstance(message.body, wire.Carry | Forward):
             self.watch.carried(message.source, message.target, message.body)
-            self._noting(partial(self.history.transmitted, message.source, message.target, message.body))
+            ref = StreamRef(message.source, message.target, message.envelope.route)
+            self._noting(partial(self.history.transmitted, ref, message.body))
 
     def _got(self, asked: Asked, keys: Keys) -> None:
         request, now = asked.request, self.loop.now

@@ -13,6 +13,7 @@ from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.streams import FollowedStream, OwnedStream, Route
 from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
+from keyhop.network.relay.messages import Forward
 from keyhop.network.wire import Carry
 from keyhop.service.requests import GetKey, Keys
 from keyhop.testing.history import STREAM_ID_VERSION, History, Violation, each_id
@@ -47,7 +48,7 @@ class Watch:
         self._given = Counter[Direction]()
         self._fetched = Counter[Direction]()
         self._fetched_ids: set[bytes] = set()
-        self._padded: dict[Direction, dict[bytes, int]] = {}
+        self._padded: dict[Direction, dict[tuple[str, int, int], int]] = {}
         self._restored: set[KmeId] = set()
 
     # What is told
@@ -66,9 +67,10 @@ class Watch:
             self._fetched_ids |= ids
             self._fetched[direction] += len(ids) * run.size_bytes
 
-    def carried(self, source: KmeId, target: KmeId, message: Carry) -> None:
-        """A KME sent records under a pad."""
-        self._padded.setdefault((source, target), {})[message.batch] = len(message.sealed)
+    def carried(self, source: KmeId, target: KmeId, message: Carry | Forward) -> None:
+        """A KME sent records, or a share of a relayed parcel, under a pad."""
+        pad = (message.epoch, message.pad)
+        self._padded.setdefault((source, target), {})[type(message).__name__, *pad] = len(message.sealed)
 
     def restored(self, name: KmeId) -> None:
         """A KME goes back to a copy of its store: it may know less than before, and its books are an old copy's."""

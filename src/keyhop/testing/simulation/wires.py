@@ -35,8 +35,13 @@ class Message:
     target: KmeId
     connection: int
     data: bytes
-    body: wire.Body
+    envelope: wire.Envelope
     lost: bool = False
+
+    @property
+    def body(self) -> wire.Body:
+        """What it says."""
+        return self.envelope.body
 
 
 class Wires:
@@ -58,7 +63,7 @@ class Wires:
 
     def send(self, source: KmeId, target: KmeId, connection: int, data: bytes) -> Message:
         """Puts a message on its way, more than once or not at all."""
-        message = Message(source, target, connection, data, wire.decode(data).body)
+        message = Message(source, target, connection, data, wire.decode(data))
         weather = self.weather
         fate = self._draw.random() if weather.loss or weather.repeat else 1.0
         if (source, target) in self.blocked:
@@ -70,7 +75,7 @@ class Wires:
             self.put(message)
             if fate > 1.0 - weather.repeat and not isinstance(message.body, wire.Replaced):
                 self._note("repeated", message)
-                self.put(Message(source, target, connection, data, message.body), again=True)
+                self.put(Message(source, target, connection, data, message.envelope), again=True)
         return message
 
     def put(self, message: Message, *, again: bool = False) -> None:

@@ -8,6 +8,7 @@ import pytest
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import record_ids
+from keyhop.network.feeder.feeder import FeederOptions
 from keyhop.network.pair import PairOptions
 from keyhop.network.relay.messages import BlockPayload, RecordsPayload
 from keyhop.network.relay.parcels import Parcel, Plan
@@ -38,6 +39,7 @@ class Line:
                 Policy(),
                 PairOptions(),
                 neighbours=neighbours,
+                feeder=FeederOptions("on-demand"),
             )
             for name, neighbours in {A: (B,), B: (A, C), C: (B,)}.items()
         }
