@@ -10,7 +10,7 @@ from functools import partial
 from keyhop.core.clock import Clock
 from keyhop.core.ids import KmeId
 from keyhop.core.streams import Taken
-from keyhop.network.relay.hop import PAD_WAIT_S, REMEMBERED_BYTES, REMEMBERED_S
+from keyhop.network.relay.hop import REMEMBERED_BYTES, REMEMBERED_S
 from keyhop.network.relay.memory import Budget, Remembered
 from keyhop.network.relay.messages import SECRET_HEAD_BYTES, Contribution, PadPlace, Request
 from keyhop.network.relay.nodes import Direct, Nodes
@@ -67,7 +67,7 @@ class Combining:
         self._budget.charge(source, source, size)
         flow = Flow(source, KmeId(request.route[-1]), request.priority)
         use = partial(self._depart, combination, after)
-        after.pads.take(flow, size, self._clock.monotonic() + PAD_WAIT_S, use)
+        after.pads.take(flow, size, self._clock.monotonic() + after.pads.patience_s(size), use)
         self._claim(combination)
 
     def placed(self, peer: KmeId, name: ParcelName) -> None:

@@ -21,8 +21,6 @@ from keyhop.network.relay.nodes import Direct, Nodes
 from keyhop.network.relay.parcels import Flow
 from keyhop.network.sealing import claimed, pad_of, tagged, xor
 
-PAD_WAIT_S = 8.0
-"""How long a share waits for its next pad, before its source hears of it and takes another way."""
 REMEMBERED_BYTES = 8 << 20
 REMEMBERED_S = 30.0
 
@@ -74,7 +72,7 @@ class Hop:
         self._budget.charge(peer, source, size)
         flow = Flow(source, KmeId(message.route[-1]), message.priority)
         use = partial(self._depart, peer, step, onward, xor(message.sealed, pad))
-        onward.pads.take(flow, size, self._clock.monotonic() + PAD_WAIT_S, use)
+        onward.pads.take(flow, size, self._clock.monotonic() + onward.pads.patience_s(size), use)
 
     def tick(self) -> None:
         """Forgets what is old."""

@@ -7,6 +7,7 @@ from functools import partial
 from keyhop.core.clock import Clock
 from keyhop.core.ids import KmeId
 from keyhop.core.streams import Taken
+from keyhop.core.units import UNIT_BYTES
 from keyhop.network.leasing import Cancel, Leasing, Use
 from keyhop.network.relay.fair_queue import FairQueue
 from keyhop.network.relay.parcels import Flow
@@ -15,6 +16,9 @@ from keyhop.network.sealing import MAC_KEY_BYTES
 MAX_WAITING = 4096
 """Who comes when so many wait is sent away: a bound for what neighbours can make this KME remember."""
 
+PATIENCE_S = (1.0, 8.0)
+"""How long a share of others waits for its pad, before its source hears of it and takes another way: on a link that
+does not bring as much in the longer time, and on one that does."""
 
 type Weight = Callable[[Flow], float]
 """What part of a scarce link a flow gets, beside others of its priority."""
@@ -53,6 +57,12 @@ class Pads:
             self._queue.put_back()
         self._go_on()
         return partial(self._cancel, asked)
+
+    def patience_s(self, size_bytes: int) -> float:
+        """How long it makes sense that a share of others waits for a pad of that size."""
+        short, long = PATIENCE_S
+        brings = self._leasing.demand.bringing() * UNIT_BYTES * long
+        return long if brings >= MAC_KEY_BYTES + size_bytes else short
 
     def tick(self) -> None:
         """Gives up on those whose time is over."""
