@@ -145,7 +145,7 @@ class ReferenceKms:
     def _forget(self, asked: dict[str, Any]) -> None:
         for key in asked.get("keys", ()):
             try:
-                self._interchange._memories[1]._keys.pop(key_id_from_text(key["key_id"]), None)
+                self._interchange.received._keys.pop(key_id_from_text(key["key_id"]), None)
             except Exception:  # noqa: BLE001 - it is refused later
                 return
 

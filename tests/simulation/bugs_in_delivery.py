@@ -16,7 +16,7 @@ from keyhop.network.filling import Filling
 from keyhop.network.leasing import Leasing
 from keyhop.network.relay.messages import RecordsPayload
 from keyhop.network.windows import Windows
-from keyhop.service import multicast
+from keyhop.service import spreading
 from keyhop.service.audit import AuditedReplies, Handed
 from keyhop.service.claims import Claims
 from keyhop.service.lookup import Lookup
@@ -94,18 +94,20 @@ def carry_tags_not_checked(patch: pytest.MonkeyPatch) -> None:
 
 def one_copy_is_enough(patch: pytest.MonkeyPatch) -> None:
     """A multicast key leaves when the first of several KMEs holds it."""
-    call = multicast._Call
-    patch.setattr(multicast, "_Call", lambda ids, keys, waiting: call(ids, keys, set(sorted(waiting)[:1])))
+    spread = spreading._Spread
+    patch.setattr(
+        spreading, "_Spread", lambda copies, here, done, legs: spread(copies, here, done, set(sorted(legs)[:1]))
+    )
 
 
 def copies_differ(patch: pytest.MonkeyPatch) -> None:
     """What is carried is not what the master gets."""
-    keep = Arrivals.keep
+    keep = Arrivals._keep
 
     def other(self: Arrivals, batch: wire.Carry | RecordsPayload, keys: bytes) -> None:
         keep(self, batch, keys[:-1] + bytes([keys[-1] ^ 1]))
 
-    patch.setattr(Arrivals, "keep", other)
+    patch.setattr(Arrivals, "_keep", other)
 
 
 def sent_again_as_often_as_asked(patch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,10 @@
-"""Keys that are at no stream position: multicast keys, and keys of two SAEs at the same KME.
+"""Keys that are at no stream position: multicast keys, keys of two SAEs at the same KME, keys from other domains.
 
 A record has a random UUID (version 4, so it is never taken for a stream's key ID). Every entitled SAE may fetch it
 once; after the last one it is erased.
 """
 
+import hashlib
 from collections import Counter
 
 import msgspec
@@ -82,6 +83,10 @@ class RecordBook:
             self.discard(key_id)
         return record.key
 
+    def was_touched(self, key_id: bytes) -> bool:
+        """Whether a slave has fetched the key."""
+        return bool(self._records[key_id].served)
+
     def discard(self, key_id: bytes) -> None:
         """Erases a record. Idempotent."""
         record = self._records.pop(key_id, None)
@@ -114,6 +119,15 @@ class RecordBook:
 
 def _slot(key_id: bytes) -> Slot:
     return Slot("record", key_id.hex())
+
+
+def foreign_record_id(master: SaeId, key_id: bytes) -> bytes:
+    """Under which ID a key is kept whose own ID another domain has chosen.
+
+    That domain may choose any ID, also one that is taken; so a key is kept under a hash of it and of the master's name,
+    which is not for this domain's masters. A slave shows the ID as it was chosen.
+    """
+    return record_ids(hashlib.blake2b(key_id + master.encode(), digest_size=16, person=b"keyhop foreign").digest())
 
 
 def record_ids(random: bytes) -> bytes:

@@ -1,4 +1,7 @@
-"""Records that come from another KME: which of them are kept, for whom, and which are here already."""
+"""Records that come from another KME: which of them are kept, for whom, and which are here already.
+
+Those for SAEs of another network are passed on (`exports`) and kept by nobody here.
+"""
 
 from collections.abc import Callable
 
@@ -6,6 +9,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook, record_ids
+from keyhop.network.exports import Exported, Exports
 from keyhop.network.relay.messages import RecordsPayload
 from keyhop.network.wire import Carry
 
@@ -13,20 +17,104 @@ from keyhop.network.wire import Carry
 class Arrivals:
     """Puts into the record book what other KMEs may put there."""
 
-    def __init__(self, me: KmeId, records: RecordBook, clock: Clock, home: Callable[[SaeId], KmeId | None]) -> None:
-        """`home` tells which KME an SAE belongs to."""
+    def __init__(
+        self, me: KmeId, records: RecordBook, clock: Clock, home: Callable[[SaeId], KmeId | None], exports: Exports
+    ) -> None:
+        """`home` tells which KME an SAE belongs to; of another network's SAE, the KME that leads there."""
         self._me = me
         self._records = records
         self._clock = clock
         self._home = home
+        self._exports = exports
 
-    def holds(self, source: KmeId, batch: Carry | RecordsPayload) -> bool:
+    def take(
+        self,
+        source: KmeId,
+        batch: Carry | RecordsPayload,
+        size_bytes: int,
+        keys: Callable[[], bytes | None],
+        answer: Callable[[bool], None],
+    ) -> None:
+        """Answers, perhaps later, whether the slaves of a batch can have it. `keys` proves it, and opens it once."""
+        if self._exports.concern(batch.slaves):
+            self._pass_on(source, batch, size_bytes, keys, answer)
+            return
+        stored = self._holds(source, batch)
+        if not stored and self._may_come(source, batch, size_bytes):
+            opened = keys()
+            if opened is not None:
+                self._keep(batch, opened)
+                stored = True
+        answer(stored)
+
+    def foreseen(self, source: KmeId, batch: Carry | RecordsPayload, size_bytes: int) -> bool | None:
+        """The answer, if it is known before the batch can be opened."""
+        if self._exports.concern(batch.slaves):
+            outcome = self._outcome(source, batch)
+            if outcome != "new":
+                return {"yes": True, "no": False}.get(outcome)
+        elif self._holds(source, batch):
+            return True
+        return None if self._may_come(source, batch, size_bytes) else False
+
+    def _holds(self, source: KmeId, batch: Carry | RecordsPayload) -> bool:
         """Whether it comes again: its records are here, and nobody can have fetched one before the answer."""
         records, ids = self._records, _each(batch.ids, KEY_ID_BYTES)
         here = bool(ids) and all(k in records and records.master(k) == batch.master for k in ids)
         return here and self._home(SaeId(batch.master)) == source
 
-    def accepts(self, source: KmeId, batch: Carry | RecordsPayload, size_bytes: int) -> bool:
+    def _keep(self, batch: Carry | RecordsPayload, keys: bytes) -> None:
+        """Stores what may come; durable with the journal."""
+        ids = _each(batch.ids, KEY_ID_BYTES)
+        slaves = tuple(SaeId(slave) for slave in batch.slaves)
+        created_at = self._clock.wall()  # by the clock that they will be too old by
+        for key_id, key in zip(ids, _each(keys, len(keys) // len(ids)), strict=True):
+            self._records.add(key_id, KeyMaterial(key), SaeId(batch.master), slaves, created_at)
+
+    def recall(self, source: KmeId, ids: bytes) -> None:
+        """That KME takes back records of its masters, which nobody was given."""
+        for key_id in _each(ids, KEY_ID_BYTES):
+            if key_id in self._records and self._home(self._records.master(key_id)) == source:
+                self._records.discard(key_id)
+        self._exports.recall(source, ids)
+
+    def reclaim(self, source: KmeId, ids: bytes) -> bytes:
+        """That KME takes back those records of its masters that nobody was given: which they were."""
+        gone = [
+            key_id
+            for key_id in _each(ids, KEY_ID_BYTES)
+            if key_id in self._records
+            and self._home(self._records.master(key_id)) == source
+            and not self._records.was_touched(key_id)
+        ]
+        for key_id in gone:
+            self._records.discard(key_id)
+        return b"".join(gone)
+
+    def _pass_on(
+        self,
+        source: KmeId,
+        batch: Carry | RecordsPayload,
+        size_bytes: int,
+        keys: Callable[[], bytes | None],
+        answer: Callable[[bool], None],
+    ) -> None:
+        master, outcome = SaeId(batch.master), self._outcome(source, batch)
+        if outcome == "under way":
+            self._exports.join(batch.ids, answer)
+            return
+        opened = keys() if outcome == "new" and self._may_come(source, batch, size_bytes) else None
+        if opened is None:
+            answer(outcome == "yes")
+            return
+        slaves = tuple(map(SaeId, batch.slaves))
+        self._exports.export(master, slaves, batch.ids, KeyMaterial(opened), answer)
+
+    def _outcome(self, source: KmeId, batch: Carry | RecordsPayload) -> Exported:
+        master = SaeId(batch.master)
+        return self._exports.outcome(master, batch.ids) if self._home(master) == source else "no"
+
+    def _may_come(self, source: KmeId, batch: Carry | RecordsPayload, size_bytes: int) -> bool:
         """Whether these are new records, with keys of `size_bytes` in all, which that KME may send for our SAEs."""
         count, rest = divmod(len(batch.ids), KEY_ID_BYTES)
         ids = _each(batch.ids, KEY_ID_BYTES)
@@ -42,20 +130,6 @@ class Arrivals:
             and all(self._home(SaeId(slave)) == self._me for slave in batch.slaves)
             and len(set(batch.slaves)) == len(batch.slaves)
         )
-
-    def keep(self, batch: Carry | RecordsPayload, keys: bytes) -> None:
-        """Stores what was accepted; durable with the journal."""
-        ids = _each(batch.ids, KEY_ID_BYTES)
-        slaves = tuple(SaeId(slave) for slave in batch.slaves)
-        created_at = self._clock.wall()  # by the clock that they will be too old by
-        for key_id, key in zip(ids, _each(keys, len(keys) // len(ids)), strict=True):
-            self._records.add(key_id, KeyMaterial(key), SaeId(batch.master), slaves, created_at)
-
-    def recall(self, source: KmeId, ids: bytes) -> None:
-        """That KME takes back records of its masters, which nobody was given."""
-        for key_id in _each(ids, KEY_ID_BYTES):
-            if key_id in self._records and self._home(self._records.master(key_id)) == source:
-                self._records.discard(key_id)
 
 
 def _each(data: bytes, size: int) -> list[bytes]:

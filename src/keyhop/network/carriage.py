@@ -88,14 +88,15 @@ class Carriage:
 
     def received(self, message: Carry) -> None:
         """A batch from the peer: kept if it is what the peer's KME sent for our SAEs, else refused."""
-        arrivals, source = self._arrivals, self._followed.ref.owner
-        stored = arrivals.holds(source, message)
-        if not stored and arrivals.accepts(source, message, len(message.sealed)):
+
+        def keys() -> bytes | None:
             pad = claimed(message, len(message.sealed), self._followed)
-            if pad is not None:
-                arrivals.keep(message, xor(message.sealed, pad))
-                stored = True
-        self._send(Carried(message.batch, stored))
+            return None if pad is None else xor(message.sealed, pad)
+
+        def answer(stored: bool) -> None:
+            self._send(Carried(message.batch, stored))
+
+        self._arrivals.take(self._followed.ref.owner, message, len(message.sealed), keys, answer)
 
     def carried(self, message: Carried) -> None:
         """The peer's answer."""

@@ -29,6 +29,7 @@ from keyhop.network.meter import Meter
 from keyhop.network.psk.generations import PskGenerations
 from keyhop.network.psk.messages import OfPsk
 from keyhop.network.psk.refreshing import Refreshing
+from keyhop.network.reclaiming import Reclaiming
 from keyhop.network.relay.messages import OfRelay
 from keyhop.network.relay.pads import Pads, Weight
 from keyhop.network.shares import Pairs
@@ -96,6 +97,7 @@ class Pair:
         self.pads = Pads(self.leasing, clock, weight)
         self.windows = Windows(self.followed, clock, self.tell)
         self.carriage = Carriage(self.owned, self.followed, self.leasing, arrivals, clock, self.tell)
+        self.reclaiming = Reclaiming(arrivals, peer, clock, entropy, self.tell)
         self.filling = Filling(
             self.owned,
             self.followed,
@@ -110,7 +112,7 @@ class Pair:
         self.meter = Meter(self.owned, clock)
         self._channels = LinkChannels(self._send_now)
         self._refreshing: Refreshing | None = None
-        self._parts: list[_Part] = [self.filling, self.leasing, self.windows, self.carriage]
+        self._parts: list[_Part] = [self.filling, self.leasing, self.windows, self.carriage, self.reclaiming]
         self._transmit: Transmit | None = None
         self._process = self._new_session()
         self.theirs, self.ours = Twins(clock), Twins(clock)
@@ -231,6 +233,7 @@ class Pair:
         self.leasing.abandon()
         self.windows.interrupted()
         self.carriage.abandon()
+        self.reclaiming.abandon()
 
     def _dispatch(self, body: wire.Body) -> None:
         match body:
@@ -259,6 +262,10 @@ class Pair:
                 self.carriage.carried(body)
             case wire.Recall():
                 self.carriage.recalled(body)
+            case wire.Reclaim():
+                self.reclaiming.asked(body)
+            case wire.Reclaimed():
+                self.reclaiming.answered(body)
             case OfRelay():
                 self._relay(self.peer, body)
             case OfPsk() if self._refreshing:

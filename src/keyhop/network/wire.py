@@ -171,6 +171,21 @@ class Recall(Message, frozen=True):
     ids: Annotated[bytes, Meta(max_length=16 * MAX_RECORDS_PER_BATCH)]
 
 
+class Reclaim(Message, frozen=True):
+    """The master's domain takes these records back, those that nobody was given yet: which are they? `call` names the
+    question, which may come again."""
+
+    call: Id
+    ids: Annotated[bytes, Meta(max_length=16 * MAX_RECORDS_PER_BATCH)]
+
+
+class Reclaimed(Message, frozen=True):
+    """These records nobody was given, and nobody will be."""
+
+    call: Id
+    ids: Annotated[bytes, Meta(max_length=16 * MAX_RECORDS_PER_BATCH)]
+
+
 class LinkMessage(Message, frozen=True):
     """From the adapter of a link to the one at the other end."""
 
@@ -193,6 +208,8 @@ type Body = (
     | Carry
     | Carried
     | Recall
+    | Reclaim
+    | Reclaimed
     | LinkMessage
     | RelayMessage
     | PskMessage

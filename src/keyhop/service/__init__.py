@@ -6,7 +6,10 @@
     claims      dec_keys: the keys that a slave may have once
     lookup      what key IDs name: places in a stream, records, what was sent a moment ago
     redelivery  what was sent a moment ago, for slaves whose answer was lost
-    multicast   keys for several slaves, or for a slave at this very KME
+    multicast   keys for several slaves, for a slave at this very KME, or for one in another domain
+    spreading   records at several KMEs and in other domains: all of them, or none
+    foreign     which SAEs are of other domains
+    gateway/    a KME that joins its domain to others; etsi020/: ETSI GS QKD 020, the protocol between them
     audit       keys leave through it: first the record, then the reply
     policy      sizes, numbers, waiting, who may talk to whom
     limits      how much each SAE and each pair may ask for (`gauges`: levels that time raises)

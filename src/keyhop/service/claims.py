@@ -3,11 +3,11 @@
 What the IDs name is found first (`lookup`). Then everything is taken at once, and the answer waits for the journal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from keyhop.core.errors import KeyhopError, Unavailable
-from keyhop.core.ids import KEY_ID_BYTES, KmeId
+from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook
 from keyhop.network.pair import Pair
@@ -15,7 +15,7 @@ from keyhop.network.peer import Peer
 from keyhop.service.audit import AuditedReplies, Call, Handed, Handover
 from keyhop.service.lookup import Found, InRecord, InStream, Lookup
 from keyhop.service.redelivery import Redelivery
-from keyhop.service.requests import RECORD_SOURCE, GetKeyWithIds, KeyReply, KeyRun, Keys
+from keyhop.service.requests import FOREIGN_SOURCE, RECORD_SOURCE, GetKeyWithIds, KeyReply, KeyRun, Keys
 
 
 class Claims:
@@ -28,8 +28,11 @@ class Claims:
         records: RecordBook,
         redelivery: Redelivery,
         replies: AuditedReplies,
+        foreign: Callable[[SaeId], bool],
     ) -> None:
+        """`foreign` tells which masters are of another domain: their keys are records with IDs of that domain."""
         self._me = me
+        self._foreign = foreign
         self._peers = peers
         check = self._check_not_doubted
         self._lookups: dict[tuple[Pair, ...], Lookup] = {
@@ -38,6 +41,7 @@ class Claims:
             for pairs in {peer.pairs, *((pair,) for pair in peer.pairs)}
         }
         self._records_only = Lookup((), records, redelivery, check)
+        self._foreign_only = Lookup((), records, redelivery, check, foreign=True)
         self._records = records
         self._redelivery = redelivery
         self._replies = replies
@@ -45,7 +49,7 @@ class Claims:
     def get_key_with_ids(self, request: GetKeyWithIds, source: KmeId, reply: KeyReply) -> None:
         """`source` is the master's KME. Raises Unavailable; otherwise replies."""
         gates = self._gates(source)
-        lookup = self._lookups[gates] if source in self._peers else self._records_only
+        lookup = self._lookup(request.master, source, gates)
         for gate in gates:
             if not gate.windows.ready:
                 raise _not_synchronised(gate.peer)
@@ -71,6 +75,11 @@ class Claims:
         if peer is None:
             return ()
         return tuple([pair for pair in peer.pairs if pair.followed.available_bytes]) or peer.pairs[:1]
+
+    def _lookup(self, master: SaeId, source: KmeId, gates: tuple[Pair, ...]) -> Lookup:
+        if self._foreign(master):
+            return self._foreign_only
+        return self._lookups[gates] if source in self._peers else self._records_only
 
     def _claim(self, request: GetKeyWithIds, source: KmeId, lookup: Lookup) -> tuple[Keys, Handed]:
         """Takes all keys or, with a KeyhopError, none. Says how each was handed over."""
@@ -100,8 +109,9 @@ class Claims:
             run = KeyRun(ids, found.place.located.size_bytes, KeyMaterial(data))
             return run, self._handover(request, source, "dec_keys", age.source)
         if isinstance(found, InRecord):
-            data = self._records.deliver(found.key_id, slave)
-            return KeyRun(ids, len(data), KeyMaterial(data)), self._handover(request, source, "dec_keys", RECORD_SOURCE)
+            data = self._records.deliver(found.record_id, slave)
+            made_by = FOREIGN_SOURCE if self._foreign(master) else RECORD_SOURCE
+            return KeyRun(ids, len(data), KeyMaterial(data)), self._handover(request, source, "dec_keys", made_by)
         key = self._redelivery.take(master, slave, found.key_id)
         return KeyRun(ids, len(key), key), self._handover(request, source, "redelivery", "memory")
 

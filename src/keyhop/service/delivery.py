@@ -3,6 +3,7 @@
 enc_keys for one slave at another KME   bytes of a stream to it, from memory, no message (`supply`); or a record,
                                         when the streams are empty and nothing is on its way into them
 enc_keys for several, or at this KME    a record at every KME concerned (`multicast`)
+enc_keys for one in another domain      a record that the KME which leads there hands over (`gateway`)
 dec_keys                                the place or the record that the ID names (`claims`)
 """
 
@@ -39,8 +40,11 @@ from keyhop.service.requests import (
     Provenance,
     Status,
 )
+from keyhop.service.spreading import Spreading
 
 RETRY_AFTER_S = 1.0
+ABROAD_S = 10.0
+"""How long a key for an SAE of another domain may take at least."""
 _UNMET = "not all extension_mandatory request options could be met"
 
 
@@ -53,9 +57,11 @@ class Delivery:
         home: Callable[[SaeId], KmeId | None],
         policy: Policy,
         limits: Limits,
+        foreign: Callable[[SaeId], bool],
         peers: Mapping[KmeId, Peer],
         feeder: Feeder,
         courier: Courier,
+        spreading: Spreading,
         records: RecordBook,
         redelivery: Redelivery,
         journal: Journal,
@@ -67,6 +73,7 @@ class Delivery:
         self._home = home
         self.policy = policy
         self._limits = limits
+        self._foreign = foreign
         self._peers = peers
         self._feeder = feeder
         self._courier = courier
@@ -74,8 +81,8 @@ class Delivery:
         self._clock = clock
         self.stock_bytes = stock_bytes
         self._replies = AuditedReplies(journal)
-        self._multicast = Multicast(me, peers, courier, records, self._replies, clock, entropy)
-        self._claims = Claims(me, peers, records, redelivery, self._replies)
+        self._multicast = Multicast(me, spreading, records, self._replies, clock, entropy)
+        self._claims = Claims(me, peers, records, redelivery, self._replies, foreign)
 
     def get_status(self, request: GetStatus) -> Status:
         """ETSI GS QKD 014, clause 5.1. Raises RequestError."""
@@ -115,9 +122,10 @@ class Delivery:
             size, number = policy.size_bytes(request.size_bits), policy.number(request.number)
             charge = self._limits.charge(request.master, request.master, slaves, size * number)
             reply = reply if charge is None else _giving_back(charge, reply)
-            deadline = self._clock.monotonic() + policy.wait_s
+            abroad = any(map(self._foreign, slaves))
+            deadline = self._clock.monotonic() + (max(policy.wait_s, ABROAD_S) if abroad else policy.wait_s)
             (target,) = homes if len(homes) == 1 else (None,)
-            if request.additional_slaves or target == self._me:
+            if request.additional_slaves or target == self._me or abroad:
                 self._check_slaves(slaves)
                 self._multicast.get_key(request, {s: self._home_of(s) for s in slaves}, size, number, deadline, reply)
                 return

@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import KmeId, SaeId
+from keyhop.service.foreign import ForeignSaes
 
 type _Mark = tuple[str, str]
 
@@ -34,7 +35,9 @@ class SaeEntry:
 class SaeDirectory:
     """All SAEs of the network. Raises ConfigurationError when two of them cannot be told apart."""
 
-    def __init__(self, entries: tuple[SaeEntry, ...]) -> None:
+    def __init__(self, entries: tuple[SaeEntry, ...], foreign: ForeignSaes | None = None) -> None:
+        """`foreign` are those of other domains, with the KMEs that lead there: none of them is identified here."""
+        self._foreign = foreign or ForeignSaes()
         self._kmes: dict[SaeId, KmeId] = {}
         self._by_mark: dict[_Mark, SaeId] = {}
         for entry in entries:
@@ -67,12 +70,16 @@ class SaeDirectory:
 
     @property
     def homes(self) -> Mapping[SaeId, KmeId]:
-        """The KME that serves each SAE."""
+        """The KME that serves each SAE of this domain."""
         return self._kmes
 
     def kme_of(self, sae: SaeId) -> KmeId | None:
-        """The KME that serves this SAE, or None when nobody knows the SAE."""
-        return self._kmes.get(sae)
+        """The KME that serves this SAE, or leads to its domain; None when nobody knows the SAE."""
+        return self._kmes.get(sae) or self._foreign.way_to(sae)
+
+    def is_foreign(self, sae: SaeId) -> bool:
+        """Whether the SAE is of another domain."""
+        return sae not in self._kmes and self._foreign.way_to(sae) is not None
 
 
 def _mark_of(entry: SaeEntry) -> _Mark:

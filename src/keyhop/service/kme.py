@@ -33,9 +33,12 @@ from keyhop.network.topology.reports import Report
 from keyhop.network.topology.view import View
 from keyhop.service.courier import Courier
 from keyhop.service.delivery import Delivery
+from keyhop.service.etsi020.calls import Call
+from keyhop.service.gateway import Gateway, Joint
 from keyhop.service.limits import Limit, Limits
 from keyhop.service.policy import Policy
 from keyhop.service.redelivery import Redelivery
+from keyhop.service.spreading import Spreading
 
 EXPIRE_RECORDS_S = 5.0
 """How often records are looked through for old ones."""
@@ -59,6 +62,22 @@ class KmeOptions:
     """Of the links to neighbours (`topology.reports`)."""
 
 
+def _no_call(kms: KmeId, call: Call) -> None:
+    call.answered(None)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherDomains:
+    """The domains of other KMSs: those that this very KME is joined to, and which SAEs are `foreign`, wherever joined.
+
+    `make` makes a call to one of those KMSs.
+    """
+
+    joints: tuple[Joint, ...] = ()
+    foreign: Callable[[SaeId], bool] = lambda sae: False
+    make: Callable[[KmeId, Call], None] = _no_call
+
+
 class Kme:
     """The state machines of one KME. After a failed commit (`journal.failure`) it gives out nothing more."""
 
@@ -76,20 +95,23 @@ class Kme:
         options: KmeOptions,
         keeper: WitnessKeeper | None = None,
         psks: Psks = NO_PSKS,
+        abroad: OtherDomains | None = None,
     ) -> None:
         """`peers` are all other KMEs of the network, `neighbours` those of them that links join with this one.
 
         `home` tells which KME serves an SAE; `wake` asks for a `flush` at the end of this turn.
 
         With a `keeper` of a witness, `open` finds out a store that is an old copy. Peers that are not among `psks` are
-        authenticated by certificates.
+        authenticated by certificates. `abroad` are the other domains.
         """
+        abroad = abroad or OtherDomains()
         self._clock = clock
         self._options = options
         self.journal = Journal(store, wake, audit)
         self.records = RecordBook(store, self.journal)
 
-        arrivals = Arrivals(me, self.records, clock, home)
+        self.gateway = Gateway(me, abroad.joints, home, abroad.foreign, clock, abroad.make)
+        arrivals = Arrivals(me, self.records, clock, home, self.gateway)
 
         def relay(peer: KmeId, message: OfRelay) -> None:
             self.relay.received(peer, message)
@@ -112,6 +134,8 @@ class Kme:
         self.feeder = Feeder(me, self.peers, self.view, self.relay, self._terms, clock, entropy, options.feeder)
         self.relay.on_stuck.append(self.feeder.path_failed)
         courier = Courier(me, self.peers, self.view, self.relay, self._terms, clock)
+        spreading = Spreading(me, self.peers, courier, self.records, self.gateway, clock, entropy)
+        self.gateway.open(spreading, store, self.journal, self.records)
         self._limit_pairs()
         self._limits = Limits(options.limits, clock)
         self.redelivery = Redelivery(clock, options.policy)
@@ -120,9 +144,11 @@ class Kme:
             home,
             options.policy,
             self._limits,
+            abroad.foreign,
             self.peers,
             self.feeder,
             courier,
+            spreading,
             self.records,
             self.redelivery,
             self.journal,
@@ -141,6 +167,7 @@ class Kme:
         is for what others keep in the store: it notes in the journal what they drop. Raises ConfigurationError for a
         witness of somebody else, and StoreFailure.
         """
+        self.gateway.resume()
         if self._call_witness is None:
             return
         self.witness = self._call_witness()
@@ -183,6 +210,7 @@ class Kme:
         self.relay.tick()
         self.gossip.tick(own_links(self.peers.values(), self._options.link_priorities))
         self.feeder.tick()
+        self.gateway.tick()
         self._limits.tick()
         self.redelivery.tick()
         now = self._clock.monotonic()
@@ -207,6 +235,7 @@ class Kme:
         for pair in self.pairs():
             pair.abandon()
         self.relay.abandon()
+        self.gateway.abandon()
 
     def _terms(self, destination: KmeId) -> Terms:
         return self._options.terms

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from keyhop.core.errors import BadRequest, Unauthorised
 from keyhop.core.ids import KEY_ID_BYTES, key_id_text
-from keyhop.core.records import RecordBook
+from keyhop.core.records import RecordBook, foreign_record_id
 from keyhop.core.streams import FollowedStream, Place
 from keyhop.core.units import units_for
 from keyhop.service.redelivery import Redelivery
@@ -33,9 +33,9 @@ class InStream(NamedTuple):
 
 
 class InRecord(NamedTuple):
-    """A key that is a record."""
+    """A key that is a record, and under which ID it is one."""
 
-    key_id: bytes
+    record_id: bytes
     number: int = 1
 
 
@@ -58,8 +58,11 @@ class Lookup:
         records: RecordBook,
         redelivery: Redelivery,
         check_records: Callable[[], None],
+        *,
+        foreign: bool = False,
     ) -> None:
-        """`check_records` raises Unavailable while no record may be delivered."""
+        """`check_records` raises Unavailable while no record may be delivered; `foreign`: of other domains' masters."""
+        self._foreign = foreign
         self._streams = streams
         self._check_records = check_records
         self._records = records
@@ -106,8 +109,9 @@ class Lookup:
         return None
 
     def _find_one(self, request: GetKeyWithIds, key_id: bytes) -> Found | None:
-        if key_id in self._records:
-            return self._find_record(request, key_id)
+        record_id = foreign_record_id(request.master, key_id) if self._foreign else key_id
+        if record_id in self._records:
+            return self._find_record(request, key_id, record_id)
         elsewhere = False
         for stream in self._streams:
             place = stream.find(key_id, request.master, request.slave)
@@ -120,13 +124,13 @@ class Lookup:
             raise _unauthorised()
         return None
 
-    def _find_record(self, request: GetKeyWithIds, key_id: bytes) -> Found | None:
-        if self._records.was_delivered(key_id, request.master, request.slave):
+    def _find_record(self, request: GetKeyWithIds, key_id: bytes, record_id: bytes) -> Found | None:
+        if self._records.was_delivered(record_id, request.master, request.slave):
             return SentBefore(key_id) if self._redelivery.holds(request.master, request.slave, key_id) else None
-        if not self._records.entitles(key_id, request.master, request.slave):
+        if not self._records.entitles(record_id, request.master, request.slave):
             raise _unauthorised()
         self._check_records()
-        return InRecord(key_id)
+        return InRecord(record_id)
 
 
 def _unauthorised() -> Unauthorised:

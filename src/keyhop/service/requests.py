@@ -17,6 +17,8 @@ Interface = Literal["etsi014"]
 """Through which door a request came, for the audit log."""
 RECORD_SOURCE = "kme"
 """What made the bytes of a record: the master's KME."""
+FOREIGN_SOURCE = "etsi020"
+"""Of a record that came from another domain."""
 
 
 class GetStatus(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ simulation           whole networks on machines that fail, drawn from a seed, wi
 store_conformance    what every KeyStore does
 link_conformance     what every LinkAdapter does
 conformance          what servers of ETSI GS QKD 014 and 020 do, tried over the network
-kms                  two KMSs joined by ETSI GS QKD 020, on virtual time
+kms                  two KMSs joined by ETSI GS QKD 020, on virtual time; domains: two domains joined by their gateways
 bb84_link            both ends of a BB84 link without asyncio, on a wire that a test may disturb
 bb84_faults          everything that can befall them, drawn at random, and what must hold all the same
 vendor_device        both devices of a vendor's link; foreign_kmes, key_stream_devices: behind their own protocols

@@ -14,7 +14,7 @@ from keyhop.core.witness import WitnessKeeper
 from keyhop.network.feeder.feeder import FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import PairOptions
-from keyhop.service.kme import Kme, KmeOptions
+from keyhop.service.kme import Kme, KmeOptions, OtherDomains
 from keyhop.service.policy import Policy, sae_pairs
 from keyhop.testing.audit import MemoryAudit
 
@@ -24,7 +24,7 @@ class VirtualKme:
 
     `home` maps each SAE to its KME; `neighbours` are the `peers` that links join with it, all of them by default.
     What it would send to a peer goes to `transmit(peer, message)`. With a `keeper` it has a witness, which outlives
-    crashes and restored disks.
+    crashes and restored disks; `abroad` are the domains of other KMSs.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class VirtualKme:
         neighbours: Collection[KmeId] | None = None,
         feeder: FeederOptions | None = None,
         terms: Terms | None = None,
+        abroad: OtherDomains | None = None,
     ) -> None:
         self.name = name
         self._peers = peers
@@ -54,6 +55,7 @@ class VirtualKme:
         self._keeper = keeper
         self._feeder = feeder or FeederOptions()
         self._terms = terms or Terms()
+        self._abroad = abroad
         self.audit = MemoryAudit(clock)
         self.start({})
 
@@ -78,6 +80,7 @@ class VirtualKme:
                 terms=self._terms,
             ),
             self._keeper,
+            abroad=self._abroad,
         )
         self.kme.open()
         self.journal, self.records = self.kme.journal, self.kme.records

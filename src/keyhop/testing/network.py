@@ -11,6 +11,7 @@ from keyhop.core.witness import WitnessKeeper
 from keyhop.network.feeder.feeder import FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import PairOptions
+from keyhop.service.kme import OtherDomains
 from keyhop.service.policy import Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.kme import VirtualKme
@@ -25,7 +26,8 @@ class VirtualNetwork:
     `links` join neighbours, the lower name first; by default every two of them.
 
     `loss` and `repeat` are the probabilities that a message is lost, or delivered once more later; messages overtake
-    each other when `reorder` is set. `keepers` are the witnesses of those KMEs that have one.
+    each other when `reorder` is set. `keepers` are the witnesses of those KMEs that have one, `abroad` what they know
+    of other domains.
     """
 
     def __init__(
@@ -39,9 +41,11 @@ class VirtualNetwork:
         links: Collection[tuple[KmeId, KmeId]] | None = None,
         feeder: FeederOptions | None = None,
         terms: Terms | None = None,
+        abroad: Mapping[KmeId, OtherDomains] | None = None,
+        clock: VirtualClock | None = None,
     ) -> None:
         self.random = random.Random(seed)
-        self.clock = VirtualClock()
+        self.clock = clock or VirtualClock()
         self.loss = self.repeat = 0.0
         self.reorder = False
         self.dead: set[KmeId] = set()
@@ -66,6 +70,7 @@ class VirtualNetwork:
                 [b if a == name else a for a, b in self.links if name in (a, b)],
                 feeder,
                 terms,
+                abroad=(abroad or {}).get(name),
             )
             for i, name in enumerate(names)
         }

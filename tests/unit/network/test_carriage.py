@@ -15,6 +15,7 @@ from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import Block, FollowedStream, OwnedStream, StreamRef
 from keyhop.network.arrivals import Arrivals
 from keyhop.network.carriage import RESEND_S, Batch, Carriage
+from keyhop.network.exports import NoExports
 from keyhop.network.leasing import Leasing
 from keyhop.network.wire import Body, Carried, Carry, Leased, LeaseNoted, Recall
 from keyhop.testing.virtual import SeededEntropy, VirtualClock
@@ -38,7 +39,7 @@ class End:
         self.leasing = Leasing(self.owned, clock, self.sent.append)
         self.leasing.demand.took(4096)  # much was asked for of late, so that leases are long
         self.records = RecordBook(self.store, self.journal)
-        arrivals = Arrivals(me, self.records, clock, HOME.get)
+        arrivals = Arrivals(me, self.records, clock, HOME.get, NoExports())
         self.carriage = Carriage(self.owned, self.followed, self.leasing, arrivals, clock, self.sent.append)
         self.leasing.synchronised()
         self.carriage.synchronised()

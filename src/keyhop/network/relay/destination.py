@@ -113,10 +113,9 @@ class Destination:
         """The answer before anything has come, or None."""
         payload = announce.payload
         if isinstance(payload, RecordsPayload):
-            if self._arrivals.holds(source, payload):
-                return Stored(announce.parcel)
-            if not self._arrivals.accepts(source, payload, announce.size):
-                return Refused(announce.parcel, "these are no records that may come")
+            foreseen = self._arrivals.foreseen(source, payload, announce.size)
+            if foreseen is not None:
+                return _records_answer(announce.parcel, foreseen)
         if not self._budget.has_room(source, source, len(announce.masked)):
             return Refused(announce.parcel, "too much waits here")
         return None
@@ -146,22 +145,25 @@ class Destination:
                 data = proven(secret, announce.key, header, announce.check)
             except InvalidSignature:
                 continue
-            self._answer(name, self._kept(name, announce, data))
+            self._keep(name, announce, data)
             return
         if assembly.complete:
             self._answer(name, Refused(announce.parcel, "what came is not what was announced"))
 
-    def _kept(self, name: ParcelName, announce: Announce, data: bytes) -> Stored | Refused:
+    def _keep(self, name: ParcelName, announce: Announce, data: bytes) -> None:
+        """What was proven; the answer may come later."""
         source, parcel = name
         payload = announce.payload
         if not isinstance(payload, RecordsPayload):
             blocks, label = self._nodes.blocks(source), source_label(announce.strategy)
             taken = blocks.their_block(block_number(parcel), KeyMaterial(data), self._clock.wall(), label)
-            return Stored(parcel) if taken else Refused(parcel, "no such block is wanted")
-        if not self._arrivals.accepts(source, payload, len(data)):
-            return Refused(parcel, "these are no records that may come")
-        self._arrivals.keep(payload, data)
-        return Stored(parcel)
+            self._answer(name, Stored(parcel) if taken else Refused(parcel, "no such block is wanted"))
+            return
+
+        def answer(stored: bool) -> None:
+            self._answer(name, _records_answer(parcel, stored))
+
+        self._arrivals.take(source, payload, len(data), lambda: data, answer)
 
     def _answer(self, name: ParcelName, answer: Stored | Refused) -> None:
         self._drop(name)
@@ -189,3 +191,7 @@ class Destination:
         assembly = self._assemblies.pop(name, None)
         for peer, size_bytes in assembly.charged if assembly else ():
             self._budget.refund(peer, name[0], size_bytes)
+
+
+def _records_answer(parcel: bytes, stored: bool) -> Stored | Refused:
+    return Stored(parcel) if stored else Refused(parcel, "these are no records that may come")

@@ -63,9 +63,8 @@ class Interchange:
         self._clock = clock
         self._make = make
         peer, lifetime_s = other.id, other.remember_s
-        sent = KeyMemory("sent", peer, store, journal, clock, lifetime_s)
-        received = KeyMemory("received", peer, store, journal, clock, lifetime_s)
-        self._memories = (sent, received)
+        self.sent = sent = KeyMemory("sent", peer, store, journal, clock, lifetime_s)
+        self.received = received = KeyMemory("received", peer, store, journal, clock, lifetime_s)
         self.accounts = accounts = Accounts(peer, journal)
         self.acknowledgements = Acknowledgements(peer, store, journal, clock, make, lifetime_s, draft=other.is_draft)
         self.voiding = Voiding(sent, clock, make, accounts, other.callback)
@@ -105,7 +104,7 @@ class Interchange:
         self.acknowledgements.tick()
         if now >= self._expire_at:
             self._expire_at = now + EXPIRE_S
-            for memory in self._memories:
+            for memory in (self.sent, self.received):
                 memory.expire()
         if not self.other.is_draft and now >= self._ask_versions_at:
             self._ask_versions_at = now + ASK_AGAIN_S

@@ -14,6 +14,7 @@ from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import FollowedStream, OwnedStream, StreamRef, Taken
 from keyhop.core.streams.base import load_chunks
 from keyhop.network.arrivals import Arrivals
+from keyhop.network.exports import NoExports
 from keyhop.network.leasing import Cancel, Leasing, Use
 from keyhop.network.relay.messages import Forward, PadPlace
 from keyhop.network.relay.pads import Pads
@@ -79,7 +80,7 @@ class RelayNode:
             if peer != self.name
         }
         home = {sae_of(kme): kme for kme in network.names}
-        arrivals = Arrivals(self.name, self.records, network.clock, home.get)
+        arrivals = Arrivals(self.name, self.records, network.clock, home.get, NoExports())
         self.relay = Relay(self.name, self.others, arrivals, network.clock, self.entropy)
 
     def direct(self, peer: KmeId) -> "_Direct":

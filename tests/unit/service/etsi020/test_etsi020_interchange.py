@@ -59,7 +59,7 @@ def ok(answers: list[Answer | Problem]) -> Any:
 
 
 def fates(kms: VirtualKms, way: str) -> list[str]:
-    memory = kms.interchange._memories[0 if way == "sent" else 1]
+    memory = kms.interchange.sent if way == "sent" else kms.interchange.received
     return [memory[key_id].fate for key_id in memory._keys]
 
 
@@ -220,7 +220,7 @@ def test_nothing_is_kept_of_a_refused_request() -> None:
     both = json.loads(container(1, 2))
     both["keys"][0]["value"] = base64.b64encode(bytes(32)).decode()
     assert problem(two.far.ask(EXT_KEYS, json.dumps(both).encode())).status == 400
-    assert bytes([2]) * 16 not in two.far.interchange._memories[1]
+    assert bytes([2]) * 16 not in two.far.interchange.received
 
 
 def test_a_void_takes_back_what_nobody_was_given() -> None:

@@ -1,0 +1,69 @@
+"""What a KME that joins its network to another one passes on: records for SAEs that are not of this network."""
+
+from collections.abc import Callable, Iterable
+from typing import Literal, Protocol
+
+from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.keys import KeyMaterial
+
+type Exported = Literal["new", "under way", "yes", "no"]
+
+
+class Exports(Protocol):
+    """The way into other networks."""
+
+    def concern(self, slaves: Iterable[str]) -> bool:
+        """Whether one of them is of another network, whatever KME leads there."""
+        ...
+
+    def outcome(self, master: SaeId, ids: bytes) -> Exported:
+        """What is known of these records."""
+        ...
+
+    def export(
+        self,
+        master: SaeId,
+        slaves: tuple[SaeId, ...],
+        ids: bytes,
+        keys: KeyMaterial,
+        done: Callable[[bool], None],
+    ) -> None:
+        """Passes records on; calls `done` with whether every slave can have them now."""
+        ...
+
+    def join(self, ids: bytes, done: Callable[[bool], None]) -> None:
+        """The same, of records that are under way."""
+        ...
+
+    def recall(self, source: KmeId, ids: bytes) -> None:
+        """A KME takes back records of its masters, which nobody was given."""
+        ...
+
+
+class NoExports:
+    """Of a KME that leads to no other network. `foreign` tells which SAEs are of another one all the same."""
+
+    def __init__(self, foreign: Callable[[SaeId], bool] = lambda sae: False) -> None:
+        self._foreign = foreign
+
+    def concern(self, slaves: Iterable[str]) -> bool:
+        return any(self._foreign(SaeId(slave)) for slave in slaves)
+
+    def outcome(self, master: SaeId, ids: bytes) -> Exported:
+        return "new"
+
+    def export(
+        self,
+        master: SaeId,
+        slaves: tuple[SaeId, ...],
+        ids: bytes,
+        keys: KeyMaterial,
+        done: Callable[[bool], None],
+    ) -> None:
+        done(False)
+
+    def join(self, ids: bytes, done: Callable[[bool], None]) -> None:
+        done(False)
+
+    def recall(self, source: KmeId, ids: bytes) -> None:
+        """There is nothing."""

@@ -1,0 +1,96 @@
+"""Keys that come from another domain become records at the KMEs of their targets."""
+
+from collections.abc import Callable
+from functools import partial
+
+from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.keys import KeyMaterial
+from keyhop.core.records import RecordBook, foreign_record_id
+from keyhop.service.etsi020.problems import KEY_ROUTING_ERROR, Problem
+from keyhop.service.etsi020.transfer import Recalled, Relayed, Saes, Transfer
+from keyhop.service.spreading import Abroad, Copies, Spreading
+
+
+class Importing:
+    """An etsi020 `Domain`: this one, as one other KMS finds it."""
+
+    def __init__(
+        self,
+        kms: KmeId,
+        me: KmeId,
+        home: Callable[[SaeId], KmeId | None],
+        foreign: Callable[[SaeId], bool],
+        records: RecordBook,
+        abroad: Abroad,
+        spreading: Spreading,
+    ) -> None:
+        self._kms = kms
+        self._me = me
+        self._home = home
+        self._foreign = foreign
+        self._records = records
+        self._abroad = abroad
+        self._spreading = spreading
+
+    def check_route(self, saes: Saes) -> None:
+        """From that KMS's SAEs to ours, or to those of a third domain that is joined here too."""
+        if self._abroad.leads_to(saes.initiator) != self._kms:
+            raise Problem(400, KEY_ROUTING_ERROR, reason="the initiator is not an SAE of yours", sae_id=saes.initiator)
+        for target in saes.targets:
+            way = self._abroad.leads_to(target)
+            if way == self._kms:
+                raise Problem(400, KEY_ROUTING_ERROR, reason="the key would go back to you", sae_id=target)
+            if way is None and (self._home(target) is None or self._foreign(target)):
+                raise Problem(400, KEY_ROUTING_ERROR, reason="there is no route to the target", sae_id=target)
+
+    def has_room(self, saes: Saes, count: int) -> bool:
+        """Of this KME; those of the targets say for themselves."""
+        return self._records.has_room(saes.initiator, count)
+
+    def relay(self, transfer: Transfer, deadline: float, done: Relayed) -> None:
+        """Keys of each size by themselves."""
+        parts = [self._copies(transfer, size) for size in sorted({len(key) for key in transfer.keys})]
+        waiting = set(range(len(parts)))
+        failures: list[str] = []
+
+        def arrived(part: int, failure: str | None) -> None:
+            waiting.discard(part)
+            if failure is not None:
+                failures.append(failure)
+            if waiting:
+                return
+            if failures:
+                self.recall(transfer.ids, transfer.saes, lambda gone: None)
+            done(failures[0] if failures else None)
+
+        for number, copies in enumerate(parts):
+            self._spreading.spread(copies, deadline, partial(arrived, number))
+
+    def recall(self, ids: tuple[bytes, ...], saes: Saes, done: Recalled) -> None:
+        """What went on into a third domain is voided there, and counts as delivered, because nobody here knows."""
+        kept = {foreign_record_id(saes.initiator, key_id): key_id for key_id in ids}
+        abroad = {kms for target in saes.targets if (kms := self._abroad.leads_to(target))}
+        for kms in sorted(abroad):
+            self._abroad.take_back(kms, b"".join(ids))
+        homes = {target: home for target in saes.targets if self._is_ours(target) and (home := self._home(target))}
+
+        def told(gone: frozenset[bytes]) -> None:
+            done(frozenset() if abroad else frozenset(kept[record] for record in gone))
+
+        self._spreading.reclaim(b"".join(kept), homes, told)
+
+    def _is_ours(self, sae: SaeId) -> bool:
+        return self._abroad.leads_to(sae) is None
+
+    def _copies(self, transfer: Transfer, size: int) -> Copies:
+        saes = transfer.saes
+        chosen = [(key_id, key) for key_id, key in zip(transfer.ids, transfer.keys, strict=True) if len(key) == size]
+        return Copies(
+            saes.initiator,
+            {target: self._home(target) or self._me for target in saes.targets},
+            b"".join(key_id for key_id, _ in chosen),
+            b"".join(foreign_record_id(saes.initiator, key_id) for key_id, _ in chosen),
+            KeyMaterial(b"".join(key.reveal() for _, key in chosen)),
+            transfer.optional,
+            transfer.key_optional,
+        )

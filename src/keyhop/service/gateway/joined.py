@@ -1,0 +1,168 @@
+"""The other domains that this very KME is joined to, and what leaves for them.
+
+Records from another KME of this domain are answered only once the other KMS says `relayed`: so no master sees a key
+that its slave could not have.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from keyhop.core.clock import Clock
+from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
+from keyhop.core.journal import Journal
+from keyhop.core.keys import KeyMaterial
+from keyhop.core.records import RecordBook
+from keyhop.core.store.base import KeyStore
+from keyhop.network.exports import Exported
+from keyhop.service.etsi020.calls import Call
+from keyhop.service.etsi020.interchange import Interchange, Other
+from keyhop.service.etsi020.transfer import Saes, Transfer
+from keyhop.service.foreign import ForeignSaes
+from keyhop.service.gateway.importing import Importing
+from keyhop.service.spreading import Copies, Spreaded, Spreading
+
+EXPORT_S = 8.0
+"""How long another KMS may take with keys from another KME of this domain, which waits for a little longer."""
+
+MAX_WAITING = 32
+"""How often another KME may ask for the same."""
+
+type MakeCall = Callable[[KmeId, Call], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """Another KMS, and the IDs or patterns of the SAEs behind it."""
+
+    other: Other
+    saes: tuple[str, ...]
+
+
+class Gateway:
+    """`network.exports.Exports` and `spreading.Abroad`: the way out. Without joints it leads nowhere."""
+
+    def __init__(
+        self,
+        me: KmeId,
+        joints: Iterable[Joint],
+        home: Callable[[SaeId], KmeId | None],
+        foreign: Callable[[SaeId], bool],
+        clock: Clock,
+        make: MakeCall,
+    ) -> None:
+        """`foreign` tells which SAEs are of another domain; `make` calls another KMS."""
+        self._me = me
+        self._joints = tuple(joints)
+        self._ways = ForeignSaes((name, joint.other.id) for joint in self._joints for name in joint.saes)
+        self._home = home
+        self._foreign = foreign
+        self._clock = clock
+        self._make = make
+        self._under_way: dict[bytes, list[Callable[[bool], None]]] = {}
+        """By the IDs of the records: those who wait."""
+        self._interchanges: dict[KmeId, Interchange] = {}
+        self._spreading: Spreading
+
+    def open(self, spreading: Spreading, store: KeyStore, journal: Journal, records: RecordBook) -> None:
+        """Once, when the domain is there."""
+        self._spreading = spreading
+        for joint in self._joints:
+            kms = joint.other.id
+            domain = Importing(kms, self._me, self._home, self._foreign, records, self, spreading)
+
+            def make(call: Call, kms: KmeId = kms) -> None:
+                self._make(kms, call)
+
+            self._interchanges[kms] = Interchange(joint.other, domain, store, journal, self._clock, make)
+
+    def __iter__(self) -> Iterator[Interchange]:
+        return iter(self._interchanges.values())
+
+    def __getitem__(self, kms: KmeId) -> Interchange:
+        return self._interchanges[kms]
+
+    def resume(self) -> None:
+        """Once, before anything is used."""
+        for interchange in self:
+            interchange.resume()
+
+    def tick(self) -> None:
+        """Time has passed. Raises StoreFailure."""
+        for interchange in self:
+            interchange.tick()
+
+    def abandon(self) -> None:
+        """The store has failed: nobody waits any longer."""
+        for interchange in self:
+            interchange.sending.abandon()
+
+    def leads_to(self, slave: SaeId) -> KmeId | None:
+        """The KMS that is joined to this very KME and has that SAE."""
+        return self._ways.way_to(slave) if self._foreign(slave) else None
+
+    def send(self, kms: KmeId, copies: Copies, slaves: tuple[SaeId, ...], deadline: float, done: Spreaded) -> None:
+        """Hands keys over to another KMS."""
+        keys, size = copies.keys.reveal(), len(copies.keys) // copies.number
+        transfer = Transfer(
+            Saes(copies.master, slaves),
+            _each(copies.ids),
+            tuple(KeyMaterial(keys[size * i : size * (i + 1)]) for i in range(copies.number)),
+            copies.optional,
+            copies.key_optional,
+        )
+        self._interchanges[kms].sending.send(transfer, deadline, done)
+
+    def take_back(self, kms: KmeId, ids: bytes) -> None:
+        """Nobody was given these keys."""
+        self._interchanges[kms].sending.recall(_each(ids))
+
+    def concern(self, slaves: Iterable[str]) -> bool:
+        """Whether one of them is of another domain."""
+        return any(self._foreign(SaeId(slave)) for slave in slaves)
+
+    def outcome(self, master: SaeId, ids: bytes) -> Exported:
+        """What is known of records that another KME wants to have passed on."""
+        if ids in self._under_way:
+            return "under way"
+        for interchange in self:
+            entry = interchange.sent.get(ids[:KEY_ID_BYTES])
+            if entry is not None and entry.initiator == master:
+                return "yes" if entry.fate == "relayed" else "no"
+        return "new"
+
+    def export(
+        self,
+        master: SaeId,
+        slaves: tuple[SaeId, ...],
+        ids: bytes,
+        keys: KeyMaterial,
+        done: Callable[[bool], None],
+    ) -> None:
+        """Passes records of another KME of this domain on; SAEs of this KME may be among the slaves."""
+        if any(self._foreign(slave) and self.leads_to(slave) is None for slave in slaves):
+            done(False)
+            return
+        self._under_way[ids] = [done]
+
+        def spread(failure: str | None) -> None:
+            for waiting in self._under_way.pop(ids):
+                waiting(failure is None)
+
+        copies = Copies(master, dict.fromkeys(slaves, self._me), ids, ids, keys)
+        self._spreading.spread(copies, self._clock.monotonic() + EXPORT_S, spread)
+
+    def join(self, ids: bytes, done: Callable[[bool], None]) -> None:
+        """It was asked for again before it was answered."""
+        if len(self._under_way[ids]) < MAX_WAITING:
+            self._under_way[ids].append(done)
+
+    def recall(self, source: KmeId, ids: bytes) -> None:
+        """A KME of this domain takes back records of its masters."""
+        for interchange in self:
+            sent = interchange.sent
+            theirs = [k for k in _each(ids) if (entry := sent.get(k)) and self._home(entry.initiator) == source]
+            interchange.sending.recall(theirs)
+
+
+def _each(ids: bytes) -> tuple[bytes, ...]:
+    return tuple(ids[at : at + KEY_ID_BYTES] for at in range(0, len(ids), KEY_ID_BYTES))

@@ -1,0 +1,190 @@
+"""Records for SAEs at several KMEs, or in other domains: all of them can have them, or none.
+
+Other KMEs get theirs under a one-time pad, other domains through a `Gateway`, and the ones for this very KME are kept
+last. What is not known to have failed is taken back where one of them has.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+from keyhop.core.clock import Clock
+from keyhop.core.entropy import Entropy
+from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
+from keyhop.core.keys import KeyMaterial
+from keyhop.core.records import RecordBook
+from keyhop.network.carriage import Batch
+from keyhop.network.peer import Peer
+from keyhop.service.courier import Courier
+
+NO_ROOM = "too many keys wait to be fetched"
+RECLAIM_S = 5.0
+
+type Spreaded = Callable[[str | None], None]
+"""Gets None once every slave can have the keys, or the reason why none will."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Keys of one size, one after the other. `ids` are for SAEs and other domains, `kept_as` for KMEs of this one."""
+
+    master: SaeId
+    homes: Mapping[SaeId, KmeId]
+    ids: bytes
+    kept_as: bytes
+    keys: KeyMaterial
+    optional: dict[str, Any] | None = None
+    key_optional: dict[bytes, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def number(self) -> int:
+        """How many keys."""
+        return len(self.ids) // KEY_ID_BYTES
+
+
+class Abroad(Protocol):
+    """Other domains, for the KME that leads to them."""
+
+    def leads_to(self, slave: SaeId) -> KmeId | None:
+        """The KMS of another domain that is joined to this very KME and has that SAE."""
+        ...
+
+    def send(self, kms: KmeId, copies: Copies, slaves: tuple[SaeId, ...], deadline: float, done: Spreaded) -> None:
+        """Hands keys over."""
+        ...
+
+    def take_back(self, kms: KmeId, ids: bytes) -> None:
+        """Nobody was given these keys."""
+        ...
+
+
+@dataclass(slots=True)
+class _Spread:
+    copies: Copies
+    here: tuple[SaeId, ...]
+    done: Spreaded
+    waiting: set[tuple[str, KmeId]]
+    asked: set[tuple[str, KmeId]] = field(default_factory=set)
+    failed: bool = False
+
+
+class Spreading:
+    """Of one KME."""
+
+    def __init__(
+        self,
+        me: KmeId,
+        peers: Mapping[KmeId, Peer],
+        courier: Courier,
+        records: RecordBook,
+        abroad: Abroad,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
+        self._me = me
+        self._peers = peers
+        self._courier = courier
+        self._records = records
+        self._abroad = abroad
+        self._clock = clock
+        self._entropy = entropy
+
+    def missing(self, homes: Mapping[SaeId, KmeId]) -> KmeId | None:
+        """A KME of these homes that cannot be reached now, or None."""
+        remote = sorted(set(homes.values()) - {self._me})
+        return next((kme for kme in remote if kme not in self._peers or not self._peers[kme].synchronised), None)
+
+    def spread(self, copies: Copies, deadline: float, done: Spreaded) -> None:
+        """Calls `done` by the deadline (monotonic seconds) or soon after."""
+        abroad = {slave: kms for slave in copies.homes if (kms := self._leads_abroad(copies, slave))}
+        here = tuple(s for s, kme in copies.homes.items() if kme == self._me and s not in abroad)
+        legs = {("kme", kme) for kme in copies.homes.values() if kme != self._me}
+        legs |= {("kms", kms) for kms in abroad.values()}
+        spread = _Spread(copies, here, done, set(legs))
+        if not legs:
+            self._finish(spread)
+        for leg in sorted(legs):  # in the same order wherever a simulation runs
+            kind, name = leg
+            arrived = partial(self._arrived, spread, leg)
+            if kind == "kms":
+                slaves = tuple(slave for slave, kms in abroad.items() if kms == name)
+                self._abroad.send(name, copies, slaves, deadline, arrived)
+            else:
+                slaves = tuple(slave for slave, home in copies.homes.items() if home == name)
+                token = self._entropy.token(KEY_ID_BYTES)
+                batch = Batch(token, copies.master, slaves, copies.kept_as, copies.keys)
+                self._courier.carry(name, batch, deadline, arrived)
+
+    def reclaim(self, kept_as: bytes, homes: Mapping[SaeId, KmeId], done: Callable[[frozenset[bytes]], None]) -> None:
+        """Takes back records of a master here from the KMEs of its slaves; tells which nobody has been given at any."""
+        kmes = sorted(set(homes.values()))
+        gone = set(_each(kept_as))
+        waiting = set(kmes)
+
+        def told(kme: KmeId, ids: bytes) -> None:
+            waiting.discard(kme)
+            gone.intersection_update(_each(ids))
+            if not waiting:
+                done(frozenset(gone))
+
+        deadline = self._clock.monotonic() + RECLAIM_S
+        for kme in kmes:
+            if kme == self._me:
+                told(kme, self._discard_untouched(kept_as))
+            elif kme in self._peers:
+                self._peers[kme].relayed.reclaiming.reclaim(kept_as, deadline, partial(told, kme))
+            else:
+                told(kme, b"")
+        if not kmes:
+            done(frozenset())
+
+    def _leads_abroad(self, copies: Copies, slave: SaeId) -> KmeId | None:
+        return self._abroad.leads_to(slave) if copies.homes[slave] == self._me else None
+
+    def _arrived(self, spread: _Spread, leg: tuple[str, KmeId], failure: str | None) -> None:
+        spread.waiting.discard(leg)
+        spread.asked.add(leg)  # it may have its copy although its answer is late
+        if failure is not None and not spread.failed:
+            spread.failed = True
+            kind = "KME" if leg[0] == "kme" else "KMS"
+            spread.done(f"{kind} {leg[1]} has no copy: {failure}")
+        if spread.failed:
+            self._recall(spread)
+        elif not spread.waiting:
+            self._finish(spread)
+
+    def _finish(self, spread: _Spread) -> None:
+        copies = spread.copies
+        if spread.here and not self._records.has_room(copies.master, copies.number):  # others came since the request
+            spread.failed = True
+            spread.done(NO_ROOM)
+            self._recall(spread)
+            return
+        if spread.here:
+            self._keep(copies, spread.here)
+        spread.done(None)
+
+    def _keep(self, copies: Copies, slaves: tuple[SaeId, ...]) -> None:
+        keys, now = copies.keys.reveal(), self._clock.wall()
+        size = len(keys) // copies.number
+        for i, key_id in enumerate(_each(copies.kept_as)):
+            self._records.add(key_id, KeyMaterial(keys[size * i : size * (i + 1)]), copies.master, slaves, now)
+
+    def _recall(self, spread: _Spread) -> None:
+        for kind, name in sorted(spread.asked):  # in the same order wherever a simulation runs
+            if kind == "kme":
+                self._courier.recall(name, spread.copies.kept_as)
+            else:
+                self._abroad.take_back(name, spread.copies.ids)
+        spread.asked.clear()
+
+    def _discard_untouched(self, kept_as: bytes) -> bytes:
+        gone = [k for k in _each(kept_as) if k in self._records and not self._records.was_touched(k)]
+        for key_id in gone:
+            self._records.discard(key_id)
+        return b"".join(gone)
+
+
+def _each(ids: bytes) -> list[bytes]:
+    return [ids[at : at + KEY_ID_BYTES] for at in range(0, len(ids), KEY_ID_BYTES)]

@@ -1,0 +1,206 @@
+"""SAEs of two domains share keys through the gateways of both."""
+
+import pytest
+
+from keyhop.core.errors import BadRequest, KeyhopError, Unauthorised, Unavailable
+from keyhop.core.ids import SaeId, key_id_text
+from keyhop.core.records import foreign_record_id
+from keyhop.service.etsi020.calls import EXT_KEYS
+from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
+from keyhop.testing.domains import ALICE, BOB, EAST, WEST, TwoDomains
+
+A, A2, W, B, B2, E = map(SaeId, ("a", "a2", "w", "b", "b2", "e"))
+
+
+def domains() -> TwoDomains:
+    return TwoDomains("a", "a2", "w", "b", "b2", "e")
+
+
+def given(answers: list[Keys | KeyhopError]) -> Keys:
+    (answer,) = answers
+    assert isinstance(answer, Keys), answer
+    return answer
+
+
+def refused(answers: list[Keys | KeyhopError]) -> KeyhopError:
+    (answer,) = answers
+    assert isinstance(answer, KeyhopError)
+    return answer
+
+
+def bytes_of(keys: Keys) -> bytes:
+    return b"".join(run.material.reveal() for run in keys.runs)
+
+
+def ids_of(keys: Keys) -> bytes:
+    return b"".join(run.ids for run in keys.runs)
+
+
+@pytest.mark.parametrize(("master", "slave"), [(A, B), (A, E), (W, B), (W, E), (B, A), (E, W)])
+def test_the_same_key_at_both_ends_once(master: SaeId, slave: SaeId) -> None:
+    both = domains()
+    answers = both.get_key(GetKey(master, slave, 3, 512))
+    both.settle()
+    got = given(answers)
+    fetched = given(both.get_key_with_ids(GetKeyWithIds(slave, master, ids_of(got))))
+    assert bytes_of(fetched) == bytes_of(got)
+    assert len(bytes_of(got)) == 3 * 64
+    again = refused(both.get_key_with_ids(GetKeyWithIds(slave, master, ids_of(got))))
+    assert isinstance(again, BadRequest)
+    for network in (both.west, both.east):
+        assert not any(len(kme.records) for kme in network.kmes.values())
+
+
+def test_the_master_waits_until_the_slave_can_have_it() -> None:
+    both = domains()
+    answers = both.get_key(GetKey(A, B))
+    for _ in range(200):
+        if answers:
+            break
+        both.west.settle()
+        bob_has_it = len(both.east.kmes[BOB].records)
+        assert bob_has_it or not answers
+        if both._on_the_way:
+            both._on_the_way.pop(0)()
+        both.east.settle()
+    given(answers)
+    assert len(both.east.kmes[BOB].records) == 1
+
+
+def test_several_slaves_in_both_domains() -> None:
+    both = domains()
+    answers = both.get_key(GetKey(A, B, additional_slaves=(A2, W, B2, E)))
+    both.settle()
+    got = given(answers)
+    for slave in (B, A2, W, B2, E):
+        assert bytes_of(given(both.get_key_with_ids(GetKeyWithIds(slave, A, ids_of(got))))) == bytes_of(got)
+
+
+def test_if_one_slave_cannot_have_it_nobody_keeps_it() -> None:
+    both = domains()
+    both.cut = True
+    answers = both.get_key(GetKey(A, B, additional_slaves=(A2, W)))
+    both.pass_time(12.0)
+    assert isinstance(refused(answers), Unavailable)
+    both.cut = False
+    both.pass_time(70.0)
+    for network in (both.west, both.east):
+        assert not any(len(kme.records) for kme in network.kmes.values())
+
+
+def test_nobody_else_gets_it() -> None:
+    both = domains()
+    answers = both.get_key(GetKey(A, B))
+    both.settle()
+    ids = ids_of(given(answers))
+    assert isinstance(refused(both.get_key_with_ids(GetKeyWithIds(B2, A, ids))), Unauthorised)
+    assert isinstance(refused(both.get_key_with_ids(GetKeyWithIds(B, A2, ids))), BadRequest)
+    assert isinstance(refused(both.get_key_with_ids(GetKeyWithIds(A2, A, ids))), BadRequest)
+    given(both.get_key_with_ids(GetKeyWithIds(B, A, ids)))
+
+
+def test_a_lost_answer_costs_no_second_key() -> None:
+    both = domains()
+    both.lose_answers.append(EXT_KEYS)
+    answers = both.get_key(GetKey(A, B))
+    both.pass_time(2.0)
+    got = given(answers)
+    assert len(both.east.kmes[BOB].records) == 1
+    assert bytes_of(given(both.get_key_with_ids(GetKeyWithIds(B, A, ids_of(got))))) == bytes_of(got)
+
+
+def test_a_key_that_comes_too_late_is_voided_in_the_other_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = domains()
+    both.lose_answers.extend([EXT_KEYS] * 20)
+    monkeypatch.setattr(both.west.kmes[WEST].kme.gateway[EAST].sending, "acknowledged", lambda acks: None)
+    answers = both.get_key(GetKey(A, B))
+    both.pass_time(12.0)
+    assert isinstance(refused(answers), Unavailable)
+    monkeypatch.undo()
+    both.pass_time(5.0)
+    assert len(both.east.kmes[BOB].records) == 0
+
+
+def test_when_the_gateway_is_restarted_the_master_gets_no_key_and_the_slave_none() -> None:
+    both = domains()
+    answers = both.get_key(GetKey(A, B))
+    both.west.settle()
+    both.west.kmes[WEST].crash()
+    both.west.kmes[ALICE].peers[WEST].disconnect()
+    both.west.kmes[ALICE].connect(WEST)
+    both.pass_time(20.0)
+    assert isinstance(refused(answers), Unavailable)
+    assert len(both.east.kmes[BOB].records) == 0
+    answers = both.get_key(GetKey(A, B))
+    both.settle()
+    got = given(answers)
+    given(both.get_key_with_ids(GetKeyWithIds(B, A, ids_of(got))))
+
+
+def test_a_void_takes_it_back_from_the_slaves_kme() -> None:
+    both = domains()
+    answers = both.get_key(GetKey(A, B, 2))
+    both.settle()
+    ids = ids_of(given(answers))
+    given(both.get_key_with_ids(GetKeyWithIds(B, A, ids[:16])))
+    both.west.kmes[WEST].kme.gateway[EAST].sending.recall((ids[:16], ids[16:]))
+    both.pass_time(3.0)
+    outcomes = {(way, outcome): n for way, outcome, n in both.west.kmes[WEST].kme.gateway[EAST].accounts}
+    assert outcomes["sent", "failed to void"] == outcomes["sent", "voided"] == 1
+    assert isinstance(refused(both.get_key_with_ids(GetKeyWithIds(B, A, ids[16:]))), BadRequest)
+
+
+def test_an_id_that_the_other_domain_chose_takes_nobodys_place() -> None:
+    """Another domain knows the ID of a key within ours, and hands over one of its own under it."""
+    both = domains()
+    local = both.get_key(GetKey(B, B2))  # of two SAEs at one KME: a record
+    both.settle()
+    stream = both.get_key(GetKey(E, B))
+    both.settle()
+    for mine in (ids_of(given(local)), ids_of(given(stream))):
+        body = (
+            f'{{"keys":[{{"key_id":"{key_id_text(mine)}","value":"{"QUFB" * 8}"}}],"initiator_sae_id":"a",'
+            f'"target_sae_ids":["b2","b"],"ack_callback_url":"https://west/ack"}}'
+        )
+        both.east.kmes[EAST].kme.gateway[WEST].handle("POST", EXT_KEYS, body.encode(), lambda answer: None)
+        both.settle()
+        theirs = given(both.get_key_with_ids(GetKeyWithIds(B2, A, mine)))
+        assert bytes_of(theirs) == b"AAA" * 8
+    assert bytes_of(given(both.get_key_with_ids(GetKeyWithIds(B2, B, ids_of(given(local)))))) == bytes_of(given(local))
+    assert bytes_of(given(both.get_key_with_ids(GetKeyWithIds(B, E, ids_of(given(stream)))))) == bytes_of(given(stream))
+
+
+def test_record_ids_of_other_domains_depend_on_the_master() -> None:
+    assert foreign_record_id(A, bytes(16)) != foreign_record_id(B, bytes(16)) != bytes(16)
+    assert foreign_record_id(A, bytes(16))[6] >> 4 == 4
+
+
+def test_the_audit_logs_of_both_gateways_tell_the_story() -> None:
+    both = domains()
+    answers = both.get_key(GetKey(A, B))
+    both.settle()
+    ids = ids_of(given(answers)).hex()
+    given(both.get_key_with_ids(GetKeyWithIds(B, A, bytes.fromhex(ids))))
+
+    def events(kme: object) -> list[str]:
+        records = kme.audit.records()  # type: ignore[attr-defined]
+        return [record["event"] for record in records if record.get("ids") == ids]
+
+    assert events(both.west.kmes[WEST]) == ["etsi020 keys sent: handed over", "etsi020 keys sent: relayed"]
+    assert events(both.east.kmes[EAST]) == ["etsi020 keys received: handed over", "etsi020 keys received: relayed"]
+    (handed,) = [record for record in both.east.kmes[BOB].audit.records() if "call" in record]
+    assert (handed["source"], handed["path"]) == ("etsi020", ["east", "bob"])
+    assert handed["keys"] == [{"size_bits": 256, "ids": ids}]
+
+
+def test_another_kme_cannot_ask_for_what_it_did_not_send() -> None:
+    both = domains()
+    answers = both.get_key(GetKey(A, B))
+    both.settle()
+    gateway = both.west.kmes[WEST].kme.gateway
+    ids = ids_of(given(answers))
+    assert gateway.outcome(A, ids) == "yes"
+    assert gateway.outcome(W, ids) == "new"
+    gateway.recall(BOB, ids)
+    both.pass_time(2.0)
+    given(both.get_key_with_ids(GetKeyWithIds(B, A, ids)))
