@@ -17,6 +17,7 @@ from keyhop.network.leasing import Leasing
 from keyhop.network.marks import Verdict
 from keyhop.network.windows import Windows
 from keyhop.service.claims import Claims
+from keyhop.service.policy import PairPolicy
 from keyhop.service.requests import GetKeyWithIds, KeyReply
 
 type Plant = Callable[[pytest.MonkeyPatch], None]
@@ -25,10 +26,10 @@ type Plant = Callable[[pytest.MonkeyPatch], None]
 def reply_before_the_flush(patch: pytest.MonkeyPatch) -> None:
     """A crash between the reply and the commit brings the key back."""
 
-    def at_once(self: Claims, request: GetKeyWithIds, source: KmeId, reply: KeyReply) -> None:
+    def at_once(self: Claims, request: GetKeyWithIds, source: KmeId, policy: PairPolicy, reply: KeyReply) -> None:
         with pytest.MonkeyPatch.context() as inner:
             inner.setattr(self._replies._journal, "then", lambda happens, _=None: happens())
-            original(self, request, source, reply)
+            original(self, request, source, policy, reply)
 
     original = Claims.get_key_with_ids
     patch.setattr(Claims, "get_key_with_ids", at_once)

@@ -20,6 +20,7 @@ from keyhop.service import spreading
 from keyhop.service.audit import AuditedReplies, Handed
 from keyhop.service.claims import Claims
 from keyhop.service.lookup import Lookup
+from keyhop.service.policy import PairPolicy
 from keyhop.service.redelivery import Redelivery
 from keyhop.service.requests import GetKeyWithIds, KeyReply, Keys
 
@@ -64,9 +65,11 @@ def claim_is_consumed_in_part(patch: pytest.MonkeyPatch) -> None:
     """The good keys of a request are gone although one bad ID makes it fail."""
     claim = Claims._claim
 
-    def one_by_one(self: Claims, request: GetKeyWithIds, of: KmeId, lookup: Lookup) -> tuple[Keys, Handed]:
+    def one_by_one(
+        self: Claims, request: GetKeyWithIds, of: KmeId, policy: PairPolicy, lookup: Lookup
+    ) -> tuple[Keys, Handed]:
         single = (GetKeyWithIds(request.slave, request.master, key_id) for key_id in request.key_ids)
-        claimed = [claim(self, one, of, lookup) for one in single]
+        claimed = [claim(self, one, of, policy, lookup) for one in single]
         runs = tuple(run for keys, _ in claimed for run in keys.runs)
         how = next(iter(claimed[0][1]))
         return Keys(runs), {how: runs}

@@ -62,6 +62,10 @@ class RecordBook:
         """Who asked for the key."""
         return self._records[key_id].master
 
+    def created_at(self, key_id: bytes) -> float:
+        """When the key was made, in wall time."""
+        return self._records[key_id].created_at
+
     def entitles(self, key_id: bytes, master: SaeId, slave: SaeId) -> bool:
         """Whether that slave may still fetch the key as one of that master's."""
         record = self._records[key_id]

@@ -14,7 +14,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import SaeId
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.streams import FollowedStream, OwnedStream, Taken
+from keyhop.core.streams import FollowedStream, OwnedStream, Taken, Admission
 from keyhop.network.arrivals import Arrivals
 from keyhop.network.leasing import Leasing
 from keyhop.network.sealing import MAC_KEY_BYTES, claimed, pad_of, tagged, xor
@@ -29,13 +29,17 @@ type Done = Callable[[str | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Keys of one size for slaves at one KME: 16-byte IDs and key bytes, each one after the other."""
+    """Keys of one size for slaves at one KME: 16-byte IDs and key bytes, each one after the other.
+
+    `admission` says which bytes may be their pad.
+    """
 
     batch: bytes
     master: SaeId
     slaves: tuple[SaeId, ...]
     ids: bytes
     keys: KeyMaterial
+    admission: Admission | None = None
 
     @property
     def pad_bytes(self) -> int:
@@ -84,7 +88,7 @@ class Carriage:
             self._send(message)
 
         pair = (batch.master, batch.slaves[0])
-        self._leasing.wait(batch.pad_bytes, 1, "pad", deadline, padded, pair)
+        self._leasing.wait(batch.pad_bytes, 1, "pad", deadline, padded, pair, batch.admission)
 
     def received(self, message: Carry) -> None:
         """A batch from the peer: kept if it is what the peer's KME sent for our SAEs, else refused."""

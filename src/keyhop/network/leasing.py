@@ -6,7 +6,8 @@ a request normally finds its bytes in memory. Who may take how much of what ther
 
 Those who wait are served in their order. One whose bytes only have to be leased holds up all others, for the time of a
 message there and back. One who may not have that much yet holds up nobody, except later requests of its own pair that
-would keep its floor from ever holding enough.
+would keep its floor from ever holding enough. Nor does one for whom the next bytes will not do (`Admission`): a stream is
+spent in its order, and what is next is good for others.
 """
 
 from collections import deque
@@ -19,7 +20,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import SaePair
 from keyhop.core.ledger import Purpose
-from keyhop.core.streams import ID_KEY_UNITS, Lease, OwnedStream, Taken
+from keyhop.core.streams import ID_KEY_UNITS, Lease, OwnedStream, Taken, Admission
 from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.demand import MOST_UNITS, Demand
 from keyhop.network.shares import Pairs, Shares
@@ -40,6 +41,7 @@ class _Want(NamedTuple):
     deadline: float
     use: Use
     pair: SaePair | None
+    admission: Admission | None
 
 
 class Leasing:
@@ -83,11 +85,25 @@ class Leasing:
         """Whether there would be enough for this pair, were it not reserved for others."""
         return self._shares.entitled(pair) < units_for(size_bytes) * count <= self._shares.stock
 
-    def take(self, size_bytes: int, count: int, purpose: Purpose, pair: SaePair | None = None) -> Taken | None:
+    def meets(self, admission: Admission | None, units: int) -> bool:
+        """Whether the next so many units may be taken, as far as they are there."""
+        if admission is None:
+            return True
+        now = self._clock.wall()
+        return all(admission.admits(age, now) for age in self._stream.ages(units))
+
+    def take(
+        self,
+        size_bytes: int,
+        count: int,
+        purpose: Purpose,
+        pair: SaePair | None = None,
+        admission: Admission | None = None,
+    ) -> Taken | None:
         """The next bytes at once, or None: then `wait`."""
         if self._sealed or self._lease_awaited or (self._floors_awaited and pair in self._floors_awaited):
             return None
-        taken = self._take(size_bytes, count, purpose, pair)
+        taken = self._take(size_bytes, count, purpose, pair, admission)
         if taken is not None and self._stream.leased_units < self._enough_units:
             self._ask_ahead()
         return taken
@@ -100,13 +116,14 @@ class Leasing:
         deadline: float,
         use: Use,
         pair: SaePair | None = None,
+        admission: Admission | None = None,
     ) -> Cancel:
         """Calls `use` when the bytes have come, or with None at the deadline (monotonic seconds)."""
-        taken = self.take(size_bytes, count, purpose, pair)
+        taken = self.take(size_bytes, count, purpose, pair, admission)
         if taken is not None or self._sealed:
             use(taken)
             return lambda: None
-        want = _Want(size_bytes, count, units_for(size_bytes) * count, purpose, deadline, use, pair)
+        want = _Want(size_bytes, count, units_for(size_bytes) * count, purpose, deadline, use, pair, admission)
         if want.units > self._shares.entitled(pair):
             if pair is not None:
                 self._shares.ask(pair)
@@ -169,15 +186,20 @@ class Leasing:
             self._wants = deque(want for want in self._wants if want.deadline > now)
             for want in late:
                 want.use(None)
+        if late or any(want.admission for want in self._wants):  # others may have used up what would not do
             self._serve()
         if self._synchronised:
             self._tell()
             self._tell_of_voided()
             self._ask_ahead()
 
-    def _take(self, size_bytes: int, count: int, purpose: Purpose, pair: SaePair | None) -> Taken | None:
+    def _take(
+        self, size_bytes: int, count: int, purpose: Purpose, pair: SaePair | None, admission: Admission | None
+    ) -> Taken | None:
         units, shares = units_for(size_bytes) * count, self._shares
         if units > shares.common and units > shares.entitled(pair):
+            return None
+        if admission is not None and not self.meets(admission, units):
             return None
         taken = self._stream.take(size_bytes, count, purpose)
         if taken is not None:
@@ -193,7 +215,9 @@ class Leasing:
         served: list[tuple[_Want, Taken]] = []
         for want in waiting:
             held_up = self._lease_awaited or want.pair in self._floors_awaited
-            taken = None if held_up else self._take(want.size_bytes, want.number, want.purpose, want.pair)
+            taken = None
+            if not held_up:
+                taken = self._take(want.size_bytes, want.number, want.purpose, want.pair, want.admission)
             if taken is None:
                 self._keep(want)
             else:
@@ -218,13 +242,15 @@ class Leasing:
             return
         if self._needs_only_a_lease(want):
             self._lease_awaited = True
-        elif want.pair is not None and want.units <= self._shares.floor_units:
+        elif want.pair and want.units <= self._shares.floor_units and self.meets(want.admission, want.units):
             self._floors_awaited.add(want.pair)
 
     def _needs_only_a_lease(self, want: _Want) -> bool:
         """Whether it may have what it wants, and there is that much: for a new lease the follower is needed."""
         there = self._stream.stock_units if self._synchronised else self._stream.leased_units
-        return want.units <= there and want.units <= self._shares.entitled(want.pair)
+        if want.units > there or want.units > self._shares.entitled(want.pair):
+            return False
+        return self.meets(want.admission, want.units)
 
     def _ask_ahead(self) -> None:
         stream = self._stream

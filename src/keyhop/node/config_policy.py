@@ -1,13 +1,14 @@
-"""`[policy]` of node.toml: what SAEs may have, and how much."""
+"""`[policy]` of node.toml: what SAEs may have, and how much. What holds for some of them: `config_policy_rules`."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 from msgspec import Meta
 
+from keyhop.node.config_policy_rules import ClassEntry, RuleEntry
 from keyhop.service.gauges import Quota, Rate
 from keyhop.service.limits import Limit
-from keyhop.service.policy import ANYONE, Allow, Policy
+from keyhop.service.policy import ANYONE, Allow, PairPolicy, Policy
 
 _Rate = Annotated[float, Meta(gt=0, le=1e12)]
 _Amount = Annotated[int, Meta(ge=1, le=10**15)]
@@ -17,8 +18,8 @@ _Amount = Annotated[int, Meta(ge=1, le=10**15)]
 class AllowRule:
     """Who may share keys. Without any rule, everyone with everyone."""
 
-    master: Annotated[str, Meta(description="An SAE's ID, or `*` for any.")] = "*"
-    slave: Annotated[str, Meta(description="An SAE's ID, or `*` for any.")] = "*"
+    master: Annotated[str, Meta(description="An SAE's ID, a class of SAEs, or `*` for any.")] = "*"
+    slave: Annotated[str, Meta(description="The same.")] = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class LimitEntry:
 
 @dataclass(frozen=True, slots=True)
 class PolicySection:
-    """What SAEs may have. Sizes of keys are in bits, in steps of 8."""
+    """What SAEs may have, as far as no rule says otherwise. Sizes of keys are in bits, in steps of 8."""
 
     default_size_bits: Annotated[
         int, Meta(ge=8, le=8192, multiple_of=8, description="Size of a key when the SAE names none.")
@@ -101,18 +102,25 @@ class PolicySection:
         ),
     ] = 67_108_864
     allow: Annotated[tuple[AllowRule, ...], Meta(description="Who may share keys with whom.")] = ()
+    classes: Annotated[tuple[ClassEntry, ...], Meta(description="Names for several SAEs.")] = ()
+    rules: Annotated[tuple[RuleEntry, ...], Meta(description="What holds for some pairs of SAEs.")] = ()
     limits: Annotated[tuple[LimitEntry, ...], Meta(description="How much SAEs may ask for.")] = ()
 
     def policy(self) -> Policy:
         """The part that the service decides by."""
-        return Policy(
+        base = PairPolicy(
             default_size_bits=self.default_size_bits,
             min_size_bits=self.min_size_bits,
             max_size_bits=self.max_size_bits,
             max_keys_per_request=self.max_keys_per_request,
-            max_additional_slaves=self.max_additional_slaves,
             wait_s=self.wait_s,
+        )
+        return Policy(
+            base,
+            max_additional_slaves=self.max_additional_slaves,
             redelivery_s=self.redelivery_s,
             redelivery_bytes=self.redelivery_bytes,
             allow=tuple(Allow(rule.master, rule.slave) for rule in self.allow),
+            classes=tuple(each.sae_class() for each in self.classes),
+            rules=tuple(rule.rule(base) for rule in self.rules),
         )

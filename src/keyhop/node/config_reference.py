@@ -82,6 +82,8 @@ def _type(kind: Any, note: Meta) -> str:
     base = next(one for one in (*get_args(kind), kind) if one is not type(None))
     if get_origin(base) is Annotated:  # of a value that may be unset
         return _type(*get_args(base))
+    if get_origin(base) is Literal:
+        return _type(base, note)
     names = {Path: "path", bool: "boolean", int: "integer", float: "number"}
     limits = [
         f"{sign} {_number(limit)}"

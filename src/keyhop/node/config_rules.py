@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from keyhop.core.errors import BadRequest, ConfigurationError
 from keyhop.core.ids import kme_id, link_id, sae_id
+from keyhop.node import config_rules_of_policy
 from keyhop.node.address import host_and_port
 from keyhop.service.identity import SaeDirectory
 from keyhop.service.limits import Subject
@@ -21,6 +22,7 @@ def check(config: "NodeConfig") -> None:
     _check_addresses(config)
     _check_references(config)
     _check_policy(config)
+    config_rules_of_policy.check(config)
     _check_limits(config)
     _check_relay(config)
     _check_witness(config)
@@ -95,10 +97,6 @@ def _check_references(config: "NodeConfig") -> None:
         if link.peer not in others:
             raise _unknown(f"[[links]] {link.id}", "KME", link.peer, others)
     saes = {sae.id for sae in config.saes}
-    for rule in config.policy.allow:
-        for name in (rule.master, rule.slave):
-            if name != ANYONE and name not in saes:
-                raise _unknown("[[policy.allow]]", "SAE", name, saes)
     for entry in config.policy.limits:
         for named in (entry.sae, entry.master, entry.slave):
             if named not in (None, ANYONE) and named not in saes:

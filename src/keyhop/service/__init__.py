@@ -2,16 +2,18 @@
 
     kme         one KME without I/O: everything below wired together
     delivery    get_key, get_key_with_ids, get_status (`requests`: what is asked and answered)
-    supply      which stream the bytes of a key come from
+    routes      which streams to another KME a key may be of
+    supply      which of these it is of
     claims      dec_keys: the keys that a slave may have once
     lookup      what key IDs name: places in a stream, records, what was sent a moment ago
+    vetting     whether a slave may have what was found for it
     redelivery  what was sent a moment ago, for slaves whose answer was lost
     multicast   keys for several slaves, for a slave at this very KME, or for one in another domain
     spreading   records at several KMEs and in other domains: all of them, or none
     foreign     which SAEs are of other domains
     gateway/    a KME that joins its domain to others; etsi020/: ETSI GS QKD 020, the protocol between them
     audit       keys leave through it: first the record, then the reply
-    policy      sizes, numbers, waiting, who may talk to whom
+    policy/     what holds for a master and a slave
     limits      how much each SAE and each pair may ask for (`gauges`: levels that time raises)
     identity    who an SAE is
     etsi014/    ETSI GS QKD 014, the server's edge

@@ -6,6 +6,7 @@ What the IDs name is found first (`lookup`). Then everything is taken at once, a
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from keyhop.core.clock import Clock
 from keyhop.core.errors import KeyhopError, Unavailable
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
@@ -14,8 +15,10 @@ from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
 from keyhop.service.audit import AuditedReplies, Call, Handed, Handover
 from keyhop.service.lookup import Found, InRecord, InStream, Lookup
+from keyhop.service.policy import PairPolicy
 from keyhop.service.redelivery import Redelivery
 from keyhop.service.requests import FOREIGN_SOURCE, RECORD_SOURCE, GetKeyWithIds, KeyReply, KeyRun, Keys
+from keyhop.service.vetting import check
 
 
 class Claims:
@@ -29,6 +32,7 @@ class Claims:
         redelivery: Redelivery,
         replies: AuditedReplies,
         foreign: Callable[[SaeId], bool],
+        clock: Clock,
     ) -> None:
         """`foreign` tells which masters are of another domain: their keys are records with IDs of that domain."""
         self._me = me
@@ -45,9 +49,10 @@ class Claims:
         self._records = records
         self._redelivery = redelivery
         self._replies = replies
+        self._clock = clock
 
-    def get_key_with_ids(self, request: GetKeyWithIds, source: KmeId, reply: KeyReply) -> None:
-        """`source` is the master's KME. Raises Unavailable; otherwise replies."""
+    def get_key_with_ids(self, request: GetKeyWithIds, source: KmeId, policy: PairPolicy, reply: KeyReply) -> None:
+        """`source` is the master's KME; `policy` is the pair's. Raises Unavailable; otherwise replies."""
         gates = self._gates(source)
         lookup = self._lookup(request.master, source, gates)
         for gate in gates:
@@ -56,7 +61,7 @@ class Claims:
 
         def deliver() -> None:
             try:
-                keys, handed = self._claim(request, source, lookup)
+                keys, handed = self._claim(request, source, policy, lookup)
                 self._replies.give(keys, handed, reply)
             except KeyhopError as error:
                 reply(error)
@@ -81,12 +86,16 @@ class Claims:
             return self._foreign_only
         return self._lookups[gates] if source in self._peers else self._records_only
 
-    def _claim(self, request: GetKeyWithIds, source: KmeId, lookup: Lookup) -> tuple[Keys, Handed]:
+    def _claim(
+        self, request: GetKeyWithIds, source: KmeId, policy: PairPolicy, lookup: Lookup
+    ) -> tuple[Keys, Handed]:
         """Takes all keys or, with a KeyhopError, none. Says how each was handed over."""
+        all_found = lookup.find(request)
+        check(all_found, policy, self._records, self._made_by(request.master), self._clock.wall())
         runs: list[KeyRun] = []
         handed: dict[Handover, list[KeyRun]] = {}
         at = 0
-        for found in lookup.find(request):
+        for found in all_found:
             ids = request.ids[at : at + KEY_ID_BYTES * found.number]
             at += len(ids)
             run, how = self._take(request, source, found, ids)
@@ -110,10 +119,14 @@ class Claims:
             return run, self._handover(request, source, "dec_keys", age.source)
         if isinstance(found, InRecord):
             data = self._records.deliver(found.record_id, slave)
-            made_by = FOREIGN_SOURCE if self._foreign(master) else RECORD_SOURCE
+            made_by = self._made_by(master)
             return KeyRun(ids, len(data), KeyMaterial(data)), self._handover(request, source, "dec_keys", made_by)
         key = self._redelivery.take(master, slave, found.key_id)
         return KeyRun(ids, len(key), key), self._handover(request, source, "redelivery", "memory")
+
+    def _made_by(self, master: SaeId) -> str:
+        """The source of a master's records."""
+        return FOREIGN_SOURCE if self._foreign(master) else RECORD_SOURCE
 
     def _handover(self, request: GetKeyWithIds, source: KmeId, call: Call, made_by: str) -> Handover:
         path = (self._me,) if source == self._me else (source, self._me)

@@ -1,11 +1,13 @@
 """Records to another KME: under a pad of a stream to it, or, when no stream has one, relayed over other KMEs."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from keyhop.core.clock import Clock
 from keyhop.core.ids import KmeId
 from keyhop.core.units import units_for
 from keyhop.network.carriage import Batch, Done
+from keyhop.network.pair import Pair
 from keyhop.network.feeder.planning import Routes, Terms, blame, plan
 from keyhop.network.peer import Peer
 from keyhop.network.relay.messages import RecordsPayload
@@ -15,6 +17,14 @@ from keyhop.network.relay.relay import Relay
 ATTEMPT_S = 0.8
 """How long the answer to one parcel is waited for before another path is tried."""
 ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """By which ways a batch may travel. `relaying` is how it is relayed; None: as usual to that KME."""
+
+    direct_only: bool = False
+    relaying: Terms | None = None
 
 
 class Courier:
@@ -37,47 +47,52 @@ class Courier:
         self._terms = terms
         self._clock = clock
 
-    def carry(self, kme: KmeId, batch: Batch, deadline: float, done: Done) -> None:
+    def carry(self, kme: KmeId, batch: Batch, way: Way, deadline: float, done: Done) -> None:
         """Calls `done` once that KME holds the batch durably, or with the reason why it does not."""
-        pairs, saes = self._peers[kme].pairs, (batch.master, batch.slaves[0])
+        peer = self._peers[kme]
+        pairs = (peer.neighbour,) if way.direct_only else peer.pairs
         for pair in pairs:
-            if pair.leasing.entitled_units(saes) >= units_for(batch.pad_bytes):
+            if _has_pad(pair, batch):
                 pair.carriage.carry(batch, deadline, done)
                 return
-        if isinstance(self._way(kme, batch), str):
+        terms = way.relaying or self._terms(kme)
+        if way.direct_only or isinstance(self._plan(kme, terms, batch.pad_bytes), str):
             pairs[0].carriage.carry(batch, deadline, done)  # it may get its pad while it waits
         else:
-            self._attempt(kme, batch, deadline, done, ATTEMPTS)
+            self._attempt(kme, batch, terms, deadline, done, ATTEMPTS)
 
     def recall(self, kme: KmeId, ids: bytes) -> None:
         """Tells that KME to forget records that nobody was given."""
         self._peers[kme].relayed.carriage.recall(ids)
 
-    def can_relay(self, kme: KmeId) -> bool:
+    def can_relay(self, kme: KmeId, relaying: Terms | None) -> bool:
         """Whether there is a way over other KMEs now."""
-        return self._peers[kme].synchronised and not isinstance(self._plan(kme, 0), str)
+        return self._peers[kme].synchronised and not isinstance(self._plan(kme, relaying or self._terms(kme), 0), str)
 
-    def _way(self, kme: KmeId, batch: Batch) -> Plan | str:
-        return self._plan(kme, batch.pad_bytes)
+    def _plan(self, kme: KmeId, terms: Terms, size_bytes: int) -> Plan | str:
+        return plan(self._routes, self._me, kme, terms, size_bytes)
 
-    def _plan(self, kme: KmeId, size_bytes: int) -> Plan | str:
-        return plan(self._routes, self._me, kme, self._terms(kme), size_bytes)
-
-    def _attempt(self, kme: KmeId, batch: Batch, deadline: float, done: Done, attempts: int) -> None:
-        way = self._way(kme, batch)
+    def _attempt(self, kme: KmeId, batch: Batch, terms: Terms, deadline: float, done: Done, attempts: int) -> None:
+        way = self._plan(kme, terms, batch.pad_bytes)
         if isinstance(way, str):
             done(way)
             return
         payload = RecordsPayload(batch.master, batch.slaves, batch.ids)
-        parcel = Parcel(kme, payload, batch.keys, self._terms(kme).priority)
+        parcel = Parcel(kme, payload, batch.keys, terms.priority)
 
         def answered(reason: str | None) -> None:
             if reason is not None:
                 blame(self._routes, way, reason)
                 if attempts > 1 and self._clock.monotonic() < deadline:
-                    self._attempt(kme, batch, deadline, done, attempts - 1)
+                    self._attempt(kme, batch, terms, deadline, done, attempts - 1)
                     return
             done(reason)
 
         until = min(deadline, self._clock.monotonic() + ATTEMPT_S)
         self._relay.send(parcel, way, until, answered)
+
+
+def _has_pad(pair: Pair, batch: Batch) -> bool:
+    units = units_for(batch.pad_bytes)
+    entitled = pair.leasing.entitled_units((batch.master, batch.slaves[0]))
+    return entitled >= units and pair.leasing.meets(batch.admission, units)

@@ -12,12 +12,12 @@ from functools import partial
 
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
-from keyhop.core.errors import BadRequest, KeyhopError, StoreFailure, Unavailable
+from keyhop.core.errors import BadRequest, KeyhopError, StoreFailure, Unauthorised, Unavailable
 from keyhop.core.ids import KmeId, SaeId, SaePair
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook
-from keyhop.core.streams import Taken
+from keyhop.core.streams import Admission, Taken
 from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.feeder.feeder import Feeder
 from keyhop.network.pair import Pair
@@ -28,7 +28,7 @@ from keyhop.service.claims import Claims
 from keyhop.service.courier import Courier
 from keyhop.service.limits import Charge, Limits
 from keyhop.service.multicast import Multicast
-from keyhop.service.policy import Policy
+from keyhop.service.policy import PairPolicy, Policies
 from keyhop.service.redelivery import Redelivery
 from keyhop.service.requests import (
     GetKey,
@@ -40,12 +40,11 @@ from keyhop.service.requests import (
     Provenance,
     Status,
 )
+from keyhop.service.routes import Routes
 from keyhop.service.spreading import Spreading
 
-RETRY_AFTER_S = 1.0
 ABROAD_S = 10.0
 """How long a key for an SAE of another domain may take at least."""
-_UNMET = "not all extension_mandatory request options could be met"
 
 
 class Delivery:
@@ -55,7 +54,7 @@ class Delivery:
         self,
         me: KmeId,
         home: Callable[[SaeId], KmeId | None],
-        policy: Policy,
+        policies: Policies,
         limits: Limits,
         foreign: Callable[[SaeId], bool],
         peers: Mapping[KmeId, Peer],
@@ -71,30 +70,27 @@ class Delivery:
     ) -> None:
         self._me = me
         self._home = home
-        self.policy = policy
+        self._policies = policies
         self._limits = limits
         self._foreign = foreign
-        self._peers = peers
         self._feeder = feeder
-        self._courier = courier
+        self.routes = Routes(peers, feeder, courier, clock)
         self._journal = journal
         self._clock = clock
         self.stock_bytes = stock_bytes
         self._replies = AuditedReplies(journal)
         self._multicast = Multicast(me, spreading, records, self._replies, clock, entropy)
-        self._claims = Claims(me, peers, records, redelivery, self._replies, foreign)
+        self._claims = Claims(me, peers, records, redelivery, self._replies, foreign, clock)
 
     def get_status(self, request: GetStatus) -> Status:
         """ETSI GS QKD 014, clause 5.1. Raises RequestError."""
-        policy = self.policy
         target = self._home_of(request.peer)
-        policy.check_pair(request.caller, request.peer)
+        policy = self._policies.pair(request.caller, request.peer)
         width = units_for(policy.default_size_bits // 8) * UNIT_BYTES
         capacity = self.stock_bytes // width
         stored = capacity
         if target != self._me:
-            saes = (request.caller, request.peer)
-            units = sum(pair.leasing.entitled_units(saes) for pair in self._pairs_to(target))
+            units = self.routes.stock_units(target, (request.caller, request.peer), policy)
             stored = min(units * UNIT_BYTES // width, capacity)
         return Status(
             source_kme=self._me,
@@ -107,30 +103,18 @@ class Delivery:
             max_key_per_request=policy.max_keys_per_request,
             max_key_size_bits=policy.max_size_bits,
             min_key_size_bits=policy.min_size_bits,
-            max_sae_id_count=policy.max_additional_slaves,
+            max_sae_id_count=self._policies.policy.max_additional_slaves,
         )
 
     def get_key(self, request: GetKey, reply: KeyReply) -> None:
         """ETSI GS QKD 014, clause 5.2."""
         try:
             self._check_alive()
-            policy = self.policy
-            slaves = (request.slave, *request.additional_slaves)
-            homes = {self._home_of(slave) for slave in slaves}
-            for slave in slaves:
-                policy.check_pair(request.master, slave)
-            size, number = policy.size_bytes(request.size_bits), policy.number(request.number)
-            charge = self._limits.charge(request.master, request.master, slaves, size * number)
-            reply = reply if charge is None else _giving_back(charge, reply)
-            abroad = any(map(self._foreign, slaves))
-            deadline = self._clock.monotonic() + (max(policy.wait_s, ABROAD_S) if abroad else policy.wait_s)
-            (target,) = homes if len(homes) == 1 else (None,)
-            if request.additional_slaves or target == self._me or abroad:
-                self._check_slaves(slaves)
-                self._multicast.get_key(request, {s: self._home_of(s) for s in slaves}, size, number, deadline, reply)
-                return
-            assert target is not None  # one slave has one home
-            self._from_stream(request, self._usable(request, target), size, number, deadline, reply)
+            target = self._home_of(request.slave)
+            if request.additional_slaves or target == self._me or self._foreign(request.slave):
+                self._from_records(request, reply)
+            else:
+                self._from_stream(request, target, reply)
         except KeyhopError as error:
             reply(error)
 
@@ -139,43 +123,72 @@ class Delivery:
         try:
             self._check_alive()
             source = self._home_of(request.master)
-            self.policy.check_pair(request.master, request.slave)
-            if request.count > self.policy.max_keys_per_request:
-                raise BadRequest(f"at most {self.policy.max_keys_per_request} keys can be asked for at a time")
+            policy = self._policies.pair(request.master, request.slave)
+            if request.count > policy.max_keys_per_request:
+                raise BadRequest(f"at most {policy.max_keys_per_request} keys can be asked for at a time")
             self._limits.charge(request.slave, request.master, (request.slave,), 0)
-            self._claims.get_key_with_ids(request, source, reply)
+            self._claims.get_key_with_ids(request, source, policy, reply)
         except KeyhopError as error:
             reply(error)
 
-    def _from_stream(
-        self, request: GetKey, pairs: Sequence[Pair], size: int, number: int, deadline: float, reply: KeyReply
-    ) -> None:
-        saes, give = (request.master, request.slave), partial(self._give, request, size, number, reply)
-        found = supply.at_once(pairs, size, number, saes)
+    def _from_stream(self, request: GetKey, target: KmeId, reply: KeyReply) -> None:
+        policy = self._policies.pair(request.master, request.slave)
+        size, number = policy.size_bytes(request.size_bits), policy.number(request.number)
+        reply = self._charged(request, (request.slave,), size * number, reply)
+        saes, admission = (request.master, request.slave), policy.admission
+        pairs = self.routes.for_request(request, target, policy)
+        found = supply.at_once(pairs, size, number, saes, admission)
         if found is not None:
-            give(*found)
-        elif self.policy.wait_s <= 0:
+            self._give(request, admission, size, number, reply, *found)
+            return
+        give = partial(self._give, request, admission, size, number, reply)
+        deadline = self._clock.monotonic() + policy.wait_s
+        if policy.wait_s <= 0:
             give(pairs[0], None)
-        elif self._relays_on_demand(pairs, saes, units_for(size) * number):
-            homes = {request.slave: pairs[0].peer}
-            self._multicast.get_key(request, homes, size, number, deadline, reply)
+        elif self.routes.are_relayed_on_demand(pairs, saes, policy, units_for(size) * number):
+            homes, policies = {request.slave: target}, {request.slave: policy}
+            self._multicast.get_key(request, homes, policies, size, number, deadline, reply)
         else:
-            supply.wait(pairs, size, number, saes, deadline, give)
-        if found is None:
-            self._feeder.kick(pairs[0].peer)
+            supply.wait(pairs, size, number, saes, admission, deadline, give)
+        self._feeder.kick(target)
 
-    def _relays_on_demand(self, pairs: Sequence[Pair], saes: SaePair, units: int) -> bool:
-        """Whether keys shall be relayed now for who asks: not while a stream has some, or is about to get some."""
-        last = pairs[-1]
-        if last.route == "direct" or any(pair.generating for pair in pairs if pair.route == "direct"):
-            return False
-        if any(pair.leasing.entitled_units(saes) >= units for pair in pairs):
-            return False
-        return not self._feeder.is_feeding(last.peer) and self._courier.can_relay(last.peer)
+    def _from_records(self, request: GetKey, reply: KeyReply) -> None:
+        slaves = (request.slave, *request.additional_slaves)
+        homes = {slave: self._home_of(slave) for slave in slaves}
+        policies = {slave: self._policies.pair(request.master, slave) for slave in slaves}
+        self._check_slaves(slaves)
+        for slave, policy in policies.items():
+            self._check_direct(slave, homes[slave], policy)
+        size, number = _asked_for(request, policies)
+        reply = self._charged(request, slaves, size * number, reply)
+        wait_s = min(policy.wait_s for policy in policies.values())
+        if any(map(self._foreign, slaves)):
+            wait_s = max(wait_s, ABROAD_S)
+        self._multicast.get_key(request, homes, policies, size, number, self._clock.monotonic() + wait_s, reply)
 
-    def _give(self, request: GetKey, size: int, number: int, reply: KeyReply, pair: Pair, taken: Taken | None) -> None:
+    def _check_direct(self, slave: SaeId, home: KmeId, policy: PairPolicy) -> None:
+        if policy.direct_only and (self._foreign(slave) or (home != self._me and not self.routes.by_link(home))):
+            raise Unauthorised(f"for SAE {slave} only keys of a link may be used, and none leads to it")
+
+    def _charged(self, request: GetKey, slaves: tuple[SaeId, ...], size_bytes: int, reply: KeyReply) -> KeyReply:
+        """The reply, once the request has been charged; it gives the bytes back when no key came. Raises as Limits."""
+        charge = self._limits.charge(request.master, request.master, slaves, size_bytes)
+        return reply if charge is None else _giving_back(charge, reply)
+
+    def _give(
+        self,
+        request: GetKey,
+        admission: Admission | None,
+        size: int,
+        number: int,
+        reply: KeyReply,
+        pair: Pair,
+        taken: Taken | None,
+    ) -> None:
         if taken is None:
-            reply(self._dry(request, pair, size, number))
+            pair.meter.missed(size * number)
+            saes = (request.master, request.slave)
+            reply(_stopping() if self._journal.failure else self.routes.dry(pair, saes, admission, size, number))
             return
         keys = self._keys(request, pair, size, number, taken)
         master, slaves, path = request.master, (request.slave,), (self._me, pair.peer)
@@ -195,47 +208,16 @@ class Delivery:
             provenance = Provenance(taken.age.source, (self._me, pair.peer), age)
         return Keys((KeyRun(ids, size, KeyMaterial(taken.data)),), provenance)
 
-    def _usable(self, request: GetKey, target: KmeId) -> Sequence[Pair]:
-        """The pairs whose streams may serve a request. Raises BadRequest and Unavailable when there is none."""
-        pairs = self._pairs_to(target)
-        if not pairs:
-            raise Unavailable(f"there is no route to KME {target}")
-        if request.route_strict and request.route == "direct":
-            pairs = [pair for pair in pairs if pair.route == "direct"]
-        if request.max_age_strict and request.max_age_s is not None:
-            pairs = [pair for pair in pairs if self._is_young(pair, request.max_age_s)]
-        if not pairs:
-            raise BadRequest(_UNMET)
-        return pairs
-
-    def _is_young(self, pair: Pair, max_age_s: float) -> bool:
-        """Streams are spent from the oldest byte on, so its age is what a request gets."""
-        age = pair.owned.next_age()
-        return age is None or self._clock.wall() - age.produced_at <= max_age_s
-
     def _check_alive(self) -> None:
         if self._journal.failure is not None:
             raise _stopping()
 
-    def _dry(self, request: GetKey, pair: Pair, size: int, number: int) -> Unavailable:
-        if self._journal.failure is not None:
-            return _stopping()
-        pair.meter.missed(size * number)
-        what, beyond = "no key material is left for", ""
-        if not pair.synchronised:
-            what = "no key material, and " + ("not in step with" if pair.connected else "no connection to")
-        elif pair.leasing.is_kept_from((request.master, request.slave), size, number):
-            beyond = " but what is reserved for other SAEs"
-        elif pair.route == "relayed" or not pair.generating:
-            trouble = self._feeder.trouble(pair.peer)
-            beyond = f": {trouble}" if trouble else ""
-        return Unavailable(f"{what} KME {pair.peer}{beyond}", retry_after_s=RETRY_AFTER_S)
-
     def _check_slaves(self, slaves: tuple[SaeId, ...]) -> None:
         if len(set(slaves)) != len(slaves):
             raise BadRequest("a slave SAE is named twice")
-        if len(slaves) - 1 > self.policy.max_additional_slaves:
-            raise BadRequest(f"at most {self.policy.max_additional_slaves} additional slave SAEs can be named")
+        most = self._policies.policy.max_additional_slaves
+        if len(slaves) - 1 > most:
+            raise BadRequest(f"at most {most} additional slave SAEs can be named")
 
     def _home_of(self, sae: SaeId) -> KmeId:
         home = self._home(sae)
@@ -243,10 +225,14 @@ class Delivery:
             raise BadRequest("SAE_ID is not known to this KME", details=({"SAE_ID": sae},))
         return home
 
-    def _pairs_to(self, target: KmeId) -> Sequence[Pair]:
-        """In the order in which they are spent; empty for a KME that is none of the network's."""
-        peer = self._peers.get(target)
-        return peer.pairs if peer else ()
+def _asked_for(request: GetKey, policies: Mapping[SaeId, PairPolicy]) -> tuple[int, int]:
+    """Bytes per key, and how many, which all policies have to allow; the first slave's says what was left open."""
+    first = policies[request.slave]
+    size, number = first.size_bytes(request.size_bits), first.number(request.number)
+    for slave in request.additional_slaves:
+        policies[slave].size_bytes(8 * size)
+        policies[slave].number(number)
+    return size, number
 
 
 def _giving_back(charge: Charge, reply: KeyReply) -> KeyReply:

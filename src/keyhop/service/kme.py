@@ -36,7 +36,7 @@ from keyhop.service.delivery import Delivery
 from keyhop.service.etsi020.calls import Call
 from keyhop.service.gateway import Gateway, Joint
 from keyhop.service.limits import Limit, Limits
-from keyhop.service.policy import Policy
+from keyhop.service.policy import Policies, Policy
 from keyhop.service.redelivery import Redelivery
 from keyhop.service.spreading import Spreading
 
@@ -137,13 +137,14 @@ class Kme:
         spreading = Spreading(me, self.peers, courier, self.records, self.gateway, clock, entropy)
         self.gateway.open(spreading, store, self.journal, self.records)
         self._limit_pairs()
-        self._limits = Limits(options.limits, clock)
+        self.policies = Policies(options.policy)
+        self.limits = Limits(options.limits, clock)
         self.redelivery = Redelivery(clock, options.policy)
         self.delivery = Delivery(
             me,
             home,
-            options.policy,
-            self._limits,
+            self.policies,
+            self.limits,
             abroad.foreign,
             self.peers,
             self.feeder,
@@ -194,10 +195,10 @@ class Kme:
     def reconfigure(self, options: KmeOptions) -> None:
         """Takes over other options; what is over new limits now goes with time."""
         self._options = options
-        self.delivery.policy = options.policy
+        self.policies.replace(options.policy)
         self.redelivery.limit(options.policy)
         self.delivery.stock_bytes = options.pairs.stock_bytes
-        self._limits.replace(options.limits)
+        self.limits.replace(options.limits)
         self.feeder.options = options.feeder
         self._limit_pairs()
 
@@ -211,7 +212,7 @@ class Kme:
         self.gossip.tick(own_links(self.peers.values(), self._options.link_priorities))
         self.feeder.tick()
         self.gateway.tick()
-        self._limits.tick()
+        self.limits.tick()
         self.redelivery.tick()
         now = self._clock.monotonic()
         if now - self._records_expired_at >= EXPIRE_RECORDS_S:  # it looks at all of them

@@ -16,7 +16,7 @@ from keyhop.core.units import units_for
 from keyhop.service.redelivery import Redelivery
 from keyhop.service.requests import GetKeyWithIds
 
-_NOT_FOUND = "one or more keys specified are not found on KME"
+NOT_FOUND = "one or more keys specified are not found on KME"
 _GROWTH = 8
 
 
@@ -75,7 +75,7 @@ class Lookup:
             return [run]
         found = self._find_pieces(request, run)
         if len(found) > 1 and _overlap([run for run in found if isinstance(run, InStream)]):
-            raise BadRequest(_NOT_FOUND)
+            raise BadRequest(NOT_FOUND)
         return found
 
     def _find_pieces(self, request: GetKeyWithIds, run: InStream | None) -> list[Found]:
@@ -96,7 +96,7 @@ class Lookup:
             at += number
             run = self._find_run(request, at) if at < len(ids) else None
         if missing:
-            raise BadRequest(_NOT_FOUND, details=tuple({"key_ID": key_id_text(key_id)} for key_id in missing))
+            raise BadRequest(NOT_FOUND, details=tuple({"key_ID": key_id_text(key_id)} for key_id in missing))
         return found
 
     def _find_run(self, request: GetKeyWithIds, at: int) -> InStream | None:

@@ -13,6 +13,7 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook, record_ids
 from keyhop.network.wire_types import MAX_RECORDS_PER_BATCH, MAX_SEALED_BYTES
 from keyhop.service.audit import AuditedReplies, Handover
+from keyhop.service.policy import PairPolicy
 from keyhop.service.requests import RECORD_SOURCE, GetKey, KeyReply, KeyRun, Keys, Provenance
 from keyhop.service.spreading import NO_ROOM, Copies, Spreading
 
@@ -40,12 +41,16 @@ class Multicast:
         self,
         request: GetKey,
         homes: Mapping[SaeId, KmeId],
+        policies: Mapping[SaeId, PairPolicy],
         size: int,
         number: int,
         deadline: float,
         reply: KeyReply,
     ) -> None:
         """Raises BadRequest or Unavailable; otherwise replies."""
+        for slave, policy in policies.items():
+            if policy.sources is not None and RECORD_SOURCE not in policy.sources:
+                raise BadRequest(f"for SAE {slave} no key may be used that a KME made")
         if number > MAX_RECORDS_PER_BATCH or size * number > MAX_SEALED_BYTES:
             most = min(MAX_RECORDS_PER_BATCH, MAX_SEALED_BYTES // size)
             raise BadRequest(f"at most {most} such keys can be multicast in one request")
@@ -68,4 +73,5 @@ class Multicast:
             handover = Handover("enc_keys", request.interface, master, master, slaves, path, RECORD_SOURCE)
             self._replies.give(given, {handover: given.runs}, reply)
 
-        self._spreading.spread(Copies(request.master, homes, ids, ids, keys), deadline, spread)
+        copies = Copies(request.master, homes, ids, ids, keys, policies=policies)
+        self._spreading.spread(copies, deadline, spread)

@@ -4,7 +4,7 @@ Other KMEs get theirs under a one-time pad, other domains through a `Gateway`, a
 last. What is not known to have failed is taken back where one of them has.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -14,9 +14,11 @@ from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook
+from keyhop.core.streams import Admission
 from keyhop.network.carriage import Batch
 from keyhop.network.peer import Peer
-from keyhop.service.courier import Courier
+from keyhop.service.courier import Courier, Way
+from keyhop.service.policy import PairPolicy
 
 NO_ROOM = "too many keys wait to be fetched"
 RECLAIM_S = 5.0
@@ -27,7 +29,10 @@ type Spreaded = Callable[[str | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """Keys of one size, one after the other. `ids` are for SAEs and other domains, `kept_as` for KMEs of this one."""
+    """Keys of one size, one after the other. `ids` are for SAEs and other domains, `kept_as` for KMEs of this one.
+
+    They travel as the `policies` of their slaves want it.
+    """
 
     master: SaeId
     homes: Mapping[SaeId, KmeId]
@@ -36,6 +41,7 @@ class Copies:
     keys: KeyMaterial
     optional: dict[str, Any] | None = None
     key_optional: dict[bytes, dict[str, Any]] = field(default_factory=dict)
+    policies: Mapping[SaeId, PairPolicy] = field(default_factory=dict)
 
     @property
     def number(self) -> int:
@@ -113,8 +119,9 @@ class Spreading:
             else:
                 slaves = tuple(slave for slave, home in copies.homes.items() if home == name)
                 token = self._entropy.token(KEY_ID_BYTES)
-                batch = Batch(token, copies.master, slaves, copies.kept_as, copies.keys)
-                self._courier.carry(name, batch, deadline, arrived)
+                policies = [copies.policies[slave] for slave in slaves if slave in copies.policies]
+                batch = Batch(token, copies.master, slaves, copies.kept_as, copies.keys, _admission(policies))
+                self._courier.carry(name, batch, _way(policies), deadline, arrived)
 
     def reclaim(self, kept_as: bytes, homes: Mapping[SaeId, KmeId], done: Callable[[frozenset[bytes]], None]) -> None:
         """Takes back records of a master here from the KMEs of its slaves; tells which nobody has been given at any."""
@@ -184,6 +191,21 @@ class Spreading:
         for key_id in gone:
             self._records.discard(key_id)
         return b"".join(gone)
+
+
+def _admission(policies: Sequence[PairPolicy]) -> Admission | None:
+    """A key is no safer than its pad, so that may come only from what all slaves may have keys of."""
+    all_given = [policy.admission for policy in policies if policy.admission is not None]
+    limited = [each.sources for each in all_given if each.sources is not None]
+    refused = frozenset[str]().union(*(each.refused for each in all_given))
+    return Admission(frozenset.intersection(*limited) if limited else None, refused) if all_given else None
+
+
+def _way(policies: Sequence[PairPolicy]) -> Way:
+    """As the strictest of the policies wants it."""
+    relaying = [policy.relaying for policy in policies if policy.relaying is not None]
+    strictest = max(relaying, key=lambda terms: (terms.strategy == "secret-shared", terms.least_paths), default=None)
+    return Way(any(policy.direct_only for policy in policies), strictest)
 
 
 def _each(ids: bytes) -> list[bytes]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from keyhop.core.ids import SaePair
-from keyhop.core.streams import Taken
+from keyhop.core.streams import Admission, Taken
 from keyhop.network.leasing import Cancel
 from keyhop.network.pair import Pair
 
@@ -12,21 +12,31 @@ type Supplied = Callable[[Pair, Taken | None], None]
 """Gets the bytes and the pair that they are of; or the first pair, and None when the wait is over without them."""
 
 
-def at_once(pairs: Sequence[Pair], size: int, number: int, saes: SaePair) -> tuple[Pair, Taken] | None:
+def at_once(
+    pairs: Sequence[Pair], size: int, number: int, saes: SaePair, admission: Admission | None = None
+) -> tuple[Pair, Taken] | None:
     """`number` keys of `size` bytes for a master and a slave, of the first pair that has them.
 
     The pairs are of one peer, in the order in which they are to be spent.
     """
     for pair in pairs:
-        taken = pair.leasing.take(size, number, "delivered", saes)
+        taken = pair.leasing.take(size, number, "delivered", saes, admission)
         if taken is not None:
             return pair, taken
     return None
 
 
-def wait(pairs: Sequence[Pair], size: int, number: int, saes: SaePair, deadline: float, supplied: Supplied) -> None:
+def wait(
+    pairs: Sequence[Pair],
+    size: int,
+    number: int,
+    saes: SaePair,
+    admission: Admission | None,
+    deadline: float,
+    supplied: Supplied,
+) -> None:
     """The same, of the first pair that gets them before the deadline (monotonic seconds)."""
-    _Wait(pairs, supplied).begin(size, number, saes, deadline)
+    _Wait(pairs, supplied).begin(size, number, saes, admission, deadline)
 
 
 class _Wait:
@@ -39,10 +49,10 @@ class _Wait:
         self._over = False
         self._cancels: list[Cancel] = []
 
-    def begin(self, size: int, number: int, saes: SaePair, deadline: float) -> None:
+    def begin(self, size: int, number: int, saes: SaePair, admission: Admission | None, deadline: float) -> None:
         for pair in self._pairs:
             came = partial(self._came, pair)
-            self._cancels.append(pair.leasing.wait(size, number, "delivered", deadline, came, saes))
+            self._cancels.append(pair.leasing.wait(size, number, "delivered", deadline, came, saes, admission))
             if self._over:
                 return
 

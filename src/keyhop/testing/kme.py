@@ -105,10 +105,10 @@ class VirtualKme:
             state.disconnect()
             self.connect(peer)
 
-    def link_block(self, peer: KmeId, sequence: int, data: bytes) -> None:
-        """The link to a neighbour produces a block."""
+    def link_block(self, peer: KmeId, sequence: int, data: bytes, source: str = "virtual") -> None:
+        """The link to a neighbour, of the kind `source`, produces a block."""
         link = LinkId("-".join(sorted((self.name, peer))))
-        self.peers[peer].neighbour.link_block(link, sequence, KeyMaterial(data), self._clock.wall(), "virtual")
+        self.peers[peer].neighbour.link_block(link, sequence, KeyMaterial(data), self._clock.wall(), source)
 
     def tick(self) -> None:
         """Time has passed."""

@@ -78,15 +78,15 @@ class VirtualNetwork:
     def _send(self, source: KmeId, target: KmeId, data: bytes) -> None:
         self._on_the_way.append((source, target, data))
 
-    def produce(self, blocks: int = 1, size: int = 4096, *, only: KmeId | None = None) -> None:
-        """Every link that is not cut produces blocks at both ends, or at one end only."""
+    def produce(self, blocks: int = 1, size: int = 4096, *, only: KmeId | None = None, source: str = "virtual") -> None:
+        """Every link that is not cut, all of the kind `source`, produces blocks at both ends, or at one end only."""
         for left, right in [
             link for link in self.links if link not in self.cut and self.dead.isdisjoint(link)
         ] * blocks:
             sequence, data = next(self._sequence), self.random.randbytes(size)
             for me, peer in ((left, right), (right, left)):
                 if only in (None, me):
-                    self.kmes[me].link_block(peer, sequence, data)
+                    self.kmes[me].link_block(peer, sequence, data, source)
 
     def flush(self) -> None:
         """Every KME makes durable what it has decided."""

@@ -6,7 +6,7 @@ from keyhop.core.errors import KeyhopError, PeerError
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.network import wire
 from keyhop.network.pair import Pair, PairOptions
-from keyhop.service.policy import Policy
+from keyhop.service.policy import PairPolicy, Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.network import VirtualNetwork
 
@@ -17,7 +17,7 @@ DAY = 86400.0
 
 def joined(*, stock_bytes: int = 64 << 10, wait_s: float = 1.0) -> VirtualNetwork:
     network = VirtualNetwork(
-        {A: ALICE, B: BOB}, 1, policy=Policy(wait_s=wait_s), options=PairOptions(stock_bytes=stock_bytes)
+        {A: ALICE, B: BOB}, 1, policy=Policy(PairPolicy(wait_s=wait_s)), options=PairOptions(stock_bytes=stock_bytes)
     )
     network.settle()
     return network

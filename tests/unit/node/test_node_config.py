@@ -109,7 +109,7 @@ def test_a_full_file_is_taken_as_written() -> None:
     assert (config.etsi014.minimum_tls, config.etsi014.handshake_timeout_s) == ("1.3", 1.0)
     assert config.store_key_file == Path("/etc/keyhop/secrets/store.key")
     assert config.policy.policy().allow == (Allow("alicesae", "*"),)
-    assert config.policy.policy().default_size_bits == 512
+    assert config.policy.policy().base.default_size_bits == 512
     assert (config.log.level, config.log.format) == ("debug", "console")
     assert config.kmes[0].peer_address == "bob.example:18445"
     assert config.saes[1].entry() == SaeEntry(config.saes[1].id, config.kmes[0].id, san_uri="urn:sae:bob")
@@ -196,7 +196,7 @@ def test_a_store_in_memory_has_no_witness() -> None:
         ('kme = "bob"', 'kme = "carol"', '[[saes]] bobsae names the KME "carol", which is not in [[kmes]]'),
         ('peer = "bob"', 'peer = "carol"', '[[links]] alice-bob names the KME "carol"'),
         ('peer = "bob"', 'peer = "alice"', "[[links]] alice-bob has this node as its peer"),
-        ('master = "alicesae"', 'master = "alicesea"', '[[policy.allow]] names the SAE "alicesea"'),
+        ('master = "alicesae"', 'master = "alicesea"', '[[policy.allow]] number 1 names the SAE or class "alicesea"'),
         ('id = "bob"\n', 'id = "alice"\n', "[[kmes]] alice is this node itself"),
         ('id = "alicesae"', 'id = "bob"', "[[saes]] bob: the certificate of KME bob has that subject CN too"),
         ('id = "bobsae"', 'id = "alicesae"', '[[saes]] id = "alicesae" stands there 2 times'),

@@ -14,7 +14,7 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.memory import MemoryStore
 from keyhop.service import audit
 from keyhop.service.audit import AuditedReplies, Handover
-from keyhop.service.policy import Policy
+from keyhop.service.policy import PairPolicy, Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, KeyRun, Keys
 from keyhop.testing.audit import MemoryAudit
 from keyhop.testing.network import VirtualNetwork
@@ -27,7 +27,7 @@ UUIDS = b"".join(bytes([i]) * 16 for i in range(5))
 
 
 def network(policy: Policy | None = None) -> VirtualNetwork:
-    net = VirtualNetwork(HOME, policy=policy or Policy(wait_s=5.0))
+    net = VirtualNetwork(HOME, policy=policy or Policy(PairPolicy(wait_s=5.0)))
     net.settle()
     net.produce(8)
     net.pass_time(3.0)
@@ -61,7 +61,7 @@ def test_a_key_of_a_stream_is_recorded_at_both_ends() -> None:
 
 
 def test_keys_that_were_waited_for_are_recorded() -> None:
-    net = VirtualNetwork(HOME, policy=Policy(wait_s=5.0))
+    net = VirtualNetwork(HOME, policy=Policy(PairPolicy(wait_s=5.0)))
     net.settle()
     answers = net.get_key(ALICE, GetKey(A1, B1))
     net.settle()
@@ -106,7 +106,7 @@ def test_keys_of_one_request_are_one_record_for_each_source() -> None:
 
 
 def test_a_key_that_is_sent_again_is_recorded_as_that() -> None:
-    net = network(Policy(wait_s=5.0, redelivery_s=5.0))
+    net = network(Policy(PairPolicy(wait_s=5.0), redelivery_s=5.0))
     answers = net.get_key(ALICE, GetKey(A1, B1, 3))
     net.settle()
     ids = ids_of(answers[0])

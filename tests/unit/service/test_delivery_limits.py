@@ -8,7 +8,7 @@ from keyhop.network.pair import PairOptions
 from keyhop.service.gauges import Quota, Rate
 from keyhop.service.kme import KmeOptions
 from keyhop.service.limits import Limit
-from keyhop.service.policy import Policy
+from keyhop.service.policy import PairPolicy, Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.network import VirtualNetwork
 
@@ -20,7 +20,7 @@ HOME = {A: ALICE, A2: ALICE, B: BOB, B2: BOB}
 def limited(*limits: Limit, wait_s: float = 1.0) -> VirtualNetwork:
     network = VirtualNetwork(HOME, 1)
     for kme in network.kmes.values():
-        kme.kme.reconfigure(KmeOptions(Policy(wait_s=wait_s), PairOptions(), limits))
+        kme.kme.reconfigure(KmeOptions(Policy(PairPolicy(wait_s=wait_s)), PairOptions(), limits))
     network.settle()
     network.produce(16)
     network.settle()

@@ -7,7 +7,7 @@ import pytest
 from keyhop.core.errors import KeyhopError, Unauthorised, Unavailable
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.network.pair import PairOptions
-from keyhop.service.policy import Allow, Policy, sae_pairs
+from keyhop.service.policy import Allow, PairPolicy, Policies, Policy, sae_pairs
 from keyhop.service.requests import GetKey, GetStatus, Keys
 from keyhop.testing.network import VirtualNetwork
 
@@ -21,7 +21,10 @@ RESERVED = "no key material is left for KME bob but what is reserved for other S
 def network() -> VirtualNetwork:
     """Four pairs with 512 bytes each."""
     network = VirtualNetwork(
-        HOME, 1, policy=Policy(wait_s=0.5), options=PairOptions(stock_bytes=64 << 10, reserved_bytes_per_pair=512)
+        HOME,
+        1,
+        policy=Policy(PairPolicy(wait_s=0.5)),
+        options=PairOptions(stock_bytes=64 << 10, reserved_bytes_per_pair=512),
     )
     network.settle()
     network.produce(4)
@@ -115,7 +118,7 @@ def test_pairs_are_those_that_the_policy_allows(allow: tuple[Allow, ...], me: Km
 
 def is_allowed(policy: Policy, master: SaeId, slave: SaeId) -> bool:
     try:
-        policy.check_pair(master, slave)
+        Policies(policy).pair(master, slave)
     except Unauthorised:
         return False
     return True

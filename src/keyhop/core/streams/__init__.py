@@ -16,14 +16,14 @@
 Positions and lengths are counted in units of eight bytes. Both ends keep their bytes in memory; the store is there
 to survive.
 
-    base        what both ends speak of: StreamRef, Block, Lease, Taken, Place
+    base        what both ends speak of: StreamRef, Block, Lease, Taken, Admission, Place
     owned       OwnedStream: appends, leases, takes, voids
     followed    FollowedStream: stores, finds, gives out, erases
     holdings    the bytes that a follower holds        follower_state   what else it remembers
     shelf       the chunks of an epoch, found by position
 """
 
-from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Lease, Place, Role, Route, StreamRef, Taken
+from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Lease, Place, Role, Route, StreamRef, Taken, Admission
 from keyhop.core.streams.followed import FollowedStream
 from keyhop.core.streams.owned import OwnedStream
 
@@ -39,4 +39,5 @@ __all__ = [
     "Route",
     "StreamRef",
     "Taken",
+    "Admission",
 ]

@@ -74,6 +74,22 @@ class Age(NamedTuple):
     source: str
 
 
+class Admission(NamedTuple):
+    """Which bytes may be taken: of these sources (None: any) but the refused ones, none older than that (None: any)."""
+
+    sources: frozenset[str] | None = None
+    refused: frozenset[str] = frozenset()
+    max_age_s: float | None = None
+
+    def admits(self, age: Age, now: float) -> bool:
+        """Whether bytes of this age will do at that wall time."""
+        return self.admits_source(age.source) and (self.max_age_s is None or now - age.produced_at <= self.max_age_s)
+
+    def admits_source(self, source: str) -> bool:
+        """Whether bytes of that source will do."""
+        return source not in self.refused and (self.sources is None or source in self.sources)
+
+
 class Lease(NamedTuple):
     """Bytes that have left the owner's store. Unusable until the follower has noted `end` as taken."""
 

@@ -149,6 +149,10 @@ class FollowedStream:
         """What the place holds, to check something by it. The caller has asked `has`."""
         return self._holdings.read(place.epoch, *_range(place, 1))
 
+    def ages(self, place: Place, count: int = 1) -> list[Age]:
+        """Those of the bytes at the place. The caller has asked `has`."""
+        return self._holdings.ages(place.epoch, *_range(place, count))
+
     def consume(self, place: Place, purpose: Purpose, count: int = 1) -> tuple[bytes, Age]:
         """Erases the place and returns what it held. The caller has asked `has`, and uses the bytes only once the
         journal has made this durable."""

@@ -47,6 +47,10 @@ class Holdings:
         """The units of [start, end). The caller has asked `has`."""
         return b"".join([chunk.read(start, end) for chunk in self._shelves[epoch].covering(start, end)])
 
+    def ages(self, epoch: int, start: int, end: int) -> list[Age]:
+        """Those of the units of [start, end)."""
+        return [Age(chunk.produced_at, chunk.source) for chunk in self._shelves[epoch].covering(start, end)]
+
     def take(self, epoch: int, start: int, end: int) -> tuple[bytes, Age]:
         """Erases the units of [start, end) and returns what they were. The caller has asked `has`."""
         covering = self._shelves[epoch].covering(start, end)

@@ -169,9 +169,12 @@ class OwnedStream:
 
     def next_age(self) -> Age | None:
         """The age of the byte that would be taken next, or None when there is none."""
-        if self._ages:
-            return self._ages[0][1]
-        return Age(self._chunks[0].produced_at, self._chunks[0].source) if self._chunks else None
+        return next(self.ages(1), None)
+
+    def ages(self, units: int) -> Iterator[Age]:
+        """Those of the next so many units, as far as they are there."""
+        end = self._cursor + units
+        return (age for _, age in takewhile(lambda begun: begun[0] < end, self._ages_from()))
 
     def seal(self) -> tuple[int, int] | None:
         """Voids the rest of the lease (a graceful stop); returns the range of units that nobody will ever use."""
@@ -224,6 +227,15 @@ class OwnedStream:
     def full(self) -> bool:
         """Whether the epoch's positions are nearly used up, so that the next block shall open another."""
         return self._state.produced > MAX_POSITION - (1 << 24)
+
+    def _ages_from(self) -> Iterator[tuple[int, Age]]:
+        """Where the bytes of each age begin, in their order."""
+        start = self._cursor
+        for end, age in self._ages:
+            yield start, age
+            start = end
+        for chunk in self._chunks:
+            yield chunk.start, Age(chunk.produced_at, chunk.source)
 
     def _pop(self, units: int) -> Iterator[Chunk]:
         while units > 0 and self._chunks:

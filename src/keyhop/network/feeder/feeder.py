@@ -23,7 +23,8 @@ from keyhop.network.feeder.planning import Routes, Terms, blame, plan
 from keyhop.network.feeder.water import Marks, block_bytes, marks
 from keyhop.network.peer import Peer
 from keyhop.network.relay.messages import BlockPayload
-from keyhop.network.relay.parcels import Done, Parcel, Path, Plan
+from keyhop.core.streams import Admission
+from keyhop.network.relay.parcels import Done, Parcel, Path, Plan, source_label
 from keyhop.network.sealing import MAC_KEY_BYTES
 
 PARCEL_S = 12.0
@@ -108,8 +109,10 @@ class Feeder:
         """Somebody found its stream empty."""
         self._feed(self._feeds[peer])
 
-    def is_feeding(self, peer: KmeId) -> bool:
-        """Whether its stream is being filled."""
+    def is_feeding(self, peer: KmeId, admission: Admission | None = None) -> bool:
+        """Whether its stream is being filled, with what will do."""
+        if admission is not None and not admission.admits_source(source_label(self._terms(peer).strategy)):
+            return False
         feed = self._feeds[peer]
         return feed.rising or bool(feed.parcels) or feed.peer.relayed.filling.waiting_units > 0
 

@@ -16,7 +16,7 @@ MAX_DATA_BYTES = MAX_SEALED_BYTES
 SECRET_HEAD_BYTES = 64
 """What stands in front of the data and travels with it (`proof`)."""
 
-type Strategy = Literal["hop-by-hop", "xor-at-destination", "secret-shared"]
+Strategy = Literal["hop-by-hop", "xor-at-destination", "secret-shared"]
 
 _Share = Annotated[int, Meta(ge=0, lt=MAX_SHARES)]
 _Priority = Annotated[int, Meta(ge=0, le=7)]

@@ -6,7 +6,7 @@ from typing import Literal
 from keyhop.core.ids import KmeId
 from keyhop.network.pair import PairOptions
 from keyhop.service.kme import KmeOptions
-from keyhop.service.policy import Policy, sae_pairs
+from keyhop.service.policy import PairPolicy, Policy, sae_pairs
 from keyhop.testing.simulation.sites import Sites
 
 LIFETIME_S = 40.0
@@ -30,7 +30,7 @@ class Setting:
 
 def options_of(setting: Setting, sites: Sites, name: KmeId) -> KmeOptions:
     """How one KME of the network is configured."""
-    policy = Policy(wait_s=1.0, max_keys_per_request=64, redelivery_s=setting.redelivery_s)
+    policy = Policy(PairPolicy(wait_s=1.0, max_keys_per_request=64), redelivery_s=setting.redelivery_s)
     pairs = PairOptions(
         stock_bytes=64 << 10, key_lifetime_s=LIFETIME_S, reserved_bytes_per_pair=setting.reserved_bytes_per_pair
     )

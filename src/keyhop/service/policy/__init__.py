@@ -1,0 +1,31 @@
+"""What SAEs may have: which master may share keys with which slave, and what holds for the two.
+
+    pair        PairPolicy: everything that holds for one master and one slave
+    rules       Rule, Allow, SaeClass: whom a rule is for, and which of two rules comes first
+    policies    Policy, what node.toml says; Policies, which answers for each pair, and remembers
+    sae_pairs   SaePairs: which pairs there are at all
+
+What enters: a `Policy`, when the node starts and whenever its file is read again. What leaves: a `PairPolicy` for two
+SAEs, or the refusal that they get. Nothing here knows of streams, links or time: others enforce what it says.
+
+How much SAEs may ask for in a time is `service.limits`.
+"""
+
+from keyhop.service.policy.pair import PairPolicy, WhenDry
+from keyhop.service.policy.policies import Policies, Policy
+from keyhop.service.policy.rules import ANYONE, Allow, Rule, SaeClass, SaeClasses
+from keyhop.service.policy.sae_pairs import SaePairs, sae_pairs
+
+__all__ = [
+    "ANYONE",
+    "Allow",
+    "PairPolicy",
+    "Policies",
+    "Policy",
+    "Rule",
+    "SaeClass",
+    "SaeClasses",
+    "SaePairs",
+    "WhenDry",
+    "sae_pairs",
+]

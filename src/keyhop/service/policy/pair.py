@@ -1,0 +1,73 @@
+"""What holds for one master and one slave."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from keyhop.core.errors import BadRequest
+from keyhop.core.streams import Admission
+from keyhop.network.feeder.planning import USUAL_PRIORITY, Terms
+from keyhop.network.relay.messages import Strategy
+from keyhop.network.relay.parcels import source_label
+
+WhenDry = Literal["wait", "refuse"]
+_IN_ONE_PIECE = frozenset(source_label(strategy) for strategy in get_args(Strategy) if strategy != "secret-shared")
+"""What relayed bytes are labelled with of which a single node knew all."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairPolicy:
+    """Sizes of keys are in bits. `priority` is from 0 to 7, and 7 comes first.
+
+    `wait_s` is how long a request waits when a stream is dry; 0 where it is refused. `key_lifetime_s` is None when the
+    pair has none of its own, `sources` when any will do: they are kinds of links, or what else makes bytes. `relay` is
+    None when keys are relayed as usual; `relay_threshold` of `min_disjoint_paths` shares give a secret-shared key,
+    None: all of them are needed.
+    """
+
+    default_size_bits: int = 256
+    min_size_bits: int = 64
+    max_size_bits: int = 8192
+    max_keys_per_request: int = 1024
+    key_lifetime_s: float | None = None
+    priority: int = USUAL_PRIORITY
+    direct_only: bool = False
+    min_disjoint_paths: int = 1
+    relay: Strategy | None = None
+    relay_threshold: int | None = None
+    sources: frozenset[str] | None = None
+    when_dry: WhenDry = "wait"
+    wait_s: float = 2.0
+
+    @property
+    def admission(self) -> Admission | None:
+        """Which bytes a key of this pair may be made of; None: any."""
+        shared = self.relay == "secret-shared"
+        if self.sources is None and self.key_lifetime_s is None and not shared:
+            return None
+        return Admission(self.sources, _IN_ONE_PIECE if shared else frozenset(), self.key_lifetime_s)
+
+    @property
+    def relaying(self) -> Terms | None:
+        """How keys that are relayed for this pair alone travel; None: as usual."""
+        if self.relay is None:
+            return None
+        paths = self.min_disjoint_paths
+        return Terms(self.relay, paths, paths, self.relay_threshold or 0, self.priority)
+
+    def size_bytes(self, size_bits: int | None) -> int:
+        """The size to deliver, or BadRequest."""
+        if size_bits is None:
+            return self.default_size_bits // 8
+        if size_bits % 8:
+            raise BadRequest("size shall be a multiple of 8")
+        if not self.min_size_bits <= size_bits <= self.max_size_bits:
+            raise BadRequest(f"size shall be between {self.min_size_bits} and {self.max_size_bits}")
+        return size_bits // 8
+
+    def number(self, number: int | None) -> int:
+        """How many keys to deliver, or BadRequest."""
+        if number is None:
+            return 1
+        if not 1 <= number <= self.max_keys_per_request:
+            raise BadRequest(f"number shall be between 1 and {self.max_keys_per_request}")
+        return number

@@ -1,0 +1,44 @@
+"""Whether a slave may have what was found for it: by the way that it came, by what made the bytes, and by their age.
+
+The master's KME hands out bytes that are no older than a key of the pair may be; the slave has as long again to fetch
+them. Both KMEs go by their own policy.
+"""
+
+from collections.abc import Iterable
+
+from keyhop.core.errors import BadRequest, Unauthorised
+from keyhop.core.records import RecordBook
+from keyhop.core.streams import Age, Admission
+from keyhop.service.lookup import NOT_FOUND, Found, InRecord, InStream
+from keyhop.service.policy import PairPolicy
+
+AS_LONG_AGAIN = 2
+
+
+def check(found: Iterable[Found], policy: PairPolicy, records: RecordBook, made_by: str, now: float) -> None:
+    """`made_by` is the source of records, `now` the wall time.
+
+    Raises BadRequest for bytes that are too old, Unauthorised for what the policy does not allow.
+    """
+    admission = policy.admission
+    if admission is None and not policy.direct_only:
+        return
+    for each in found:
+        if policy.direct_only and isinstance(each, InStream) and each.stream.ref.route != "direct":
+            raise Unauthorised("these SAEs may only share keys of a link, and this one was relayed")
+        if admission is not None:
+            for age in _ages(each, records, made_by):
+                _check_age(age, admission, now)
+
+
+def _check_age(age: Age, admission: Admission, now: float) -> None:
+    if admission.max_age_s is not None and now - age.produced_at > AS_LONG_AGAIN * admission.max_age_s:
+        raise BadRequest(NOT_FOUND)
+    if not admission.admits_source(age.source):
+        raise Unauthorised(f"these SAEs may not share keys that a {age.source} made")
+
+
+def _ages(found: Found, records: RecordBook, made_by: str) -> list[Age]:
+    if isinstance(found, InStream):
+        return found.stream.ages(found.place, found.number)
+    return [Age(records.created_at(found.key_id), made_by)] if isinstance(found, InRecord) else []
