@@ -7,12 +7,13 @@ Every call may raise NotAnswering, and those about one link Refused.
 
 import re
 import ssl
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 import msgspec
 
 from keyhop.core.errors import KeyhopError
+from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
 from keyhop.node.state import (
     AuditInfo,
     Disturbance,
@@ -77,6 +78,12 @@ class Management:
     def audit(self) -> AuditInfo:
         """How far its audit log has come: what to keep elsewhere, to hold the log against."""
         return self._get("/v1/audit", AuditInfo)
+
+    def policy(self, question: PolicyQuestion) -> PolicyCheck:
+        """Whether two SAEs may have a key now, and why."""
+        asked = {"master": question.master, "slave": question.slave, "size": question.size_bits}
+        query = {name: value for name, value in (asked | {"number": question.number}).items() if value is not None}
+        return self._get(f"/v1/policy?{urlencode(query)}", PolicyCheck)
 
     def link(self, link: str) -> LinkInfo:
         """One link."""

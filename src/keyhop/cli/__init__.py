@@ -25,7 +25,7 @@ from keyhop.cli import output
 from keyhop.cli.failure import CommandFailed
 from keyhop.core.errors import KeyhopError
 
-NOUNS = ("audit", "conformance", "demo", "key", "lab", "link", "node", "pki", "simulate")
+NOUNS = ("audit", "conformance", "demo", "key", "lab", "link", "node", "pki", "policy", "simulate")
 """Each is a file of this package. To add a noun, write the file and put its name here."""
 
 

@@ -14,7 +14,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import SaeId
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.streams import FollowedStream, OwnedStream, Taken, Admission
+from keyhop.core.streams import Admission, FollowedStream, OwnedStream, Taken
 from keyhop.network.arrivals import Arrivals
 from keyhop.network.leasing import Leasing
 from keyhop.network.sealing import MAC_KEY_BYTES, claimed, pad_of, tagged, xor

@@ -6,8 +6,8 @@ a request normally finds its bytes in memory. Who may take how much of what ther
 
 Those who wait are served in their order. One whose bytes only have to be leased holds up all others, for the time of a
 message there and back. One who may not have that much yet holds up nobody, except later requests of its own pair that
-would keep its floor from ever holding enough. Nor does one for whom the next bytes will not do (`Admission`): a stream is
-spent in its order, and what is next is good for others.
+would keep its floor from ever holding enough. Nor does one for whom the next bytes will not do (`Admission`): a stream
+is spent in its order, and what is next is good for others.
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import SaePair
 from keyhop.core.ledger import Purpose
-from keyhop.core.streams import ID_KEY_UNITS, Lease, OwnedStream, Taken, Admission
+from keyhop.core.streams import ID_KEY_UNITS, Admission, Lease, OwnedStream, Taken
 from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.demand import MOST_UNITS, Demand
 from keyhop.network.shares import Pairs, Shares

@@ -77,7 +77,7 @@ class RuleEntry:
         Meta(
             description="How keys cross other nodes: each sees them (`hop-by-hop`); the last KME alone adds up what "
             "each sends (`xor-at-destination`); in shares over several paths without a common node, so that no single "
-            "node can tell the key (`secret-shared`). Without any rule: hop-by-hop."
+            "node can tell the key (`secret-shared`). Default: as `[relay]` has it."
         ),
     ] = None
     min_disjoint_paths: Annotated[

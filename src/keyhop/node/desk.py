@@ -9,6 +9,8 @@ from keyhop.link.adapter import Disturbance
 from keyhop.node.credentials import Credentials
 from keyhop.node.network_state import NetworkState
 from keyhop.node.node_links import NodeLinks
+from keyhop.node.policy.check import check_kme
+from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
 from keyhop.node.state import AuditInfo, LinkActivity, LinkInfo, LinkSample, NodeInfo, PeerInfo, StreamInfo
 from keyhop.node.telemetry import Metrics
 from keyhop.service.kme import Kme
@@ -95,6 +97,10 @@ class Desk:
     def audit(self) -> AuditInfo:
         """GET /v1/audit."""
         return self._network.audit()
+
+    def policy(self, question: PolicyQuestion) -> PolicyCheck:
+        """GET /v1/policy."""
+        return check_kme(self._kme, self._me, [(link.peer, link.kind) for link in self._network.links()], question)
 
     def readiness(self) -> list[str]:
         """GET /readyz."""

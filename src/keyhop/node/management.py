@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from keyhop.core.errors import LinkError, StoreFailure
 from keyhop.core.ids import LinkId
 from keyhop.link.adapter import Attack, Disturbance, Eavesdropper, MeasuringBasis
+from keyhop.node.policy.route import policy_route
 from keyhop.node.state import NodeControl, NodeView, Readiness
 from keyhop.node.telemetry.metrics import CONTENT_TYPE
 
@@ -66,6 +67,7 @@ def management_app(view: NodeControl, *, names: Collection[str] = ()) -> ASGIApp
         _route("/v1/streams", lambda: _json(view.streams())),
         _route("/v1/peers", lambda: _json(view.peers())),
         _route("/v1/audit", lambda: _json(view.audit())),
+        policy_route(view),
     ]
     return Guard(Starlette(routes=routes, exception_handlers={HTTPException: _refused}), names)
 

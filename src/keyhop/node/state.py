@@ -10,6 +10,7 @@ from keyhop.link.adapter import Disturbance as Disturbance
 from keyhop.link.adapter import Eavesdropper as Eavesdropper
 from keyhop.link.adapter import LinkState
 from keyhop.link.adapter import MeasuringBasis as MeasuringBasis
+from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,10 @@ class NodeView(NetworkView, Protocol):
 
     def readiness(self) -> list[str]:
         """What is not ready, as sentences such as `peer bob: not connected`; empty when the node is."""
+        ...
+
+    def policy(self, question: PolicyQuestion) -> PolicyCheck:
+        """Whether two SAEs may have a key now, and why."""
         ...
 
     def metrics(self) -> bytes:

@@ -86,9 +86,7 @@ class Claims:
             return self._foreign_only
         return self._lookups[gates] if source in self._peers else self._records_only
 
-    def _claim(
-        self, request: GetKeyWithIds, source: KmeId, policy: PairPolicy, lookup: Lookup
-    ) -> tuple[Keys, Handed]:
+    def _claim(self, request: GetKeyWithIds, source: KmeId, policy: PairPolicy, lookup: Lookup) -> tuple[Keys, Handed]:
         """Takes all keys or, with a KeyhopError, none. Says how each was handed over."""
         all_found = lookup.find(request)
         check(all_found, policy, self._records, self._made_by(request.master), self._clock.wall())

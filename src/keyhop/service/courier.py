@@ -7,8 +7,8 @@ from keyhop.core.clock import Clock
 from keyhop.core.ids import KmeId
 from keyhop.core.units import units_for
 from keyhop.network.carriage import Batch, Done
-from keyhop.network.pair import Pair
 from keyhop.network.feeder.planning import Routes, Terms, blame, plan
+from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
 from keyhop.network.relay.messages import RecordsPayload
 from keyhop.network.relay.parcels import Parcel, Plan

@@ -7,13 +7,13 @@ enc_keys for one in another domain      a record that the KME which leads there 
 dec_keys                                the place or the record that the ID names (`claims`)
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.errors import BadRequest, KeyhopError, StoreFailure, Unauthorised, Unavailable
-from keyhop.core.ids import KmeId, SaeId, SaePair
+from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook
@@ -224,6 +224,7 @@ class Delivery:
         if home is None:
             raise BadRequest("SAE_ID is not known to this KME", details=({"SAE_ID": sae},))
         return home
+
 
 def _asked_for(request: GetKey, policies: Mapping[SaeId, PairPolicy]) -> tuple[int, int]:
     """Bytes per key, and how many, which all policies have to allow; the first slave's says what was left open."""

@@ -36,6 +36,10 @@ class Gauge(Protocol):
         """Whether a new one would be no different."""
         ...
 
+    def left(self, now: float) -> float:
+        """What can be spent at once."""
+        ...
+
 
 class Bucket:
     """A `Rate` of some unit."""
@@ -67,7 +71,11 @@ class Bucket:
 
     def is_full(self, now: float) -> bool:
         """As `Gauge` says."""
-        return self._level + (now - self._at) * self._rate.per_s >= self._rate.burst
+        return self.left(now) >= self._rate.burst
+
+    def left(self, now: float) -> float:
+        """As `Gauge` says."""
+        return min(self._level + (now - self._at) * self._rate.per_s, self._rate.burst)
 
     def __str__(self) -> str:
         return f"{self._rate.per_s:.9g} {self._unit} per second, {self._rate.burst:.9g} at once"
@@ -101,7 +109,11 @@ class Period:
 
     def is_full(self, now: float) -> bool:
         """As `Gauge` says."""
-        return now >= self._ends_at or self._left == self._quota.amount
+        return self.left(now) == self._quota.amount
+
+    def left(self, now: float) -> float:
+        """As `Gauge` says."""
+        return self._quota.amount if now >= self._ends_at else self._left
 
     def __str__(self) -> str:
         return f"{self._quota.amount:.9g} {self._unit} in {self._quota.period_s:.9g} s"

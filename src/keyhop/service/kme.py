@@ -105,6 +105,7 @@ class Kme:
         authenticated by certificates. `abroad` are the other domains.
         """
         abroad = abroad or OtherDomains()
+        self.home = home
         self._clock = clock
         self._options = options
         self.journal = Journal(store, wake, audit)

@@ -108,6 +108,18 @@ class Limits:
                 self._spend(charge, (master, slave), size_bytes, now)
         return charge
 
+    def levels(self, caller: SaeId, master: SaeId, slave: SaeId) -> list[str]:
+        """What is left of the limits that a request for this pair comes under, as sentences; costs nothing."""
+        now = self._clock.monotonic()
+        found: list[str] = []
+        for subject in (caller, (master, slave)):
+            limit = self._limit(subject)
+            if limit is not None:
+                meter = self._meters.get(subject) or _Meter(limit, now)
+                gauges = (*meter.requests, *meter.keys)
+                found += [f"{_named(subject)}: {gauge}, {gauge.left(now):.9g} left" for gauge in gauges]
+        return found
+
     def tick(self) -> None:
         """Forgets the levels that a new one would not differ from."""
         now = self._clock.monotonic()
@@ -142,7 +154,11 @@ class Limits:
 
     def _refuse(self, charge: Charge, subject: Subject, gauge: Gauge, wait_s: float) -> None:
         charge.undo()
-        who = f"SAE {subject}" if isinstance(subject, str) else f"SAEs {subject[0]} and {subject[1]}"
+        who = _named(subject)
         if wait_s == inf:
             raise BadRequest(f"this is more than {who} may ever have at once: {gauge}")
         raise Unavailable(f"the limit of {who} is reached: {gauge}", retry_after_s=wait_s)
+
+
+def _named(subject: Subject) -> str:
+    return f"SAE {subject}" if isinstance(subject, str) else f"SAEs {subject[0]} and {subject[1]}"

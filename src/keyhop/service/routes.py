@@ -94,5 +94,3 @@ class Routes:
             trouble = self._feeder.trouble(pair.peer)
             beyond = f": {trouble}" if trouble else ""
         return Unavailable(f"{what} KME {pair.peer}{beyond}", retry_after_s=RETRY_AFTER_S)
-
-

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from keyhop.core.errors import BadRequest, Unauthorised
 from keyhop.core.records import RecordBook
-from keyhop.core.streams import Age, Admission
+from keyhop.core.streams import Admission, Age
 from keyhop.service.lookup import NOT_FOUND, Found, InRecord, InStream
 from keyhop.service.policy import PairPolicy
 
@@ -41,4 +41,4 @@ def _check_age(age: Age, admission: Admission, now: float) -> None:
 def _ages(found: Found, records: RecordBook, made_by: str) -> list[Age]:
     if isinstance(found, InStream):
         return found.stream.ages(found.place, found.number)
-    return [Age(records.created_at(found.key_id), made_by)] if isinstance(found, InRecord) else []
+    return [Age(records.created_at(found.record_id), made_by)] if isinstance(found, InRecord) else []

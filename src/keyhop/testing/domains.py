@@ -13,7 +13,7 @@ from keyhop.service.etsi020.interchange import Other
 from keyhop.service.etsi020.problems import Problem
 from keyhop.service.gateway import Joint
 from keyhop.service.kme import OtherDomains
-from keyhop.service.policy import Policy
+from keyhop.service.policy import PairPolicy, Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.network import TICK_S, VirtualNetwork
 from keyhop.testing.virtual import VirtualClock
@@ -50,7 +50,7 @@ class TwoDomains:
             kmes[0]: OtherDomains(foreign=is_foreign),
             gateway: OtherDomains((joint,), is_foreign, partial(self._called, gateway)),
         }
-        return VirtualNetwork(home, seed, policy=Policy(wait_s=5.0), abroad=abroad, clock=self.clock)
+        return VirtualNetwork(home, seed, policy=Policy(PairPolicy(wait_s=5.0)), abroad=abroad, clock=self.clock)
 
     def network(self, kme: KmeId) -> VirtualNetwork:
         """The domain of a KME."""

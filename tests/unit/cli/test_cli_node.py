@@ -24,6 +24,7 @@ from keyhop.lab.layout import Layout
 from keyhop.lab.setup import set_up
 from keyhop.lab.topology import load_topology
 from keyhop.node.management import management_app
+from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
 from keyhop.node.state import AuditInfo, Disturbance, LinkActivity, LinkInfo, LinkSample, NodeInfo, PeerInfo, StreamInfo
 from keyhop.pki import create_authority
 
@@ -66,6 +67,9 @@ class View:
 
     def streams(self) -> list[StreamInfo]:
         return [StreamInfo(ALICE, BOB, "direct", "owner", 3, 100, 50, 10, 20, 5, 4, 8, 3, 2, 6, 1, True)]
+
+    def policy(self, question: PolicyQuestion) -> PolicyCheck:
+        return PolicyCheck(ALICE, question.master, question.slave, True, False, [], [])
 
     def audit(self) -> AuditInfo:
         return AuditInfo(17, "ab" * 32)
@@ -121,6 +125,14 @@ def serving(app: ASGIApp) -> Iterator[str]:
 
 def node(not_ready: list[str], restored: str | None = None) -> AbstractContextManager[str]:
     return serving(management_app(View(not_ready, restored)))
+
+
+def test_a_running_node_is_asked_about_two_saes(capsys: pytest.CaptureFixture[str]) -> None:
+    with node([]) as url, pytest.raises(SystemExit) as end:
+        main(["policy", "check", "--node", url, "--master", "a/ä", "--slave", "b", "--size", "512", "--json"])
+    assert end.value.code == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["master"], answer["slave"], answer["live"]) == ("a/ä", "b", True)
 
 
 def keyhop(*arguments: str) -> int:

@@ -10,6 +10,7 @@ from keyhop.core.errors import LinkError
 from keyhop.core.ids import KmeId, LinkId
 from keyhop.link.adapter import Disturbance, Eavesdropper
 from keyhop.node.management import management_app
+from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
 from keyhop.node.state import AuditInfo, LinkActivity, LinkInfo, LinkSample, NodeInfo, PeerInfo, StreamInfo
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
@@ -57,6 +58,9 @@ class View:
 
     def streams(self) -> list[StreamInfo]:
         return [StreamInfo(ALICE, BOB, "direct", "owner", 3, 100, 50, 10, 20, 5, 4, 8, 3, 2, 6, 1, True)]
+
+    def policy(self, question: PolicyQuestion) -> PolicyCheck:
+        return PolicyCheck(ALICE, question.master, question.slave, True, False, [], [])
 
     def audit(self) -> AuditInfo:
         return AuditInfo(17, "ab" * 32)
@@ -282,3 +286,19 @@ def test_a_long_address_is_refused() -> None:
 def test_an_unknown_page_is_not_found_in_json() -> None:
     reply = ask("/v1/keys")
     assert (reply.status_code, reply.json()) == (404, {"message": "no such page"})
+
+
+def test_a_question_about_two_saes_is_read_strictly() -> None:
+    answer = ask("/v1/policy?master=a%2Fb&slave=c&size=512&number=3")
+    assert (answer.status_code, answer.json()["master"], answer.json()["slave"]) == (200, "a/b", "c")
+    for query, message in (
+        ("master=a", "master and slave are required"),
+        ("master=a&slave=b&slave=c", "the parameters, each once at most, are: master, slave, size, number"),
+        ("master=a&slave=b&x=1", "the parameters"),
+        ("master=a%20b&slave=b", "visible characters"),
+        ("master=a&slave=b&size=-1", "size shall be a decimal integer"),
+        ("master=a&slave=b&number=99999999999", "number shall be a decimal integer of at most 10 digits"),
+    ):
+        refusal = ask(f"/v1/policy?{query}")
+        assert refusal.status_code == 400
+        assert message in refusal.json()["message"]

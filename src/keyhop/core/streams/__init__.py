@@ -23,12 +23,13 @@ to survive.
     shelf       the chunks of an epoch, found by position
 """
 
-from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Lease, Place, Role, Route, StreamRef, Taken, Admission
+from keyhop.core.streams.base import ID_KEY_UNITS, Admission, Age, Block, Lease, Place, Role, Route, StreamRef, Taken
 from keyhop.core.streams.followed import FollowedStream
 from keyhop.core.streams.owned import OwnedStream
 
 __all__ = [
     "ID_KEY_UNITS",
+    "Admission",
     "Age",
     "Block",
     "FollowedStream",
@@ -39,5 +40,4 @@ __all__ = [
     "Route",
     "StreamRef",
     "Taken",
-    "Admission",
 ]

@@ -17,13 +17,13 @@ from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.streams import Admission
 from keyhop.core.units import UNIT_BYTES
 from keyhop.network.feeder.fairness import jains_index
 from keyhop.network.feeder.planning import Routes, Terms, blame, plan
 from keyhop.network.feeder.water import Marks, block_bytes, marks
 from keyhop.network.peer import Peer
 from keyhop.network.relay.messages import BlockPayload
-from keyhop.core.streams import Admission
 from keyhop.network.relay.parcels import Done, Parcel, Path, Plan, source_label
 from keyhop.network.sealing import MAC_KEY_BYTES
 

@@ -1,0 +1,77 @@
+"""`keyhop policy`: why two SAEs may or may not have a key."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from keyhop.cli.output import print_gap, print_json, print_line, print_table
+from keyhop.core.ids import sae_id
+from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
+
+app = typer.Typer(help="Ask why two SAEs may or may not have a key.", no_args_is_help=True)
+
+_MARKS = {"yes": "yes", "no": "NO", "note": ""}
+
+
+@app.callback()
+def policy() -> None:
+    """Ask why two SAEs may or may not have a key."""
+
+
+@app.command()
+def check(
+    master: Annotated[str, typer.Option("--master", help="The SAE that asks for a key.")],
+    slave: Annotated[str, typer.Option("--slave", help="The SAE to share it with.")],
+    config: Annotated[
+        Path | None, typer.Option("--config", help="A node.toml: what it would allow.", dir_okay=False)
+    ] = None,
+    node: Annotated[
+        str | None,
+        typer.Option("--node", help="A node that runs, by its management address: what it allows now, and has."),
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Bits per key (the policy's default).", min=1)] = None,
+    number: Annotated[int | None, typer.Option(help="How many keys (1).", min=1)] = None,
+    as_json: Annotated[bool, typer.Option("--json", envvar="KEYHOP_JSON", help="As JSON.")] = False,
+) -> None:
+    """Tell step by step why MASTER may or may not have a key to share with SLAVE. Exit 1 when it may not."""
+    question = PolicyQuestion(sae_id(master), sae_id(slave), size, number)
+    if (config is None) == (node is None):
+        raise typer.BadParameter("give either --config or --node")
+    answer = _of_file(config, question) if config is not None else _of_node(str(node), question)
+    if as_json:
+        print_json(msgspec.to_builtins(answer))
+    else:
+        _tell(answer)
+    if not answer.possible:
+        raise typer.Exit(1)
+
+
+def _of_file(config: Path, question: PolicyQuestion) -> PolicyCheck:
+    from keyhop.node.config import load_config
+    from keyhop.node.policy.check import check_config
+
+    return check_config(load_config(config), question)
+
+
+def _of_node(url: str, question: PolicyQuestion) -> PolicyCheck:
+    from keyhop.management import Management
+
+    return Management(url).policy(question)
+
+
+def _tell(answer: PolicyCheck) -> None:
+    """The steps, what holds for the pair, and the end of the story."""
+    print_table(
+        ("step", "", "what was found"), [(step.about, _MARKS[step.verdict], step.text) for step in answer.steps]
+    )
+    print_gap()
+    if answer.fields:
+        print_table(("field", "value", "given by"), [(each.name, each.value, each.given_by) for each in answer.fields])
+        print_gap()
+    against = [step.about for step in answer.steps if step.verdict == "no"]
+    when = "now" if answer.live else "by its configuration"
+    result = "may have such a key" if answer.possible else f"may not have such a key ({', '.join(against)})"
+    told = f"KME {answer.kme}, {when}: {answer.master} {result}, to share with {answer.slave}"
+    print_line(told, None, as_json=False)

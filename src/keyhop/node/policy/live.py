@@ -1,0 +1,90 @@
+"""What a running KME adds to the story of two SAEs: connections, stock, limits. Looking costs nobody anything."""
+
+from keyhop.core.errors import KeyhopError
+from keyhop.core.ids import KmeId, SaePair
+from keyhop.core.units import UNIT_BYTES, units_for
+from keyhop.network.pair import Pair
+from keyhop.node.policy.story import Story
+from keyhop.service.kme import Kme
+from keyhop.service.policy import PairPolicy
+
+MOST_PATHS = 4
+"""How many are told, if the pair does not want more."""
+
+
+def go_on(story: Story, kme: Kme) -> None:
+    """Adds the steps that only a KME which runs can tell."""
+    site, question, policy, target = story.site, story.question, story.policy, story.target
+    if kme.journal.failure is not None:
+        story.no("store", "it has failed: the KME gives out no more keys")
+    if policy is None or target is None:
+        return
+    if site.home(question.master) == site.me:
+        _limits(story, kme)
+        if target != site.me and story.possible:
+            if not policy.direct_only:
+                _paths(story, kme, target, policy)
+            _stock(story, kme, target, policy)
+    if site.home(question.slave) == site.me and target != site.me:
+        _fetching(story, kme, target)
+
+
+def _limits(story: Story, kme: Kme) -> None:
+    question = story.question
+    levels = "; ".join(kme.limits.levels(question.master, question.master, question.slave))
+    size_bytes = story.size_bytes * story.number
+    try:
+        charge = kme.limits.charge(question.master, question.master, (question.slave,), size_bytes)
+    except KeyhopError as refusal:
+        story.no("limits", refusal.message)
+        return
+    if charge is not None:
+        charge.undo()
+    story.yes("limits", levels or "none is set for these SAEs")
+
+
+def _paths(story: Story, kme: Kme, target: KmeId, policy: PairPolicy) -> None:
+    """Paths that share no node, as far as is known: what is in stock can be had without one."""
+    paths = kme.view.paths(story.site.me, target, max(MOST_PATHS, policy.min_disjoint_paths))
+    told = "; ".join(" → ".join(path) for path in paths) or f"no path of QKD links to KME {target} is known"
+    wanted = policy.min_disjoint_paths
+    if len(paths) < wanted and paths:
+        told += f": {wanted} are wanted"
+    story.note("paths", told)
+
+
+def _stock(story: Story, kme: Kme, target: KmeId, policy: PairPolicy) -> None:
+    saes = (story.question.master, story.question.slave)
+    pairs = kme.delivery.routes.allowed(target, policy)
+    states = [_state(story, pair, saes, policy) for pair in pairs]
+    text = "; ".join(told for told, _ in states)
+    if any(enough for _, enough in states):
+        story.yes("stock", text)
+    else:
+        why = kme.delivery.routes.dry(pairs[0], saes, policy.admission, story.size_bytes, story.number)
+        story.no("stock", f"{why.message} ({text})")
+
+
+def _state(story: Story, pair: Pair, saes: SaePair, policy: PairPolicy) -> tuple[str, bool]:
+    """A stream in words, and whether it has enough for the request now."""
+    units = units_for(story.size_bytes)
+    keys = pair.leasing.entitled_units(saes) // units
+    told = f"{pair.route} stream: {keys} such keys for these SAEs"
+    age = pair.owned.next_age()
+    if age is not None:
+        told += f", next bytes from {age.source}"
+    will_do = pair.leasing.meets(policy.admission, units * story.number)
+    if not will_do:
+        told += ", which the policy does not allow or are too old"
+    if not pair.synchronised:
+        told += f", {pair.owned.leased_units * UNIT_BYTES} bytes usable while KME {pair.peer} is away"
+        keys = min(keys, pair.owned.leased_units // units)
+    return told, will_do and keys >= story.number
+
+
+def _fetching(story: Story, kme: Kme, source: KmeId) -> None:
+    peer = kme.peers[source]
+    if all(pair.windows.ready for pair in peer.pairs):
+        story.yes("fetching", f"keys of KME {source} can be fetched here")
+    else:
+        story.no("fetching", f"not yet synchronised with KME {source}: nothing of it can be fetched here")

@@ -1,0 +1,49 @@
+"""Why two SAEs may or may not have a key: what is asked, and the answer step by step."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from keyhop.core.ids import KmeId, SaeId
+
+Verdict = Literal["yes", "no", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyQuestion:
+    """May this master have `number` keys of `size_bits` to share with this slave? None: as the policy has it."""
+
+    master: SaeId
+    slave: SaeId
+    size_bits: int | None = None
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyStep:
+    """One thing that was looked at; a single `no` is enough to refuse."""
+
+    about: str
+    verdict: Verdict
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyField:
+    """One thing that holds for the pair, and which part of node.toml gives it; `given_by` is as it stands there."""
+
+    name: str
+    value: str
+    given_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyCheck:
+    """The answer of KME `kme`; `live` when it runs, and not only its configuration was read."""
+
+    kme: KmeId
+    master: SaeId
+    slave: SaeId
+    live: bool
+    possible: bool
+    steps: list[PolicyStep]
+    fields: list[PolicyField]

@@ -1,0 +1,218 @@
+"""Why two SAEs may or may not have a key: of a configuration, of a KME that runs, and on the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from keyhop.cli import main
+from keyhop.core.ids import KmeId, SaeId
+from keyhop.network.pair import PairOptions
+from keyhop.node.config import parse_config
+from keyhop.node.policy.check import check_config, check_kme
+from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
+from keyhop.service.gauges import Rate
+from keyhop.service.kme import KmeOptions
+from keyhop.service.limits import Limit
+from keyhop.service.policy import PairPolicy, Policy, Rule
+from keyhop.service.requests import GetKey, Keys
+from keyhop.testing.network import VirtualNetwork
+
+ALICE, BOB = KmeId("alice"), KmeId("bob")
+A, A2, B, C = SaeId("a"), SaeId("a2"), SaeId("b"), SaeId("c")
+CONFIG = """
+[node]
+id = "alice"
+lab = true
+[tls]
+ca = "ca.pem"
+certificate = "alice.pem"
+key = "alice.key"
+[[kmes]]
+id = "bob"
+peer_address = "bob.example:1"
+[[kmes]]
+id = "carol"
+peer_address = "carol.example:1"
+[[saes]]
+id = "a"
+kme = "alice"
+[[saes]]
+id = "a2"
+kme = "alice"
+[[saes]]
+id = "b"
+kme = "bob"
+[[saes]]
+id = "c"
+kme = "carol"
+[[links]]
+id = "alice-bob"
+peer = "bob"
+kind = "rate"
+secret_file = "link.secret"
+"""
+
+
+def rule(text: str, master: str = "*", slave: str = "*") -> str:
+    return f'[[policy.rules]]\nmaster = "{master}"\nslave = "{slave}"\n{text}\n'
+
+
+def of_file(text: str, question: PolicyQuestion) -> PolicyCheck:
+    return check_config(parse_config(CONFIG + text, Path("/etc/keyhop")), question)
+
+
+def said(check: PolicyCheck, about: str) -> tuple[str, str]:
+    (step,) = [step for step in check.steps if step.about == about]
+    return step.verdict, step.text
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "about", "why"),
+    [
+        ("", PolicyQuestion(A, SaeId("x")), "who", "x is in no [[saes]] of KME alice"),
+        ("", PolicyQuestion(A, A), "allowed", "master and slave SAE shall be different: without [[policy.allow]]"),
+        ('[[policy.allow]]\nmaster = "a"', PolicyQuestion(A2, B), "allowed", "no [[policy.allow]] names both"),
+        (rule("max_size_bits = 256"), PolicyQuestion(A, B, 512), "size and number", "between 64 and 256"),
+        (rule("max_keys_per_request = 1"), PolicyQuestion(A, B, None, 2), "size and number", "between 1 and 1"),
+        (rule("direct_only = true"), PolicyQuestion(A, C), "way", "and none leads to KME carol"),
+        (rule('sources = ["bb84"]'), PolicyQuestion(A, B), "sources", "allowed: bb84, and nothing to KME bob is"),
+        (rule('sources = ["bb84"]'), PolicyQuestion(A, A2), "sources", "the KME would make the key, and only these"),
+    ],
+)
+def test_what_is_against_it_is_told(text: str, question: PolicyQuestion, about: str, why: str) -> None:
+    check = of_file(text, question)
+    assert not check.possible
+    verdict, found = said(check, about)
+    assert verdict == "no"
+    assert why in found
+    assert [step.about for step in check.steps if step.verdict == "no"] == [about]
+
+
+def test_what_speaks_for_it_is_told_too() -> None:
+    text = '[[policy.allow]]\nslave = "c"\n[[policy.allow]]\nmaster = "a"\nslave = "b"\n'
+    check = of_file(text + rule('sources = ["rate", "etsi014"]'), PolicyQuestion(A, B, 512, 3))
+    assert check.possible
+    assert said(check, "who") == ("yes", "a is served here, b at KME bob")
+    assert said(check, "allowed") == ("yes", "[[policy.allow]] number 2 (a → b) names both")
+    assert said(check, "size and number") == ("yes", "3 of 512 bits; allowed: 64 to 8192 bits, 1024 in a request")
+    assert said(check, "way") == ("yes", "links to KME bob: rate")
+    assert said(check, "sources") == ("yes", "allowed: etsi014; rate")
+    assert said(check, "when dry") == ("note", "a request that finds no key waits 2 s at most")
+
+
+def test_relayed_keys_and_keys_of_others() -> None:
+    shared = rule('relay = "secret-shared"\nmin_disjoint_paths = 2')
+    relayed = of_file(shared, PolicyQuestion(A, C))
+    assert "keys are relayed, secret-shared in shares over at least 2 paths" in said(relayed, "way")[1]
+    assert of_file(rule('sources = ["relay"]'), PolicyQuestion(A, C)).possible
+    assert said(of_file("", PolicyQuestion(B, C)), "who")[0] == "note"
+    assert said(of_file("", PolicyQuestion(A, A2)), "way")[1] == "both are served here: the KME makes the key itself"
+
+
+def test_each_field_is_told_with_what_gives_it() -> None:
+    text = "[policy]\nwait_s = 7\n" + rule("priority = 1") + rule("priority = 6", "a") + rule('when_dry = "refuse"')
+    fields = {each.name: (each.value, each.given_by) for each in of_file(text, PolicyQuestion(A, B)).fields}
+    assert fields["priority"] == ("6", "[[policy.rules]] number 2 (a → *)")
+    assert fields["wait_s"] == ("0", "[[policy.rules]] number 3 (* → *)")
+    assert fields["max_size_bits"] == ("8192", "[policy]")
+    assert fields["sources"] == ("-", "[policy]")
+
+
+def network(*rules: Rule) -> VirtualNetwork:
+    net = VirtualNetwork(
+        {A: ALICE, A2: ALICE, B: BOB},
+        policy=Policy(PairPolicy(wait_s=0.2), rules=rules),
+        options=PairOptions(reserved_bytes_per_pair=0),
+    )
+    net.settle()
+    return net
+
+
+def now(net: VirtualNetwork, question: PolicyQuestion, kme: KmeId = ALICE) -> PolicyCheck:
+    other = BOB if kme == ALICE else ALICE
+    return check_kme(net.kmes[kme].kme, kme, [(other, "virtual")], question)
+
+
+def test_a_running_kme_tells_of_its_stock() -> None:
+    net = network(Rule("a", "b", {"sources": frozenset({"virtual", "bb84"})}))
+    assert said(now(net, PolicyQuestion(A, B)), "stock")[0] == "no"
+    net.produce(8)
+    net.pass_time(1.0)
+    check = now(net, PolicyQuestion(A, B))
+    assert check.possible
+    keys = net.kmes[ALICE].peers[BOB].neighbour.leasing.entitled_units((A, B)) // 4
+    _, text = said(check, "stock")
+    assert said(check, "paths") == ("note", "alice → bob")
+    assert f"direct stream: {keys} such keys for these SAEs, next bytes from virtual" in text
+    assert said(now(net, PolicyQuestion(A, B, 8192, 1000)), "stock")[0] == "no"
+    assert said(check, "limits") == ("yes", "none is set for these SAEs")
+
+
+def test_what_is_next_in_the_stream_and_may_not_be_had_is_told() -> None:
+    net = network(Rule("a", "b", {"sources": frozenset({"virtual"})}))
+    net.produce(8, source="etsi014")
+    net.pass_time(1.0)
+    verdict, text = said(now(net, PolicyQuestion(A, B)), "stock")
+    assert verdict == "no"
+    assert "next bytes from etsi014, which the policy does not allow or are too old" in text
+    assert said(now(net, PolicyQuestion(A2, B)), "stock")[0] == "yes"
+
+
+def test_limits_are_told_and_asking_costs_nothing() -> None:
+    net = network()
+    net.produce(8)
+    net.pass_time(1.0)
+    limits = (Limit("a", bytes=Rate(1.0, 64)), Limit(("*", "b"), requests=Rate(1.0, 2)))
+    net.kmes[ALICE].kme.reconfigure(KmeOptions(Policy(PairPolicy()), PairOptions(), limits))
+    for _ in range(5):
+        assert said(now(net, PolicyQuestion(A, B)), "limits") == (
+            "yes",
+            "SAE a: 1 bytes of key per second, 64 at once, 64 left; "
+            "SAEs a and b: 1 requests per second, 2 at once, 2 left",
+        )
+    answers = net.get_key(ALICE, GetKey(A, B, size_bits=512))
+    net.settle()
+    assert isinstance(answers[0], Keys)
+    verdict, text = said(now(net, PolicyQuestion(A, B)), "limits")
+    assert verdict == "no"
+    assert "the limit of SAE a is reached" in text
+    assert not now(net, PolicyQuestion(A, B)).possible
+
+
+def test_the_slaves_kme_tells_whether_keys_can_be_fetched() -> None:
+    net = network()
+    assert said(now(net, PolicyQuestion(A, B), BOB), "fetching")[0] == "yes"
+    net.kmes[BOB].crash()
+    assert said(now(net, PolicyQuestion(A, B), BOB), "fetching")[0] == "no"
+    net.settle()
+    assert said(now(net, PolicyQuestion(A, B), BOB), "fetching")[0] == "yes"
+
+
+def ask(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as end:
+        main(["policy", "check", *arguments])
+    captured = capsys.readouterr()
+    return int(str(end.value.code)), captured.out, captured.err
+
+
+def test_the_command_tells_it_and_ends_with_the_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text(CONFIG + rule("direct_only = true", "a", "c"))
+    to = ["--config", str(path), "--master", "a", "--slave"]
+    status, out, _ = ask([*to, "b"], capsys)
+    assert status == 0
+    assert "way\tyes\tlinks to KME bob: rate" in out
+    assert out.endswith("KME alice, by its configuration: a may have such a key, to share with b\n")
+    status, out, _ = ask([*to, "c"], capsys)
+    assert status == 1
+    assert "direct_only\ttrue\t[[policy.rules]] number 1 (a → c)" in out
+    assert out.endswith("a may not have such a key (way), to share with c\n")
+    status, out, _ = ask([*to, "c", "--json"], capsys)
+    assert status == 1
+    answer = json.loads(out)
+    assert (answer["possible"], answer["live"], answer["kme"]) == (False, False, "alice")
+    assert answer["steps"][0] == {"about": "who", "verdict": "yes", "text": "a is served here, c at KME carol"}
+    status, _, err = ask(["--master", "a", "--slave", "b"], capsys)
+    assert status == 2
+    assert "give either --config or --node" in err
