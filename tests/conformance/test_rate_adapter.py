@@ -10,10 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from keyhop.core.clock import SteadyClock
-from keyhop.core.errors import ConfigurationError
+from keyhop.core.errors import ConfigurationError, LinkError
 from keyhop.core.ids import LinkId
 from keyhop.core.keys import KeyMaterial
-from keyhop.link.adapter import LinkAdapter, LinkBlock
+from keyhop.link.adapter import Disturbance, Eavesdropper, LinkAdapter, LinkBlock
 from keyhop.link.rate import QBER_SPREAD, RateAdapter, RateOptions, RateSource, read_secret
 from keyhop.testing.link_conformance import LinkConformance
 from keyhop.testing.link_end import LinkWire, link_end
@@ -106,6 +106,36 @@ def test_over_the_qber_limit_nothing_is_delivered_and_the_link_stops(tmp_path: P
 
     asyncio.run(scenario())
     assert blocks == []
+
+
+def test_a_line_that_is_cut_brings_nothing_until_it_is_mended(tmp_path: Path) -> None:
+    time, blocks = VirtualTime(), list[LinkBlock]()
+    adapter = rate_end(RateOptions(secret_file(tmp_path), rate_bps=20_000, block_bytes=512), time)
+
+    async def scenario() -> None:
+        await adapter.start(blocks.append)
+        await time.advance(5)
+        adapter.disturb(Disturbance(cut=True))
+        before = len(blocks)
+        await time.advance(30)
+        assert len(blocks) == before > 0
+        assert (adapter.status().state, adapter.status().reason) == ("stopped", "the line is cut")
+        adapter.disturb(Disturbance())
+        mended_at = time.wall()
+        await time.advance(5)
+        assert adapter.status().state == "generating"
+        assert blocks[before].produced_at >= mended_at
+        await adapter.stop()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("physical", [Disturbance(extra_loss_db=3.0), Disturbance(True, eavesdropper=Eavesdropper())])
+def test_a_line_without_physics_can_be_cut_and_nothing_else(tmp_path: Path, physical: Disturbance) -> None:
+    adapter = rate_end(RateOptions(secret_file(tmp_path)), VirtualTime())
+    with pytest.raises(LinkError, match="no physics"):
+        adapter.disturb(physical)
+    assert adapter.disturbance == Disturbance()
 
 
 def test_measured_sbr_is_the_configured_one(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from keyhop.core.errors import ConfigurationError, LinkError
 from keyhop.core.ids import LinkId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.watched import watched
-from keyhop.link.adapter import MAX_QBER, LinkBlock, LinkEnd, LinkState, LinkStatus
+from keyhop.link.adapter import MAX_QBER, Disturbance, LinkBlock, LinkEnd, LinkState, LinkStatus
 from keyhop.link.meter import Meter
 from keyhop.link.pacing import Pacer
 
@@ -100,6 +100,7 @@ class RateAdapter:
         self._task: asyncio.Task[None] | None = None
         self._state: LinkState = "off"
         self._reason: str | None = None
+        self._disturbance = Disturbance()
         self._blocks = 0
         self._meter = Meter(end.clock.monotonic())
 
@@ -121,9 +122,22 @@ class RateAdapter:
         self._state, self._reason = "off", None
         self._meter = Meter(self._clock.monotonic())
 
+    @property
+    def disturbance(self) -> Disturbance:
+        """What the line suffers now."""
+        return self._disturbance
+
+    def disturb(self, disturbance: Disturbance) -> None:
+        """The line is cut, or whole again. Raises LinkError for what needs physics."""
+        if disturbance != Disturbance(cut=disturbance.cut):
+            raise LinkError("a link of kind 'rate' has no physics: its line can be cut, and nothing else")
+        self._disturbance = disturbance
+
     def status(self) -> LinkStatus:
         """The link as this end sees it now."""
         state, reason, now = self._state, self._reason, self._clock.monotonic()
+        if state == "generating" and self._disturbance.cut:
+            state, reason = "stopped", "the line is cut"
         waiting_s = self._pacer.wait_s(self._machine.wall())
         if state == "generating" and waiting_s > self._pacer.interval_s + _STEPPED_BACK_S:
             # When, rather than in how long: whatever changes here is a line in the activity log.
@@ -133,7 +147,8 @@ class RateAdapter:
 
     async def _run(self, deliver: Callable[[LinkBlock], None]) -> None:
         while self._state == "generating":
-            for sequence in self._pacer.due(self._machine.wall()):
+            due = self._pacer.due(self._machine.wall())
+            for sequence in () if self._disturbance.cut else due:
                 qber = self._source.qber(sequence)
                 if qber > MAX_QBER:
                     self._state = "stopped"
