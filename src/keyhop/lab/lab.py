@@ -13,6 +13,7 @@ from typing import Self
 import msgspec
 
 from keyhop.core.errors import ConfigurationError
+from keyhop.lab.delay_proxy import delay_proxy
 from keyhop.lab.file_device import file_device
 from keyhop.lab.inventory import Inventory, SaeEntry
 from keyhop.lab.layout import Layout
@@ -50,6 +51,7 @@ class Lab:
         self._topology = topology
         self._nodes = {kme: LabNode(layout, kme) for kme in topology.kme_ids()}
         self._devices = [file_device(layout, link) for link in topology.links if link.kind == "files"]
+        self._devices += [delay_proxy(layout, delay) for delay in topology.delays]
 
     @property
     def directory(self) -> Path:
@@ -138,7 +140,7 @@ class Lab:
     def inventory(self) -> Inventory:
         """Who is in the lab, with the processes that run now."""
         saes = []
-        for sae in self._topology.saes:
+        for sae in self._topology.all_saes():
             certificate, key = self._layout.sae_certificate(sae.id)
             saes.append(SaeEntry(id=sae.id, kme=sae.kme, cert=str(certificate), key=str(key)))
         kmes = tuple(node.entry() for node in self._nodes.values())

@@ -8,6 +8,7 @@ DIR/links/LINK.enrolment     the first authentication keys of a bb84 link
 DIR/links/LINK.pulses        what the pulses of a simulated bb84 link are derived from
 DIR/links/LINK/KME/          where the device of a files link drops its keys for one end
 DIR/links/LINK/device.log, device.pid
+DIR/delays/KME--KME/forwards.json, proxy.log, proxy.pid
 DIR/nodes/KME/node.toml, node.log, node.pid, data/, witness
 """
 
@@ -80,6 +81,18 @@ class Layout:
     def device_pid(self, link: str) -> Path:
         """The process ID of that device's last start."""
         return self.directory / "links" / link / "device.pid"
+
+    def forwards(self, delay: str) -> Path:
+        """What the process between two nodes is told."""
+        return self.directory / "delays" / delay / "forwards.json"
+
+    def delay_log(self, delay: str) -> Path:
+        """What that process wrote on stdout and stderr, over all its starts."""
+        return self.directory / "delays" / delay / "proxy.log"
+
+    def delay_pid(self, delay: str) -> Path:
+        """The process ID of its last start."""
+        return self.directory / "delays" / delay / "proxy.pid"
 
     def node(self, kme: str) -> Path:
         """The directory of a node."""

@@ -4,14 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from keyhop.lab.addresses import Addresses
 from keyhop.lab.layout import Layout
 from keyhop.lab.topology import Link, Topology
 
 LINK_SECRET_BYTES = 32
 ENROLMENT_BYTES = 28_688
-
-type Listen = dict[str, dict[str, str]]
-"""Every KME's `host:port` per listener."""
 
 
 def link_secrets(layout: Layout, link: Link) -> dict[str, tuple[Path, int]]:
@@ -29,7 +27,7 @@ def link_secrets(layout: Layout, link: Link) -> dict[str, tuple[Path, int]]:
 
 
 def link_table(
-    layout: Layout, topology: Topology, link: Link, kme: str, listen: Listen, written: Callable[[Path], str]
+    layout: Layout, topology: Topology, link: Link, kme: str, addresses: Addresses, written: Callable[[Path], str]
 ) -> dict[str, Any]:
     """The table of the link at `kme`; `written` says how a path is written there."""
     here = link.ends.index(kme)
@@ -40,7 +38,7 @@ def link_table(
         case "etsi014":
             table |= {
                 "role": ("initiator", "follower")[here],
-                "base_url": f"https://{listen[topology.home(link.saes[here])]['etsi014']}",
+                "base_url": f"https://{addresses.listen[topology.home(link.saes[here])]['etsi014']}",
                 "peer_sae_id": link.saes[1 - here],
                 "ca": written(layout.ca),
             }

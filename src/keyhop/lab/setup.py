@@ -9,18 +9,19 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import tomli_w
 
 from keyhop.core.errors import ConfigurationError
+from keyhop.lab.addresses import Addresses
+from keyhop.lab.delay_proxy import Forwards
 from keyhop.lab.layout import Layout
 from keyhop.lab.link_tables import link_secrets, link_table
-from keyhop.lab.ports import LOOPBACK, free_ports
+from keyhop.lab.ports import LOOPBACK
 from keyhop.lab.topology import Topology, load_topology, topology_text
 from keyhop.node.config import load_config
 from keyhop.pki import Authority, create_authority
 from keyhop.pki.files import PUBLIC, SECRET, write_file
-
-_LISTENERS = ("etsi014", "management", "peers")
 
 
 def set_up(layout: Layout, topology: Topology) -> None:
@@ -43,9 +44,9 @@ def set_up(layout: Layout, topology: Topology) -> None:
         if link.kind == "files":
             for kme in link.ends:
                 layout.key_files(link.id, kme).mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write_configurations(layout, topology)
-    for kme in topology.kme_ids():
-        load_config(layout.config(kme))
+    addresses = Addresses.choose(topology)
+    _write_forwards(layout, topology, addresses)
+    _write_configurations(layout, topology, addresses)
     write_file(layout.topology, topology_text(topology).encode(), PUBLIC)
 
 
@@ -54,31 +55,34 @@ def _make_certificates(layout: Layout, topology: Topology) -> None:
     for kme in topology.kme_ids():
         if not all(path.exists() for path in layout.node_certificate(kme)):
             authority.issue_node(kme, [LOOPBACK, "localhost"])
-    for sae in topology.saes:
+    for sae in topology.all_saes():
         if not all(path.exists() for path in layout.sae_certificate(sae.id)):
             authority.issue_sae(sae.id)
 
 
-def _write_configurations(layout: Layout, topology: Topology) -> None:
-    kmes = topology.kme_ids()
-    ports = iter(free_ports(len(kmes) * len(_LISTENERS)))
-    listen = {kme: {name: f"{LOOPBACK}:{next(ports)}" for name in _LISTENERS} for kme in kmes}
-    for kme in kmes:
-        document = node_configuration(layout, topology, kme, listen)
+def _write_configurations(layout: Layout, topology: Topology, addresses: Addresses) -> None:
+    for kme in topology.kme_ids():
+        document = node_configuration(layout, topology, kme, addresses)
         write_file(layout.config(kme), tomli_w.dumps(document).encode(), PUBLIC)
+    for kme in topology.kme_ids():
+        load_config(layout.config(kme))
 
 
-def node_configuration(
-    layout: Layout, topology: Topology, kme: str, listen: dict[str, dict[str, str]]
-) -> dict[str, Any]:
-    """The node.toml of `kme` as plain data; `listen` gives every KME's `host:port` per listener."""
-    here = layout.node(kme)
+def _write_forwards(layout: Layout, topology: Topology, addresses: Addresses) -> None:
+    for delay in topology.delays:
+        path = layout.forwards(delay.id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, msgspec.json.encode(Forwards(delay.one_way_ms, tuple(addresses.forwards(delay)))), PUBLIC)
+
+
+def node_configuration(layout: Layout, topology: Topology, kme: str, addresses: Addresses) -> dict[str, Any]:
+    """The node.toml of `kme` as plain data."""
+    here, peers = layout.node(kme), topology.peers(kme)
 
     def relative(path: Path) -> str:
         return os.path.relpath(path, here)  # so that a lab may be moved
 
     certificate, key = layout.node_certificate(kme)
-    links = [link_table(layout, topology, link, kme, listen, relative) for link in topology.links if kme in link.ends]
     document: dict[str, Any] = {
         "node": {"id": kme, "data_dir": "data", "lab": True},
         "store": {"witness": "witness"},
@@ -88,11 +92,14 @@ def node_configuration(
             "key": relative(key),
             "crl": relative(layout.crl),
         },
+        "policy": topology.policy,
     }
-    document |= {name: {"listen": address} for name, address in listen[kme].items()}
-    document["policy"] = topology.policy
-    document["kmes"] = [{"id": other, "peer_address": listen[other]["peers"]} for other in topology.neighbours(kme)]
-    known = (kme, *topology.neighbours(kme))
-    document["saes"] = [{"id": sae.id, "kme": sae.kme} for sae in topology.saes if sae.kme in known]
-    document["links"] = links
+    if topology.relay:
+        document["relay"] = topology.relay
+    document |= {name: {"listen": address} for name, address in addresses.listen[kme].items()}
+    document["kmes"] = [{"id": peer, "peer_address": addresses.of_peer(peer, caller=kme)} for peer in peers]
+    document["saes"] = [{"id": sae.id, "kme": sae.kme} for sae in topology.all_saes() if sae.kme in (kme, *peers)]
+    document["links"] = [
+        link_table(layout, topology, link, kme, addresses, relative) for link in topology.links if kme in link.ends
+    ]
     return document

@@ -5,9 +5,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from keyhop.core.errors import ConfigurationError
+from keyhop.lab.delay_proxy import Forwards
 from keyhop.lab.layout import Layout
 from keyhop.lab.setup import set_up
 from keyhop.lab.topology import load_topology, parse_topology
@@ -115,6 +117,23 @@ def test_links_appear_only_at_their_ends_and_the_policy_everywhere(tmp_path: Pat
         "c": [("c-a", "a", 1000), ("b-c", "b", None)],
     }
     assert all(configuration(layout, kme)["policy"] == {"wait_s": 0.5} for kme in "abc")
+
+
+def test_distance_lies_between_two_nodes_in_both_directions_and_nowhere_else(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    set_up(layout, parse_topology(TRIANGLE + '[[delays]]\nends = ["a", "c"]\none_way_ms = 45\n', origin="far"))
+    found = {(kme, peer["id"]): peer["peer_address"] for kme in "abc" for peer in configuration(layout, kme)["kmes"]}
+    listen = {kme: configuration(layout, kme)["peers"]["listen"] for kme in "abc"}
+    assert {peers for peers, address in found.items() if address != listen[peers[1]]} == {("a", "c"), ("c", "a")}
+    told = msgspec.json.decode(layout.forwards("a--c").read_bytes(), type=Forwards)
+    assert told == Forwards(45, ((found["c", "a"], listen["a"]), (found["a", "c"], listen["c"])))
+
+
+def test_numbered_saes_have_certificates_and_stand_everywhere(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    set_up(layout, parse_topology('kmes = [{id = "a", saes = 2}]', origin="one"))
+    assert configuration(layout, "a")["saes"] == [{"id": "a-1", "kme": "a"}, {"id": "a-2", "kme": "a"}]
+    assert all(path.is_file() for path in layout.sae_certificate("a-2"))
 
 
 @pytest.mark.parametrize(

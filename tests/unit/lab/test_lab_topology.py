@@ -82,14 +82,45 @@ def test_an_unknown_key_names_the_nearest() -> None:
     error = refusal('[[kmes]]\nidd = "a"\n')
     assert (error.message, error.hint) == ('net.toml: unknown key "idd" in [[kmes]]', 'did you mean "id"?')
     error = refusal(PAIR + "[zzz]\n")
-    assert (error.message, error.hint) == ('net.toml: unknown key "zzz"', "known here: kmes, saes, links, policy")
+    assert (error.message, error.hint) == (
+        'net.toml: unknown key "zzz"',
+        "known here: kmes, saes, links, delays, policy, relay",
+    )
 
 
-def test_kmes_that_no_link_joins_would_wait_forever() -> None:
-    error = refusal(PAIR + '[[kmes]]\nid = "c"\n[[links]]\nid = "b-c"\nends = ["c", "b"]\n')
-    assert error.message == "net.toml: no link joins the KMEs `a` and `c`"
-    assert error.hint is not None
-    assert 'ends = ["a", "c"]' in error.hint
+CHAIN = PAIR + '[[kmes]]\nid = "c"\n[[links]]\nid = "b-c"\nends = ["c", "b"]\n'
+
+
+def test_kmes_need_no_link_between_them_while_links_lead_from_one_to_the_other() -> None:
+    assert parse_topology(CHAIN, origin="net.toml").peers("a") == ["b", "c"]
+    error = refusal(CHAIN + '[[kmes]]\nid = "d"\n[[kmes]]\nid = "e"\n[[links]]\nid = "d-e"\nends = ["d", "e"]\n')
+    assert error.message == "net.toml: no links lead from the KME `a` to `d`"
+
+
+def test_links_of_another_network_lead_nowhere() -> None:
+    other = '[[kmes]]\nid = "va"\nnetwork = "v"\n[[kmes]]\nid = "vb"\nnetwork = "v"\n'
+    assert refusal(CHAIN + other).message == "net.toml: no links lead from the KME `va` to `vb`"
+
+
+def test_saes_may_have_numbers_for_names() -> None:
+    topology = parse_topology(CHAIN.replace('id = "c"', 'id = "c"\nsaes = 3', 1), origin="net.toml")
+    assert [(sae.id, sae.kme) for sae in topology.all_saes()] == [
+        ("asae", "a"),
+        ("c-1", "c"),
+        ("c-2", "c"),
+        ("c-3", "c"),
+    ]
+    assert topology.home("c-3") == "c"
+    assert parse_topology(topology_text(topology), origin="copy") == topology
+
+
+def test_distance_and_relay_are_said() -> None:
+    text = CHAIN + '[[delays]]\nends = ["a", "c"]\none_way_ms = 45\n[relay]\nstrategy = "secret-shared"\n'
+    topology = parse_topology(text, origin="net.toml")
+    (delay,) = topology.delays
+    assert (delay.id, delay.one_way_ms) == ("a--c", 45)
+    assert topology.relay == {"strategy": "secret-shared"}
+    assert parse_topology(topology_text(topology), origin="copy") == topology
 
 
 FED = """
@@ -116,10 +147,10 @@ saes = ["a at v", "b at v"]
 """.replace(" at v", "-at-v")
 
 
-def test_kmes_of_different_networks_need_no_link_and_are_no_neighbours() -> None:
+def test_kmes_of_different_networks_need_no_link_and_are_no_peers() -> None:
     topology = parse_topology(PAIR + FED, origin="net.toml")
-    assert topology.neighbours("a") == ["b"]
-    assert topology.neighbours("vb") == ["va"]
+    assert topology.peers("a") == ["b"]
+    assert topology.peers("vb") == ["va"]
     assert topology.home("b-at-v") == "vb"
     assert parse_topology(topology_text(topology), origin="copy") == topology
 
@@ -158,6 +189,13 @@ def test_one_kme_needs_no_link() -> None:
         (PAIR + '[[links]]\nid = "a-a"\nends = ["a", "a"]', "both ends at `a`"),
         (PAIR + '[[links]]\nid = "x"\nends = ["a"]', "ends"),
         (PAIR + "kind = 7", "kind"),
+        ('kmes = [{id = "a", saes = -1}]', "saes"),
+        ('kmes = [{id = "a", saes = 2}]\nsaes = [{id = "a-2", kme = "a"}]', "SAE `a-2` stands there twice"),
+        (PAIR + '[[delays]]\nends = ["a", "c"]\none_way_ms = 1', "[[delays]] names the KME `c`"),
+        (PAIR + '[[delays]]\nends = ["a", "a"]\none_way_ms = 1', "nothing to say to each other"),
+        (PAIR + FED + '[[delays]]\nends = ["a", "va"]\none_way_ms = 1', "nothing to say to each other"),
+        (PAIR + '[[delays]]\nends = ["a", "b"]\none_way_ms = 0', "one_way_ms"),
+        (PAIR + 2 * '[[delays]]\nends = ["a", "b"]\none_way_ms = 1\n', "two [[delays]] between `a` and `b`"),
         ('links = "none"', "links"),
         ("kmes = [", "net.toml"),
     ],
