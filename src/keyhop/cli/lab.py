@@ -38,7 +38,10 @@ def up(
     detach: Annotated[bool, typer.Option("--detach", help="Leave the nodes running and return.")] = False,
     timeout: Annotated[
         float | None,
-        typer.Option(help="Seconds to wait until all is ready. Default: 60, and more with bb84 links.", min=0.001),
+        typer.Option(
+            help="Seconds to wait until all is ready. Default: 60, and more for each node and with bb84 links.",
+            min=0.001,
+        ),
     ] = None,
 ) -> None:
     """Start a network, or bring back the one that DIR holds."""

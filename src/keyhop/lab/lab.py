@@ -72,7 +72,8 @@ class Lab:
 
         Raises ConfigurationError, or LabError when a node ends or is not ready within `timeout_s` seconds, or a link
         was stopped by an operator; what it started is stopped again then. `keep_late` leaves running what runs, ready
-        or not. Without `timeout_s` it is a minute, and more for bb84 links, by how long their rounds take.
+        or not. Without `timeout_s` it is a minute, and more for each node and for bb84 links, by how long their rounds
+        take.
         """
         if not isinstance(topology, Topology):
             topology = load_topology(topology)
@@ -86,7 +87,8 @@ class Lab:
                 progress(plan.warning)
         started: list[Managed] = []
         try:
-            lab._bring_up(started, usual_timeout_s(plans) if timeout_s is None else timeout_s, progress)
+            usual_s = usual_timeout_s(len(lab._nodes), plans)
+            lab._bring_up(started, usual_s if timeout_s is None else timeout_s, progress)
         except NotReady:
             if keep_late:
                 lab._record()

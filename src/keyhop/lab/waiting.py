@@ -11,6 +11,8 @@ from keyhop.node.config import load_config
 from keyhop.node.planned import PlannedLink, planned_links
 
 READY_TIMEOUT_S = 60.0
+STARTING_S = 5.0
+"""More for each node: they share the machine, and each starts an interpreter."""
 COMPILING_S = 60.0
 """More for bb84 links: the first start on a machine compiles their code."""
 ROUNDS = 3
@@ -43,11 +45,12 @@ def planned(configurations: Sequence[Path]) -> list[PlannedLink]:
     return plans
 
 
-def usual_timeout_s(plans: Sequence[PlannedLink]) -> float:
-    """How long a lab of these links may take until it is ready, in seconds."""
+def usual_timeout_s(nodes: int, plans: Sequence[PlannedLink]) -> float:
+    """How long a lab of so many nodes and these bb84 links may take until it is ready, in seconds."""
+    timeout_s = READY_TIMEOUT_S + STARTING_S * nodes
     if not plans:
-        return READY_TIMEOUT_S
-    return READY_TIMEOUT_S + COMPILING_S + ROUNDS * max(plan.round_s or 0.0 for plan in plans)
+        return timeout_s
+    return timeout_s + COMPILING_S + ROUNDS * max(plan.round_s or 0.0 for plan in plans)
 
 
 def raise_if_off(nodes: Sequence[LabNode], directory: Path) -> None:

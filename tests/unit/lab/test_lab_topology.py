@@ -1,11 +1,14 @@
 """Topology files: what is read, and what each mistake is told."""
 
+from collections import Counter
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.lab.topology import load_topology, parse_topology, shipped_topologies, topology_text
+from keyhop.lab.topology.rules import reached
 
 PAIR = """
 [[kmes]]
@@ -61,6 +64,31 @@ def test_every_shipped_topology_loads() -> None:
     assert "two-sites" in shipped_topologies()
     for name in shipped_topologies():
         assert load_topology(name).kmes
+
+
+def test_metro_has_a_dozen_sites_and_thousands_of_pairs_and_not_a_link_between_every_two() -> None:
+    metro = load_topology("metro")
+    saes = Counter(sae.kme for sae in metro.all_saes())
+    assert set(saes) == set(metro.kme_ids())
+    pairs = sum(saes[here] * saes[there] for here, there in combinations(saes, 2))
+    assert (len(metro.kmes), len(metro.links), pairs) == (12, 16, 12_936)
+
+
+def test_metro_is_parted_by_no_single_link_or_node() -> None:
+    metro = load_topology("metro")
+    joined = [link.ends for link in metro.links]
+    for lost in joined:
+        assert reached("north", [ends for ends in joined if ends != lost]) == set(metro.kme_ids())
+    for lost_node in metro.kme_ids():
+        left = set(metro.kme_ids()) - {lost_node}
+        assert reached(min(left), [ends for ends in joined if lost_node not in ends]) == left
+
+
+def test_in_adva_two_links_of_different_makers_lie_in_a_row() -> None:
+    adva = load_topology("adva")
+    links = {link.ends: link.kind for link in adva.links if link.ends[0].startswith("node")}
+    assert links == {("node-1", "node-2"): "etsi014", ("node-2", "node-3"): "files"}
+    assert adva.relay == {"strategy": "xor-at-destination"}
 
 
 def test_a_file_is_read_by_its_path(tmp_path: Path) -> None:

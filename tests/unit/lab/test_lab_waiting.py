@@ -7,7 +7,7 @@ from keyhop.lab.layout import Layout
 from keyhop.lab.managed import LOG_TAIL_LINES, Managed
 from keyhop.lab.setup import set_up
 from keyhop.lab.topology import Topology, load_topology
-from keyhop.lab.waiting import COMPILING_S, READY_TIMEOUT_S, ROUNDS, planned, usual_timeout_s
+from keyhop.lab.waiting import COMPILING_S, READY_TIMEOUT_S, ROUNDS, STARTING_S, planned, usual_timeout_s
 from keyhop.node.planned import PlannedLink
 
 
@@ -17,11 +17,13 @@ def configurations(directory: Path, topology: Topology) -> list[Path]:
     return [layout.config(kme) for kme in topology.kme_ids()]
 
 
-def test_slow_rounds_are_waited_for() -> None:
+def test_many_nodes_and_slow_rounds_are_waited_for() -> None:
     slow, dark = (PlannedLink(LinkId("a-b"), "receiver", 1.0, 0.03, round_s) for round_s in (200.0, None))
-    assert usual_timeout_s([]) == READY_TIMEOUT_S
-    assert usual_timeout_s([dark]) == READY_TIMEOUT_S + COMPILING_S
-    assert usual_timeout_s([slow, dark]) == READY_TIMEOUT_S + COMPILING_S + ROUNDS * 200.0
+    least_s = READY_TIMEOUT_S + 2 * STARTING_S
+    assert usual_timeout_s(2, []) == least_s
+    assert usual_timeout_s(2, [dark]) == least_s + COMPILING_S
+    assert usual_timeout_s(2, [slow, dark]) == least_s + COMPILING_S + ROUNDS * 200.0
+    assert usual_timeout_s(12, []) == READY_TIMEOUT_S + 12 * STARTING_S
 
 
 def test_each_bb84_link_is_planned_once(tmp_path: Path) -> None:

@@ -82,8 +82,8 @@ def _check_connected(topology: Topology, origin: str) -> None:
     """Keys go over links, directly or relayed."""
     for network in dict.fromkeys(topology.networks().values()):
         members = [kme.id for kme in topology.kmes if kme.network == network]
-        reached = _reached(members[0], [link.ends for link in topology.links])
-        apart = [kme for kme in members if kme not in reached]
+        together = reached(members[0], [link.ends for link in topology.links])
+        apart = [kme for kme in members if kme not in together]
         if apart:
             raise ConfigurationError(
                 f"{origin}: no links lead from the KME `{members[0]}` to `{apart[0]}`",
@@ -91,12 +91,12 @@ def _check_connected(topology: Topology, origin: str) -> None:
             )
 
 
-def _reached(start: str, joined: list[tuple[str, str]]) -> set[str]:
+def reached(start: str, joined: list[tuple[str, str]]) -> set[str]:
     """The KMEs to which links lead from one, and that one."""
-    reached, front = {start}, [start]
+    found, front = {start}, [start]
     while front:
         here = front.pop()
-        beside = {end for ends in joined if here in ends for end in ends} - reached
-        reached |= beside
+        beside = {end for ends in joined if here in ends for end in ends} - found
+        found |= beside
         front += beside
-    return reached
+    return found
