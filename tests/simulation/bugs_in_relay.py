@@ -11,7 +11,7 @@ from keyhop.core.ids import KmeId
 from keyhop.core.key_id import Located
 from keyhop.core.streams import FollowedStream, Place, Taken
 from keyhop.network import sealing
-from keyhop.network.relay import combining, destination, hop, source
+from keyhop.network.relay import combining, destination, hop, under_way
 from keyhop.network.relay.assembly import Assembly
 from keyhop.network.relay.destination import Destination
 from keyhop.network.relay.hop import Hop
@@ -20,6 +20,7 @@ from keyhop.network.relay.messages import SECRET_HEAD_BYTES, Forward, Stored, St
 from keyhop.network.relay.nodes import Nodes
 from keyhop.network.relay.relay import Relay
 from keyhop.network.relay.source import Source
+from keyhop.network.relay.under_way import UnderWay
 
 type Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -54,17 +55,17 @@ def one_pad_for_all_shares(patch: pytest.MonkeyPatch) -> None:
 
 def sent_again_with_something_else(patch: pytest.MonkeyPatch) -> None:
     """What is sent again has another tag, because something else is in it."""
-    send_again = Source._send_again
+    send_again = UnderWay.send_again
 
-    def changed(self: Source, under_way: Any, now: float) -> None:
-        for share, message in under_way.shares.items():
+    def changed(self: UnderWay, nodes: Nodes, now: float) -> None:
+        for share, message in self.shares.items():
             if isinstance(message, Forward):
                 message = msgspec.structs.replace(message, priority=message.priority + 1, tag=b"")
                 tag = Poly1305.generate_tag(bytes(32), msgspec.msgpack.encode(message))
-                under_way.shares[share] = msgspec.structs.replace(message, tag=tag)
-        send_again(self, under_way, now)
+                self.shares[share] = msgspec.structs.replace(message, tag=tag)
+        send_again(self, nodes, now)
 
-    patch.setattr(Source, "_send_again", changed)
+    patch.setattr(UnderWay, "send_again", changed)
 
 
 def hops_forget_what_they_sent(patch: pytest.MonkeyPatch) -> None:
@@ -154,8 +155,8 @@ def anybody_says_stuck(patch: pytest.MonkeyPatch) -> None:
     """A node that is not on the path of a share gives it up."""
 
     def believed(self: Source, peer: KmeId, message: Stuck) -> None:
-        under_way = self._under_way.get(message.parcel)
-        if under_way is not None and message.share < len(under_way.plan.paths):
+        given_up = self._under_way.get(message.parcel)
+        if given_up is not None and message.share < len(given_up.plan.paths):
             self._lose(message.parcel, message.share, peer, message.reason)
 
     patch.setattr(Source, "stuck", believed)
@@ -165,8 +166,8 @@ def deadlines_are_not_kept(patch: pytest.MonkeyPatch) -> None:
     """Whoever sent a parcel waits for ever."""
 
     def tick(self: Source) -> None:
-        for under_way in self._under_way.values():
-            self._send_again(under_way, self._clock.monotonic())
+        for each in self._under_way.values():
+            each.send_again(self._nodes, self._clock.monotonic())
 
     patch.setattr(Source, "tick", tick)
 
@@ -189,7 +190,7 @@ def sources_put_up_with_any_answer(patch: pytest.MonkeyPatch) -> None:
 
 def half_of_the_pad_is_used_twice(patch: pytest.MonkeyPatch) -> None:
     """The MAC key of a message is the beginning of its pad."""
-    patch.setattr(source, "pad_of", lambda taken: taken.data[: -sealing.MAC_KEY_BYTES])
+    patch.setattr(under_way, "pad_of", lambda taken: taken.data[: -sealing.MAC_KEY_BYTES])
 
 
 PLANTED: tuple[Plant, ...] = (

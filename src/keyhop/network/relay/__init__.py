@@ -13,6 +13,7 @@ on a path cannot go on tells the source at once. Plans come from elsewhere; what
     parcels       what callers speak of: Parcel, Plan, Path, Flow; and what a plan may not be
     relay         Relay: the four sides behind one door
     source        its own parcels: sent, sent again, given up
+    under_way     one of them, as long as nobody has answered
     hop           shares of others, from under one pad to under the next
     combining     pads of others, one XOR another
     destination   parcels for this KME: put together, proven, kept, answered

@@ -15,6 +15,7 @@ from keyhop.network.relay.announcing import header_of, plan_of
 from keyhop.network.relay.assembly import Assembly
 from keyhop.network.relay.memory import ITEM_BYTES, Budget, Remembered
 from keyhop.network.relay.messages import (
+    NOT_PROVEN,
     SECRET_HEAD_BYTES,
     Announce,
     Contribution,
@@ -148,7 +149,7 @@ class Destination:
             self._keep(name, announce, data)
             return
         if assembly.complete:
-            self._answer(name, Refused(announce.parcel, "what came is not what was announced"))
+            self._answer(name, Refused(announce.parcel, NOT_PROVEN))
 
     def _keep(self, name: ParcelName, announce: Announce, data: bytes) -> None:
         """What was proven; the answer may come later."""

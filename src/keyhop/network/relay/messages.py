@@ -16,6 +16,9 @@ MAX_DATA_BYTES = MAX_SEALED_BYTES
 SECRET_HEAD_BYTES = 64
 """What stands in front of the data and travels with it (`proof`)."""
 
+NOT_PROVEN = "what came is not what was announced"
+"""The reason of a Refused that speaks against the nodes that the parcel came over."""
+
 Strategy = Literal["hop-by-hop", "xor-at-destination", "secret-shared"]
 
 _Share = Annotated[int, Meta(ge=0, lt=MAX_SHARES)]

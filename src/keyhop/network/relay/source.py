@@ -6,7 +6,6 @@ made it makes a new one, with fresh bytes, a fresh ID and fresh pads.
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 
@@ -17,17 +16,13 @@ from keyhop.core.entropy import Entropy
 from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import KmeId
 from keyhop.core.streams import Taken
-from keyhop.network.leasing import Cancel
 from keyhop.network.relay.announcing import header_of
 from keyhop.network.relay.messages import (
     MAX_DATA_BYTES,
+    NOT_PROVEN,
     Announce,
     BlockPayload,
-    Forward,
-    PadPlace,
     Refused,
-    RelayMessage,
-    Request,
     Stored,
     Stuck,
 )
@@ -35,30 +30,14 @@ from keyhop.network.relay.nodes import Nodes
 from keyhop.network.relay.parcels import Done, Flow, Parcel, Path, Plan, block_number, fault, source_label
 from keyhop.network.relay.proof import KEY_BYTES, check_of, secret_of
 from keyhop.network.relay.sharing import split
-from keyhop.network.sealing import pad_of, tagged, xor
+from keyhop.network.relay.under_way import UnderWay
 
 RESEND_S = 1.0
 LATE = "it did not arrive in time"
 PARCEL_ID_BYTES = 16
 
 type OnStuck = Callable[[Path, KmeId, str], None]
-"""Hears of the path of a share that went no further than a node, and why."""
-
-
-@dataclass(slots=True, repr=False)
-class _UnderWay:
-    parcel: Parcel
-    plan: Plan
-    announce: Announce
-    deadline: float
-    done: Done
-    sent_at: float
-    made_at: float
-    shares: dict[int, RelayMessage] = field(default_factory=dict)
-    """What went to the first hop of each path."""
-    lost: set[int] = field(default_factory=set)
-    cancels: list[Cancel] = field(default_factory=list)
-    """Of the pads that its shares wait for."""
+"""Hears of the path of a share that went no further than a node, or may have gone no further, and why."""
 
 
 class Source:
@@ -68,7 +47,7 @@ class Source:
         self._nodes = nodes
         self._clock = clock
         self._entropy = entropy
-        self._under_way: dict[bytes, _UnderWay] = {}
+        self._under_way: dict[bytes, UnderWay] = {}
         self.on_stuck: list[OnStuck] = []
 
     def __len__(self) -> int:
@@ -92,7 +71,7 @@ class Source:
         header = header_of(announce, self._nodes.me, parcel.destination)
         announce = msgspec.structs.replace(announce, check=check_of(secret, key, header))
         now, made_at = self._clock.monotonic(), self._clock.wall()
-        self._under_way[name] = _UnderWay(parcel, plan, announce, deadline, done, now, made_at)
+        self._under_way[name] = UnderWay(parcel, plan, announce, deadline, done, now, made_at)
         shares = split(secret, len(plan.paths), plan.threshold, self._entropy)
         for share, data in enumerate(shares):
             self._take_pad(name, share, data)
@@ -110,6 +89,8 @@ class Source:
         """The destination will not have it."""
         under_way = self._answered(peer, message)
         if under_way:
+            if message.reason == NOT_PROVEN:
+                self._doubt(under_way, NOT_PROVEN)
             under_way.done(f"KME {peer} refused it: {message.reason}")
 
     def stuck(self, peer: KmeId, message: Stuck) -> None:
@@ -126,9 +107,10 @@ class Source:
         now = self._clock.monotonic()
         for name, under_way in list(self._under_way.items()):
             if under_way.deadline <= now:
+                self._doubt(under_way, LATE)
                 self._fail(name, LATE)
             elif under_way.sent_at < now - RESEND_S:
-                self._send_again(under_way, now)
+                under_way.send_again(self._nodes, now)
 
     def abandon(self) -> None:
         """Tells those who wait that no answer will come."""
@@ -160,41 +142,9 @@ class Source:
         if taken is None or neighbour is None:
             self._lose(name, share, self._nodes.me, f"no key material is left for a pad to KME {path[1]}")
             return
-        masked = xor(data, pad_of(taken))
-        if under_way.plan.strategy == "xor-at-destination":
-            under_way.announce = msgspec.structs.replace(under_way.announce, masked=masked)
-            place = PadPlace(name, self._nodes.me, taken.epoch, taken.position)
-            message: RelayMessage = tagged(place, taken, neighbour.owned)
-        else:
-            priority = under_way.parcel.priority
-            forward = Forward(name, share, path, priority, taken.epoch, taken.position, masked)
-            message = tagged(forward, taken, neighbour.owned)
-        if not under_way.shares:
-            self._announce(under_way)
-        under_way.shares[share] = message
-        self._transmit(under_way, share)
+        under_way.seal(self._nodes, share, data, taken, neighbour)
 
-    def _announce(self, under_way: _UnderWay) -> None:
-        self._nodes.tell(under_way.parcel.destination, under_way.announce)
-        if under_way.plan.strategy == "xor-at-destination":
-            (path,) = under_way.plan.paths
-            request = Request(under_way.announce.parcel, path, under_way.parcel.priority, under_way.announce.size)
-            for node in path[1:-1]:
-                self._nodes.tell(node, request)
-
-    def _transmit(self, under_way: _UnderWay, share: int) -> None:
-        neighbour = self._nodes.neighbour(under_way.plan.paths[share][1])
-        if neighbour is not None and share not in under_way.lost:
-            neighbour.tell(under_way.shares[share])
-
-    def _send_again(self, under_way: _UnderWay, now: float) -> None:
-        under_way.sent_at = now
-        if under_way.shares:
-            self._announce(under_way)
-        for share in under_way.shares:
-            self._transmit(under_way, share)
-
-    def _answered(self, peer: KmeId, message: Stored | Refused) -> _UnderWay | None:
+    def _answered(self, peer: KmeId, message: Stored | Refused) -> UnderWay | None:
         under_way = self._under_way.get(message.parcel)
         if under_way is None or under_way.parcel.destination != peer:
             return None
@@ -208,13 +158,20 @@ class Source:
         under_way.lost.add(share)
         for hears in self.on_stuck:
             hears(under_way.plan.paths[share], at, reason)
-        if len(under_way.plan.paths) - len(under_way.lost) < under_way.plan.threshold:
+        if under_way.fails:
             self._fail(name, f"KME {at} cannot go on: {reason}")
+
+    def _doubt(self, under_way: UnderWay, reason: str) -> None:
+        """Any node on the way of what did not arrive may be why; nobody said so."""
+        if self._nodes.reaches(under_way.parcel.destination):
+            for share, at in under_way.doubtful(self._nodes.me):
+                for hears in self.on_stuck:
+                    hears(under_way.plan.paths[share], at, reason)
 
     def _fail(self, name: bytes, reason: str) -> None:
         self._end(name).done(reason)
 
-    def _end(self, name: bytes) -> _UnderWay:
+    def _end(self, name: bytes) -> UnderWay:
         """It is under way no longer; shares that have not left do not leave."""
         under_way = self._under_way.pop(name)
         for cancel in under_way.cancels:

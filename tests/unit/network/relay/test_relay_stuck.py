@@ -4,7 +4,7 @@ import pytest
 from relay_ways import LINKS, SOME, THREE, TWO, XOR, A, B, C, D, E, F, block, drain, network_of_relays
 
 from keyhop.core.ids import KmeId
-from keyhop.network.relay.messages import Announce, Forward, Refused, Request, Stored, Stuck
+from keyhop.network.relay.messages import NOT_PROVEN, Announce, Forward, Refused, Request, Stored, Stuck
 from keyhop.network.relay.parcels import Path, Plan
 from keyhop.testing.relays import VirtualRelays
 
@@ -140,3 +140,46 @@ def test_a_repeated_request_is_answered_the_same(network: VirtualRelays) -> None
     network.settle()
     again = [m for source, _, m in network.said[said:] if source == F]
     assert again == before
+
+
+def test_what_nobody_answers_speaks_against_all_that_it_came_over(network: VirtualRelays) -> None:
+    heard: list[tuple[KmeId, str]] = []
+    network.nodes[A].relay.on_stuck.append(lambda path, at, reason: heard.append((at, reason)))
+    network.lies[F] = lambda target, message: ()
+    outcome = network.send("A", block(), THREE, wait_s=3.0)
+    network.pass_time(3.0)
+    assert outcome == ["it did not arrive in time"]
+    assert heard == [(node, "it did not arrive in time") for node in (A, E, F)]
+
+
+def test_without_its_first_pad_a_parcel_speaks_against_the_first_hop_only(network: VirtualRelays) -> None:
+    heard: list[KmeId] = []
+    network.nodes[A].relay.on_stuck.append(lambda path, at, reason: heard.append(at))
+    drain(network, A, E)
+    network.send("A", block(), THREE, wait_s=3.0)
+    network.pass_time(3.0)
+    assert heard == [A]
+
+
+def test_when_the_destination_cannot_be_reached_nobody_on_the_way_is_doubted(network: VirtualRelays) -> None:
+    heard: list[KmeId] = []
+    network.nodes[A].relay.on_stuck.append(lambda path, at, reason: heard.append(at))
+    network.send("A", block(), THREE, wait_s=3.0)
+    cut(network, A, D)
+    network.pass_time(3.0)
+    assert heard == []
+
+
+def test_what_cannot_be_proven_speaks_against_all_that_it_came_over(network: VirtualRelays) -> None:
+    heard: list[KmeId] = []
+    network.nodes[A].relay.on_stuck.append(lambda path, at, reason: heard.append(at))
+    network.send("A", block(), TWO)
+    network._flush()
+    parcel = parcel_of(network)
+    network.nodes[A].relay.received(D, Refused(parcel, "no such block is wanted"))
+    assert heard == []
+    network.send("A", block(), TWO)
+    network._flush()
+    other = next(m.parcel for _, _, m in network.said if isinstance(m, Announce) and m.parcel != parcel)
+    network.nodes[A].relay.received(D, Refused(other, NOT_PROVEN))
+    assert heard == [A, B]
