@@ -7,6 +7,18 @@ from hypothesis import strategies as st
 
 from keyhop.core.errors import PeerError
 from keyhop.network import wire
+from keyhop.network.relay.messages import (
+    Announce,
+    BlockPayload,
+    Contribution,
+    Forward,
+    PadPlace,
+    RecordsPayload,
+    Refused,
+    Request,
+    Stored,
+    Stuck,
+)
 
 TAG = bytes(16)
 BODIES: tuple[wire.Body, ...] = (
@@ -24,6 +36,15 @@ BODIES: tuple[wire.Body, ...] = (
     wire.Carry(TAG, 1, 8, "master", ("one", "two"), bytes(32), bytes(64), TAG),
     wire.Carried(TAG, True),
     wire.Recall(bytes(32)),
+    Announce(TAG, RecordsPayload("m", ("s",), TAG), "hop-by-hop", (("a", "b", "c"),), 1, 32, bytes(32), TAG),
+    Announce(TAG, BlockPayload(), "xor-at-destination", (("a", "b"),), 1, 32, bytes(32), TAG, bytes(96)),
+    Stored(TAG),
+    Refused(TAG, "no"),
+    Stuck(TAG, 1, "a", "no"),
+    Forward(TAG, 1, ("a", "b", "c"), 4, 1, 8, bytes(80), TAG),
+    Request(TAG, ("a", "b", "c"), 4, 32),
+    PadPlace(TAG, "a", 1, 8, TAG),
+    Contribution(TAG, "a", bytes(96)),
 )
 bodies = st.sampled_from(BODIES)
 numbers = st.integers(0, (1 << 63) - 1)

@@ -7,7 +7,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.ids import KmeId
 from keyhop.core.units import units_for
 from keyhop.network.carriage import Batch, Done
-from keyhop.network.feeder.planning import Routes, Terms, blame, plan
+from keyhop.network.feeder.planning import Routes, Terms, plan
 from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
 from keyhop.network.relay.messages import RecordsPayload
@@ -81,12 +81,10 @@ class Courier:
         parcel = Parcel(kme, payload, batch.keys, terms.priority)
 
         def answered(reason: str | None) -> None:
-            if reason is not None:
-                blame(self._routes, way, reason)
-                if attempts > 1 and self._clock.monotonic() < deadline:
-                    self._attempt(kme, batch, terms, deadline, done, attempts - 1)
-                    return
-            done(reason)
+            if reason is not None and attempts > 1 and self._clock.monotonic() < deadline:
+                self._attempt(kme, batch, terms, deadline, done, attempts - 1)
+            else:
+                done(reason)
 
         until = min(deadline, self._clock.monotonic() + ATTEMPT_S)
         self._relay.send(parcel, way, until, answered)

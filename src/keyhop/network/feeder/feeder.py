@@ -20,7 +20,7 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.core.streams import Admission
 from keyhop.core.units import UNIT_BYTES
 from keyhop.network.feeder.fairness import jains_index
-from keyhop.network.feeder.planning import Routes, Terms, blame, plan
+from keyhop.network.feeder.planning import Routes, Terms, plan
 from keyhop.network.feeder.water import Marks, block_bytes, marks
 from keyhop.network.peer import Peer
 from keyhop.network.relay.messages import BlockPayload
@@ -131,7 +131,7 @@ class Feeder:
         return jains_index(part for meter in meters if (part := meter.satisfied) is not None)
 
     def path_failed(self, path: Path, at: KmeId, reason: str) -> None:
-        """A share that took this path went no further than a node."""
+        """A share that took this path went no further than a node, or may have gone no further."""
         if at in path[:-1]:
             self._routes.failed((at, path[path.index(at) + 1]), reason)
 
@@ -194,7 +194,6 @@ class Feeder:
             feed.failures, feed.not_before, feed.trouble = 0, 0.0, None
             feed.window = min(feed.window + 1, MOST_UNDER_WAY)
             return
-        blame(self._routes, parcel.way, reason)
         self._fail(feed, reason)
 
     def _give_up_broken(self, feed: _Feed) -> None:

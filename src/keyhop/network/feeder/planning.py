@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Protocol
 
 from keyhop.core.ids import KmeId
 from keyhop.network.relay.messages import Strategy
 from keyhop.network.relay.parcels import Path, Plan
-from keyhop.network.relay.source import LATE
 
 USUAL_PRIORITY = 4
 
@@ -69,11 +67,3 @@ def plan(routes: Routes, me: KmeId, destination: KmeId, terms: Terms, need_bytes
     if len(found) < least:
         return f"{least} node-disjoint paths to KME {destination} are needed, and {len(found)} known"
     return Plan(terms.strategy, found, terms.threshold or len(found))
-
-
-def blame(routes: Routes, way: Plan, reason: str) -> None:
-    """What was sent by this plan did not arrive, and nobody has said why: all of its edges are avoided for a while."""
-    if reason == LATE:
-        for path in way.paths:
-            for hop in pairwise(path):
-                routes.failed(hop, reason)
