@@ -24,6 +24,7 @@ from keyhop.node.state import (
     PeerInfo,
     Readiness,
     StreamInfo,
+    TopologyInfo,
 )
 
 TIMEOUT_S = 5.0
@@ -74,6 +75,10 @@ class Management:
     def streams(self) -> list[StreamInfo]:
         """The ends of key streams that it holds."""
         return self._get("/v1/streams", list[StreamInfo])
+
+    def topology(self) -> TopologyInfo:
+        """The network as it sees it."""
+        return self._get("/v1/topology", TopologyInfo)
 
     def audit(self) -> AuditInfo:
         """How far its audit log has come: what to keep elsewhere, to hold the log against."""

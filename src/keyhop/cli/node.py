@@ -9,7 +9,7 @@ import typer
 
 from keyhop.cli.output import print_json, print_note, print_table
 from keyhop.core.clock import SystemClock
-from keyhop.node.state import ACCOUNTS, LinkInfo, NodeInfo, PeerInfo, Readiness, StreamInfo
+from keyhop.node.state import ACCOUNTS, LinkInfo, NodeInfo, PeerInfo, Readiness, StreamInfo, TopologyInfo, TopologyNode
 
 if TYPE_CHECKING:
     from keyhop.node.planned import PlannedLink
@@ -30,6 +30,7 @@ class NodeState:
     links: list[LinkInfo]
     peers: list[PeerInfo]
     streams: list[StreamInfo]
+    topology: TopologyInfo
 
 
 @app.command()
@@ -99,7 +100,12 @@ def _ask(url: str) -> NodeState:
 
     node = Management(url)
     return NodeState(
-        node=node.node(), readiness=node.readiness(), links=node.links(), peers=node.peers(), streams=node.streams()
+        node=node.node(),
+        readiness=node.readiness(),
+        links=node.links(),
+        peers=node.peers(),
+        streams=node.streams(),
+        topology=node.topology(),
     )
 
 
@@ -116,9 +122,17 @@ def _print_state(state: NodeState) -> None:
         ("peer", "connected", "synchronised"),
         [(peer.id, _yes(peer.connected), _yes(peer.synchronised)) for peer in state.peers],
     )
+    _print_topology(state.topology)
     print_table(
         ("stream", "route", "role", "epoch", *ACCOUNTS, "balanced"), [_stream_row(end) for end in state.streams]
     )
+
+
+def _print_topology(topology: TopologyInfo) -> None:
+    print_table(("KME", "reachable over QKD links", "heard of, s ago"), map(_topology_row, topology.nodes))
+    if topology.unreachable:
+        parts = "; ".join(", ".join(part) for part in topology.parts)
+        print_note(f"the network is partitioned, or nodes are down; its parts: {parts}")
 
 
 def link_row(link: LinkInfo) -> tuple[object, ...]:
@@ -133,6 +147,10 @@ def _plan_row(plan: "PlannedLink") -> tuple[str, ...]:
     qber = "-" if plan.qber is None else f"{100 * plan.qber:.2f}"
     round_s = "-" if plan.round_s is None else f"{plan.round_s:.3g}"
     return (plan.link, f"{plan.secret_bps / 1000:.1f}", qber, round_s)
+
+
+def _topology_row(kme: TopologyNode) -> tuple[object, ...]:
+    return (kme.id, _yes(kme.reachable), "-" if kme.heard_s is None else f"{kme.heard_s:.1f}")
 
 
 def _stream_row(end: StreamInfo) -> tuple[object, ...]:

@@ -17,6 +17,7 @@ from keyhop.core.ids import KmeId, LinkId, SaeId
 from keyhop.link.bb84.settings import Bb84Options
 from keyhop.link.rate import RateOptions
 from keyhop.link.vendors.settings import Etsi004Options, Etsi014Options, FilesOptions
+from keyhop.network.topology.reports import MAX_PRIORITY, USUAL_PRIORITY
 from keyhop.node import config_rules
 from keyhop.node.config_policy import PolicySection
 from keyhop.node.config_relay import RelaySection
@@ -211,6 +212,15 @@ class LinkSection:
     peer: Annotated[KmeId, Meta(description="The KME at the other end.")]
     kind: Annotated[str, Meta(description="What makes the keys: one of the kinds below.")]
     options: RateOptions | Bb84Options | Etsi014Options | Etsi004Options | FilesOptions
+    priority: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=MAX_PRIORITY,
+            description="For relay: a link of the next lower priority counts as twice as long. Of the priorities that "
+            "its two ends give it the lower one counts.",
+        ),
+    ] = USUAL_PRIORITY
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,16 @@ from keyhop.node.network_state import NetworkState
 from keyhop.node.node_links import NodeLinks
 from keyhop.node.policy.check import check_kme
 from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
-from keyhop.node.state import AuditInfo, LinkActivity, LinkInfo, LinkSample, NodeInfo, PeerInfo, StreamInfo
+from keyhop.node.state import (
+    AuditInfo,
+    LinkActivity,
+    LinkInfo,
+    LinkSample,
+    NodeInfo,
+    PeerInfo,
+    StreamInfo,
+    TopologyInfo,
+)
 from keyhop.node.telemetry import Metrics
 from keyhop.service.kme import Kme
 
@@ -93,6 +102,10 @@ class Desk:
     def peers(self) -> list[PeerInfo]:
         """GET /v1/peers."""
         return self._network.peers()
+
+    def topology(self) -> TopologyInfo:
+        """GET /v1/topology."""
+        return self._network.topology()
 
     def audit(self) -> AuditInfo:
         """GET /v1/audit."""

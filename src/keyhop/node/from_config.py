@@ -46,7 +46,16 @@ def kme_options(config: NodeConfig, directory: SaeDirectory, me: KmeId) -> KmeOp
         config.relay.terms(),
         config.relay.feeder(policy.stock_bytes),
         Counter(directory.homes.values()),
+        _link_priorities(config),
     )
+
+
+def _link_priorities(config: NodeConfig) -> dict[KmeId, int]:
+    """Of the links to each neighbour the highest."""
+    priorities: dict[KmeId, int] = {}
+    for link in config.links:
+        priorities[link.peer] = max(link.priority, priorities.get(link.peer, 0))
+    return priorities
 
 
 def psks(config: NodeConfig) -> Psks:

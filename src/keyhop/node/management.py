@@ -66,6 +66,7 @@ def management_app(view: NodeControl, *, names: Collection[str] = ()) -> ASGIApp
         _link_route("", lambda link: view.link(link)),  # the last of them: an ID may have slashes
         _route("/v1/streams", lambda: _json(view.streams())),
         _route("/v1/peers", lambda: _json(view.peers())),
+        _route("/v1/topology", lambda: _json(view.topology())),
         _route("/v1/audit", lambda: _json(view.audit())),
         policy_route(view),
     ]

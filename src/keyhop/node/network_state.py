@@ -1,29 +1,37 @@
 """What the management API and the metrics tell of a Node. Reads only."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 
 import msgspec
 
 from keyhop.audit.log import AuditLog
 from keyhop.core.ids import KmeId
-from keyhop.core.journal import Journal
 from keyhop.core.streams import FollowedStream, OwnedStream
 from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
+from keyhop.network.topology.edges import Hop
 from keyhop.node.node_link import NodeLink
-from keyhop.node.state import AuditInfo, LinkInfo, PeerInfo, StreamInfo
+from keyhop.node.state import (
+    AuditInfo,
+    AvoidedEdge,
+    LinkInfo,
+    PeerInfo,
+    StreamInfo,
+    TopologyEdge,
+    TopologyInfo,
+    TopologyNode,
+)
+from keyhop.service.kme import Kme
 
 
 class NetworkState:
-    """The links, streams, peers and audit log of one node."""
+    """The links, streams, peers, network and audit log of one node."""
 
-    def __init__(
-        self, peers: Mapping[KmeId, Peer], links: Iterable[NodeLink], journal: Journal, audit: AuditLog
-    ) -> None:
-        self._audit = audit
-        self._peers = peers
+    def __init__(self, kme: Kme, links: Iterable[NodeLink], audit: AuditLog) -> None:
+        self._kme = kme
+        self._peers = kme.peers
         self._links = links
-        self._journal = journal
+        self._audit = audit
 
     def links(self) -> list[LinkInfo]:
         """GET /v1/links."""
@@ -40,16 +48,29 @@ class NetworkState:
         """GET /v1/peers."""
         return [_peer(peer) for peer in self._peers.values()]
 
+    def topology(self) -> TopologyInfo:
+        """GET /v1/topology."""
+        view, heard = self._kme.view, self._kme.gossip.known()
+        reachable = view.reachable
+        others = sorted(reachable | view.unreachable | heard.keys())
+        return TopologyInfo(
+            [TopologyNode(node, node in reachable, heard.get(node)) for node in others],
+            [TopologyEdge(*hop, edge.stock_bytes, edge.rate_bps, edge.priority) for hop, edge in view.edges()],
+            [sorted(part) for part in view.parts],
+            [AvoidedEdge(_told(what), reason) for what, reason in view.failures().items()],
+        )
+
     def audit(self) -> AuditInfo:
         """GET /v1/audit."""
         return AuditInfo(self._audit.records, self._audit.head)
 
     def readiness(self) -> list[str]:
         """What keeps the node from serving; empty when it is ready."""
-        if self._journal.failure is not None:
+        if self._kme.journal.failure is not None:
             return ["store: failed"]
         links = [f"link {link.id}: {link.reason or link.state}" for link in self.links() if link.state != "generating"]
-        return links + [reason for peer in self._peers.values() if (reason := _missing(peer))]
+        unreachable = self._kme.view.unreachable
+        return links + [reason for peer in self._peers.values() if (reason := _missing(peer, unreachable))]
 
 
 def _peer(peer: Peer) -> PeerInfo:
@@ -57,7 +78,11 @@ def _peer(peer: Peer) -> PeerInfo:
     return PeerInfo(peer.id, peer.connected, peer.synchronised, peer.since, theirs, ours)
 
 
-def _missing(peer: Peer) -> str | None:
+def _told(what: KmeId | Hop) -> str:
+    return what if isinstance(what, str) else "→".join(what)
+
+
+def _missing(peer: Peer, unreachable: Collection[KmeId]) -> str | None:
     if peer.relayed.theirs.alarm:
         return f"peer {peer.id}: two nodes claim to be it"
     if peer.relayed.ours.alarm:
@@ -66,7 +91,9 @@ def _missing(peer: Peer) -> str | None:
         return f"peer {peer.id}: not connected" + (f" ({peer.trouble})" if peer.trouble else "")
     if not peer.synchronised:
         return f"peer {peer.id}: not synchronised"
-    return _missing_of_link(peer.direct) if peer.direct else None
+    if peer.direct and (reason := _missing_of_link(peer.direct)):
+        return reason
+    return f"KME {peer.id}: no path of QKD links leads to it" if peer.id in unreachable else None
 
 
 def _missing_of_link(pair: Pair) -> str | None:

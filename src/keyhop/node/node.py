@@ -78,7 +78,7 @@ class Node:
         self.kme.journal.on_failure.append(self._store_failed)
         self.credentials = credentials_of(config, clock)
         self._links = NodeLinks(config, self.kme, self.store, self._clock, clock, entropy)
-        network = NetworkState(self.kme.peers, self._links, self.kme.journal, self._audit)
+        network = NetworkState(self.kme, self._links, self._audit)
         self._metrics = Metrics(network, version=version("keyhop"), restored=self.kme.restored is not None)
         for what, expiry in self.credentials.expiries.items():
             self._metrics.expires(what, expiry)
@@ -161,10 +161,10 @@ class Node:
         self.credentials.renew()
         self._check_certificates()
         self.directory = directory
-        self.kme.reconfigure(kme_options(config, directory, self.id))
+        running = {name: getattr(self.config, name) for name in _RESTART_ONLY}
+        self.kme.reconfigure(kme_options(replace(config, **running), directory, self.id))
         if self._server is not None:
             self._server.replace_directory(sae_directory(config, self.id))
-        running = {name: getattr(self.config, name) for name in _RESTART_ONLY}
         changed = [name for name, value in running.items() if getattr(config, name) != value]
         if changed:
             _log.warning("these sections change only with a restart", sections=changed)

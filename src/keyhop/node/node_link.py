@@ -102,6 +102,11 @@ class NodeLink:
         status = self._status()
         self._series.append(LinkSample(self._clock.wall(), status.state, status.sbr_bps, status.qber))
 
+    @property
+    def generating(self) -> bool:
+        """Whether it made key when it was last looked at."""
+        return self._seen[0] == "generating"
+
     def series(self) -> list[LinkSample]:
         """SBR and QBER over time, oldest first."""
         return list(self._series)

@@ -52,8 +52,12 @@ class NodeLinks:
 
     def sample(self) -> None:
         """A second has passed."""
+        generating: dict[KmeId, bool] = {}
         for link in self:
             link.sample()
+            generating[link.peer] = link.generating or generating.get(link.peer, False)
+        for peer, is_generating in generating.items():
+            self._kme.peers[peer].neighbour.generating = is_generating
 
     def _made(self, config: NodeConfig, section: LinkSection, store: KeyStore, entropy: Entropy) -> NodeLink:
         pair, journal = self._kme.peers[section.peer].neighbour, self._kme.journal

@@ -133,6 +133,49 @@ class PeerInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class TopologyNode:
+    """A KME of the network; `reachable` over QKD links from here. `heard_s` ago it said what is known of its links."""
+
+    id: KmeId
+    reachable: bool
+    heard_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TopologyEdge:
+    """QKD links between neighbours that are up, in one direction; the accounts are those of the `source`."""
+
+    source: KmeId
+    target: KmeId
+    stock_bytes: int
+    rate_bps: int
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class AvoidedEdge:
+    """A node, or an edge as `source→target`, that relay goes around for some seconds."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TopologyInfo:
+    """The network as this node sees it. Between its `parts`, the first of them this node's, no QKD links are up."""
+
+    nodes: list[TopologyNode]
+    edges: list[TopologyEdge]
+    parts: list[list[KmeId]]
+    avoided: list[AvoidedEdge]
+
+    @property
+    def unreachable(self) -> list[KmeId]:
+        """The KMEs to which no QKD links lead from here."""
+        return [node.id for node in self.nodes if not node.reachable]
+
+
+@dataclass(frozen=True, slots=True)
 class Readiness:
     """Whether the node serves; `not_ready` names what is missing, such as `peer bob: not connected`."""
 
@@ -153,6 +196,10 @@ class NetworkView(Protocol):
 
     def peers(self) -> list[PeerInfo]:
         """Every node that this one should be connected to."""
+        ...
+
+    def topology(self) -> TopologyInfo:
+        """The network as the node sees it."""
         ...
 
     def audit(self) -> AuditInfo:

@@ -25,10 +25,23 @@ from keyhop.lab.setup import set_up
 from keyhop.lab.topology import load_topology
 from keyhop.node.management import management_app
 from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
-from keyhop.node.state import AuditInfo, Disturbance, LinkActivity, LinkInfo, LinkSample, NodeInfo, PeerInfo, StreamInfo
+from keyhop.node.state import (
+    AuditInfo,
+    AvoidedEdge,
+    Disturbance,
+    LinkActivity,
+    LinkInfo,
+    LinkSample,
+    NodeInfo,
+    PeerInfo,
+    StreamInfo,
+    TopologyEdge,
+    TopologyInfo,
+    TopologyNode,
+)
 from keyhop.pki import create_authority
 
-ALICE, BOB = KmeId("alice"), KmeId("bob")
+ALICE, BOB, CAROL = KmeId("alice"), KmeId("bob"), KmeId("carol")
 
 CONFIG = """
 [node]
@@ -70,6 +83,11 @@ class View:
 
     def policy(self, question: PolicyQuestion) -> PolicyCheck:
         return PolicyCheck(ALICE, question.master, question.slave, True, False, [], [])
+
+    def topology(self) -> TopologyInfo:
+        nodes = [TopologyNode(BOB, True, 0.25), TopologyNode(CAROL, False, None)]
+        edges = [TopologyEdge(ALICE, BOB, 4096, 1000, 4), TopologyEdge(BOB, ALICE, 512, 1000, 4)]
+        return TopologyInfo(nodes, edges, [[ALICE, BOB], [CAROL]], [AvoidedEdge("alice→bob", "no answer")])
 
     def audit(self) -> AuditInfo:
         return AuditInfo(17, "ab" * 32)
@@ -232,7 +250,9 @@ def test_check_and_run_refuse_the_same(config: Path) -> None:
 def test_status_of_a_ready_node(capsys: pytest.CaptureFixture[str]) -> None:
     with node([]) as url:
         assert keyhop("node", "status", "--url", url) == 0
-    shown = capsys.readouterr().out
+    shown, told = capsys.readouterr()
+    assert "bob\tyes\t0.2\ncarol\tno\t-\n" in shown
+    assert "the network is partitioned, or nodes are down; its parts: alice, bob; carol" in told
     for text in ("alice", "ready", "rate (no physics)", "stopped: QBER", "726.0", "3.22", "alice→bob"):
         assert text in shown
 
@@ -250,6 +270,7 @@ def test_status_as_json_and_the_exit_code_of_a_node_that_is_not_ready(capsys: py
     assert state["readiness"] == {"ready": False, "not_ready": ["peer bob: not connected"]}
     assert state["node"]["id"] == "alice"
     assert state["streams"][0]["balanced"] is True
+    assert state["topology"]["parts"] == [["alice", "bob"], ["carol"]]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,21 @@ from keyhop.core.ids import KmeId, LinkId
 from keyhop.link.adapter import Disturbance, Eavesdropper
 from keyhop.node.management import management_app
 from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
-from keyhop.node.state import AuditInfo, LinkActivity, LinkInfo, LinkSample, NodeInfo, PeerInfo, StreamInfo
+from keyhop.node.state import (
+    AuditInfo,
+    AvoidedEdge,
+    LinkActivity,
+    LinkInfo,
+    LinkSample,
+    NodeInfo,
+    PeerInfo,
+    StreamInfo,
+    TopologyEdge,
+    TopologyInfo,
+    TopologyNode,
+)
 
-ALICE, BOB = KmeId("alice"), KmeId("bob")
+ALICE, BOB, CAROL = KmeId("alice"), KmeId("bob"), KmeId("carol")
 
 
 class View:
@@ -61,6 +73,11 @@ class View:
 
     def policy(self, question: PolicyQuestion) -> PolicyCheck:
         return PolicyCheck(ALICE, question.master, question.slave, True, False, [], [])
+
+    def topology(self) -> TopologyInfo:
+        nodes = [TopologyNode(BOB, True, 0.25), TopologyNode(CAROL, False, None)]
+        edges = [TopologyEdge(ALICE, BOB, 4096, 1000, 4), TopologyEdge(BOB, ALICE, 512, 1000, 4)]
+        return TopologyInfo(nodes, edges, [[ALICE, BOB], [CAROL]], [AvoidedEdge("alice→bob", "no answer")])
 
     def audit(self) -> AuditInfo:
         return AuditInfo(17, "ab" * 32)
@@ -123,6 +140,18 @@ def test_the_node_and_what_belongs_to_it() -> None:
             "replaced_us": False,
         }
     ]
+    assert ask("/v1/topology").json() == {
+        "nodes": [
+            {"id": "bob", "reachable": True, "heard_s": 0.25},
+            {"id": "carol", "reachable": False, "heard_s": None},
+        ],
+        "edges": [
+            {"source": "alice", "target": "bob", "stock_bytes": 4096, "rate_bps": 1000, "priority": 4},
+            {"source": "bob", "target": "alice", "stock_bytes": 512, "rate_bps": 1000, "priority": 4},
+        ],
+        "parts": [["alice", "bob"], ["carol"]],
+        "avoided": [{"what": "alice→bob", "reason": "no answer"}],
+    }
     assert ask("/v1/audit").json() == {"records": 17, "head": "ab" * 32}
     (stream,) = ask("/v1/streams").json()
     assert (stream["owner"], stream["role"], stream["available"], stream["balanced"]) == ("alice", "owner", 50, True)

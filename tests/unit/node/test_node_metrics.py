@@ -4,10 +4,19 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from keyhop.core.ids import KmeId, LinkId
 from keyhop.node.expiry import Expiry
-from keyhop.node.state import AuditInfo, LinkInfo, PeerInfo, StreamInfo
+from keyhop.node.state import (
+    AuditInfo,
+    AvoidedEdge,
+    LinkInfo,
+    PeerInfo,
+    StreamInfo,
+    TopologyEdge,
+    TopologyInfo,
+    TopologyNode,
+)
 from keyhop.node.telemetry import Metrics
 
-ALICE, BOB = KmeId("alice"), KmeId("bob")
+ALICE, BOB, CAROL = KmeId("alice"), KmeId("bob"), KmeId("carol")
 
 
 class View:
@@ -19,6 +28,11 @@ class View:
 
     def streams(self) -> list[StreamInfo]:
         return [StreamInfo(ALICE, BOB, "direct", "owner", 3, 100, 50, 10, 20, 5, 4, 8, 3, 2, 6, 1, True)]
+
+    def topology(self) -> TopologyInfo:
+        nodes = [TopologyNode(BOB, True, 0.25), TopologyNode(CAROL, False, None)]
+        edges = [TopologyEdge(ALICE, BOB, 4096, 1000, 4), TopologyEdge(BOB, ALICE, 512, 1000, 4)]
+        return TopologyInfo(nodes, edges, [[ALICE, BOB], [CAROL]], [AvoidedEdge("alice→bob", "no answer")])
 
     def audit(self) -> AuditInfo:
         return AuditInfo(17, "ab" * 32)
@@ -74,6 +88,8 @@ def test_streams_by_account_and_peers() -> None:
     assert samples["keyhop_peer_connected", (("peer", "bob"),)] == 1
     assert samples["keyhop_peer_synchronised", (("peer", "bob"),)] == 0
     assert samples["keyhop_audit_records_total", ()] == 17
+    figures = ("known_nodes", "reachable_kmes", "unreachable_kmes", "partitioned", "avoided")
+    assert [samples[f"keyhop_topology_{figure}", ()] for figure in figures] == [1, 1, 1, 1, 1]
 
 
 def test_requests_and_commits_are_counted_and_timed() -> None:

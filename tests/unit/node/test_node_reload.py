@@ -93,6 +93,24 @@ def test_the_limits_of_streams_change_while_the_node_runs(authority: Authority, 
     asyncio.run(scenario())
 
 
+def test_priorities_of_links_wait_for_the_restart_with_the_links(authority: Authority, tmp_path: Path) -> None:
+    """Of two links to a neighbour the better one counts."""
+    (tmp_path / "link.secret").write_text("ab" * 32)
+    (tmp_path / "link.secret").chmod(0o600)
+    network = CONFIG.replace('id = "alice"', 'id = "alice"\nlab = true')
+    network += '[[kmes]]\nid = "bob"\npeer_address = "127.0.0.1:18447"\n'
+    for link, priority in (("one", 2), ("two", 6)):
+        network += f'[[links]]\nid = "{link}"\npeer = "bob"\nkind = "rate"\nsecret_file = "link.secret"\n'
+        network += f"priority = {priority}\n"
+
+    async def scenario() -> None:
+        node = Node(parse_config(network, tmp_path), SystemClock(), SystemEntropy(), lambda: None)
+        node.reload(parse_config(network.replace("priority = 6", "priority = 0"), tmp_path))
+        assert node.kme._options.link_priorities == {"bob": 6}
+
+    asyncio.run(scenario())
+
+
 def test_limits_change_while_the_node_runs_and_those_that_do_not_keep_their_levels(
     authority: Authority, tmp_path: Path
 ) -> None:

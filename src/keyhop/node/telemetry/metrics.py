@@ -94,6 +94,7 @@ class _ViewCollector(Collector):
         yield from self._links()
         yield from self._streams()
         yield from self._peers()
+        yield from self._topology()
         records = CounterMetricFamily("keyhop_audit_records", "Records that the audit log holds.")
         records.add_metric((), self._view.audit().records)
         yield records
@@ -141,3 +142,16 @@ class _ViewCollector(Collector):
             synchronised.add_metric((peer.id,), float(peer.synchronised))
             copies.add_metric((peer.id,), float(peer.is_two or peer.replaced_us))
         return connected, synchronised, copies
+
+    def _topology(self) -> Iterable[Metric]:
+        topology = self._view.topology()
+        nodes = topology.nodes
+        figures = (
+            ("known_nodes", "Other KMEs that tell of their links.", sum(node.heard_s is not None for node in nodes)),
+            ("reachable_kmes", "Other KMEs to which QKD links lead.", sum(node.reachable for node in nodes)),
+            ("unreachable_kmes", "Other KMEs to which none lead.", len(topology.unreachable)),
+            ("partitioned", "1 while QKD links do not lead to all KMEs.", len(topology.parts) > 1),
+            ("avoided", "Nodes and edges that failed just now.", len(topology.avoided)),
+        )
+        for name, text, value in figures:
+            yield GaugeMetricFamily(f"keyhop_topology_{name}", text, value=float(value))
