@@ -372,3 +372,13 @@ def test_a_failed_store_lets_no_key_out_and_answers_everybody() -> None:
     assert [type(answer).__name__ for answer in asked] == ["StoreFailure"]
     late = network.get_key_with_ids(BOB, GetKeyWithIds(B, A, keys.runs[0].ids))
     assert [type(answer).__name__ for answer in late] == ["Unavailable"]
+
+
+def test_where_nothing_happens_nothing_is_committed(network: VirtualNetwork) -> None:
+    network.produce(blocks=4)
+    network.settle()
+    fetch(network, get(network))
+    network.pass_time(5.0)
+    before = [kme.journal.commits for kme in network.kmes.values()]
+    network.pass_time(20.0)
+    assert [kme.journal.commits for kme in network.kmes.values()] == before

@@ -249,8 +249,8 @@ class OwnedStream:
             self._available -= chunk.units
             units -= chunk.units
             self._state.taken = chunk.end
+            self._save()
             yield chunk
-        self._save()
 
     def _drop_lease(self) -> None:
         ledger = self._state.ledger

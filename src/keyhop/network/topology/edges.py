@@ -53,8 +53,11 @@ class Edges:
 
     def say(self, node: KmeId, links: tuple[LinkReport, ...]) -> None:
         """The node says so; nothing any more with no links."""
-        before = self._said.pop(node, {})
+        before = self._said.get(node, {})
         said = {link.peer: link for link in links}
+        if said == before:
+            return
+        self._said.pop(node, None)
         if said:
             self._said[node] = said
         for peer in before.keys() | said.keys():
