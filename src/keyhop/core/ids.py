@@ -4,6 +4,7 @@ A KME ID or SAE ID is 1 to 64 visible characters (ETSI GS QKD 020 bounds SAE IDs
 inside keyhop and a UUID in text outside.
 """
 
+from functools import lru_cache
 from typing import NewType
 
 from keyhop.core.errors import BadRequest
@@ -29,6 +30,7 @@ def sae_id(text: str) -> SaeId:
     return SaeId(_checked("SAE_ID", text))
 
 
+@lru_cache(maxsize=1024)  # the same few names stand in every report that nodes tell of each other
 def kme_id(text: str) -> KmeId:
     """A KME ID, or `BadRequest`."""
     return KmeId(_checked("KME_ID", text))

@@ -101,13 +101,19 @@ class Feeder:
 
     def tick(self) -> None:
         """Time has passed: looks at all streams, those that run dry first before others of their priority."""
-        for feed in sorted(self._feeds.values(), key=self._urgency):
+        hungry: list[_Feed] = []
+        for feed in self._feeds.values():
             self._give_up_broken(feed)
+            if self._may_rise(feed):
+                hungry.append(feed)
+        for feed in sorted(hungry, key=self._urgency):
             self._feed(feed)
 
     def kick(self, peer: KmeId) -> None:
         """Somebody found its stream empty."""
-        self._feed(self._feeds[peer])
+        feed = self._feeds[peer]
+        if self._may_rise(feed):
+            self._feed(feed)
 
     def is_feeding(self, peer: KmeId, admission: Admission | None = None) -> bool:
         """Whether its stream is being filled, with what will do."""
@@ -163,11 +169,15 @@ class Feeder:
             parcel.size_bytes for parcel in feed.parcels
         )
 
+    def _may_rise(self, feed: _Feed) -> bool:
+        """Whether it is to be fed, and could be."""
+        if feed.peer.relayed.synchronised and self._is_wanted(feed.peer):
+            return True
+        feed.rising, feed.trouble = False, None
+        return False
+
     def _feed(self, feed: _Feed) -> None:
         peer = feed.peer
-        if not peer.relayed.synchronised or not self._is_wanted(peer):
-            feed.rising, feed.trouble = False, None
-            return
         water, stock = self._marks(peer), self._stock(feed)
         feed.rising = stock < water.low or (feed.rising and stock < water.high)
         while feed.rising and len(feed.parcels) < feed.window and self._clock.monotonic() >= feed.not_before:
