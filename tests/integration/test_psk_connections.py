@@ -23,7 +23,7 @@ from keyhop.network.psk.generations import PskGenerations
 from keyhop.node.config import load_config
 from keyhop.node.node import Node
 from keyhop.pki import create_authority
-from keyhop.pki.psk import PSK_CIPHER, psk_client_context
+from keyhop.pki.psk import PSK_CIPHER, PskServerContext, psk_client_context
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 
 pytestmark = pytest.mark.anyio
@@ -243,6 +243,18 @@ async def test_who_lacks_the_key_is_not_let_in(site: Site) -> None:
             with pytest.raises(ssl.SSLError, match=alert):
                 await call(site.bobs_psk_listen, psk_client_context(shown, KeyMaterial(psk)))
         assert not peer(bob).synchronised
+
+
+@pytest.mark.parametrize("certificate", [False, True])
+async def test_who_dials_is_not_taken_in_by_a_listener_without_the_key(site: Site, *, certificate: bool) -> None:
+    async with site.running(BOB) as (bob,):
+        wrong = PskServerContext(lambda _identity: KeyMaterial(b"x" * 32))
+        tls = bob.credentials.etsi014 if certificate else wrong
+        impostor = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=tls)
+        async with impostor:
+            right = psk_client_context(identity(ALICE, BOB, PSK), KeyMaterial(PSK))
+            with pytest.raises((ssl.SSLError, ConnectionResetError)):
+                await call(impostor.sockets[0].getsockname()[1], right)
 
 
 async def test_certificates_are_of_no_use_where_keys_are_spoken_nor_keys_elsewhere(site: Site) -> None:

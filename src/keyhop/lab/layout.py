@@ -9,6 +9,7 @@ DIR/links/LINK.pulses        what the pulses of a simulated bb84 link are derive
 DIR/links/LINK/KME/          where the device of a files link drops its keys for one end
 DIR/links/LINK/device.log, device.pid
 DIR/delays/KME--KME/forwards.json, proxy.log, proxy.pid
+DIR/psks/KME+KME.psk         what two nodes know each other by, if not by certificates
 DIR/nodes/KME/node.toml, node.log, node.pid, data/, witness
 """
 
@@ -57,6 +58,10 @@ class Layout:
     def sae_certificate(self, sae: str) -> tuple[Path, Path]:
         """Certificate and private key of an SAE."""
         return self.pki / "saes" / f"{sae}.pem", self.pki / "saes" / f"{sae}.key"
+
+    def psk(self, kme: str, other: str) -> Path:
+        """The pre-shared key of two nodes, 32 bytes in hex."""
+        return self.directory / "psks" / f"{min(kme, other)}+{max(kme, other)}.psk"
 
     def link_secret(self, link: str) -> Path:
         """The secret of a rate link, 32 bytes in hex."""

@@ -18,6 +18,7 @@ from keyhop.lab.delay_proxy import Forwards
 from keyhop.lab.layout import Layout
 from keyhop.lab.link_tables import link_secrets, link_table
 from keyhop.lab.ports import LOOPBACK
+from keyhop.lab.psks import add_psks, make_psks
 from keyhop.lab.topology import Topology, load_topology, topology_text
 from keyhop.node.config import load_config
 from keyhop.pki import Authority, create_authority
@@ -44,6 +45,8 @@ def set_up(layout: Layout, topology: Topology) -> None:
         if link.kind == "files":
             for kme in link.ends:
                 layout.key_files(link.id, kme).mkdir(mode=0o700, parents=True, exist_ok=True)
+    if topology.psk_refresh_s:
+        make_psks(layout, topology)
     addresses = Addresses.choose(topology)
     _write_forwards(layout, topology, addresses)
     _write_configurations(layout, topology, addresses)
@@ -98,6 +101,8 @@ def node_configuration(layout: Layout, topology: Topology, kme: str, addresses: 
         document["relay"] = topology.relay
     document |= {name: {"listen": address} for name, address in addresses.listen[kme].items()}
     document["kmes"] = [{"id": peer, "peer_address": addresses.of_peer(peer, caller=kme)} for peer in peers]
+    if topology.psk_refresh_s and peers:
+        add_psks(document, layout, topology.psk_refresh_s, relative)
     document["saes"] = [{"id": sae.id, "kme": sae.kme} for sae in topology.all_saes() if sae.kme in (kme, *peers)]
     document["links"] = [
         link_table(layout, topology, link, kme, addresses, relative) for link in topology.links if kme in link.ends

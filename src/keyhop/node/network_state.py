@@ -75,7 +75,8 @@ class NetworkState:
 
 def _peer(peer: Peer) -> PeerInfo:
     theirs, ours = peer.relayed.theirs.alarm, peer.relayed.ours.alarm
-    return PeerInfo(peer.id, peer.connected, peer.synchronised, peer.since, theirs, ours)
+    generation = peer.psk.current if peer.psk else None
+    return PeerInfo(peer.id, peer.connected, peer.synchronised, peer.since, theirs, ours, generation)
 
 
 def _told(what: KmeId | Hop) -> str:

@@ -121,7 +121,8 @@ ACCOUNTS = (
 class PeerInfo:
     """Another node; `since` is when `connected` last changed, seconds since 1970, None when it never did.
 
-    Of late, `is_two`: two nodes have claimed to be it; `replaced_us`: it was told so of this node.
+    Of late, `is_two`: two nodes have claimed to be it; `replaced_us`: it was told so of this node. `psk_generation`
+    counts the refreshes of the key that authenticates it, and is None when certificates do.
     """
 
     id: KmeId
@@ -130,6 +131,7 @@ class PeerInfo:
     since: float | None
     is_two: bool = False
     replaced_us: bool = False
+    psk_generation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,24 @@ def test_each_node_dials_the_address_on_which_the_other_listens(two_sites: Layou
     assert len(set(listen)) == 6
 
 
+def test_nodes_with_pre_shared_keys_have_one_for_each_other_and_none_twice(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    set_up(layout, parse_topology("psk_refresh_s = 5\n" + TRIANGLE, origin="triangle"))
+    documents = {kme: configuration(layout, kme) for kme in "abc"}
+    keys = {
+        frozenset((kme, peer["id"])): resolved(layout, kme, peer["psk_file"]).read_text()
+        for kme, document in documents.items()
+        for peer in document["kmes"]
+    }
+    assert len(set(keys.values())) == 3
+    assert all(len(bytes.fromhex(key)) == 32 for key in keys.values())
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in (tmp_path / "psks").iterdir())
+    assert "psk_listen" not in documents["a"]["peers"]  # it dials both others
+    assert all(document["peers"]["psk_refresh_s"] == 5 for document in documents.values())
+    to_b = [peer["peer_address"] for kme in "ac" for peer in documents[kme]["kmes"] if peer["id"] == "b"]
+    assert to_b[0] == documents["b"]["peers"]["psk_listen"]
+
+
 def test_all_nodes_know_all_saes_and_their_certificates_exist(two_sites: Layout) -> None:
     alice, bob = (configuration(two_sites, kme) for kme in ("alice", "bob"))
     assert alice["saes"] == bob["saes"]

@@ -30,6 +30,12 @@ def refusal(text: str) -> ConfigurationError:
     return caught.value
 
 
+def test_a_topology_with_pre_shared_keys_is_written_as_it_is_read() -> None:
+    topology = parse_topology("psk_refresh_s = 5\n" + PAIR, origin="net.toml")
+    assert topology.psk_refresh_s == 5
+    assert parse_topology(topology_text(topology), origin="copy") == topology
+
+
 def test_two_sites_is_the_lab_of_the_paper() -> None:
     topology = load_topology("two-sites")
     assert topology.kme_ids() == ["alice", "bob"]
@@ -112,7 +118,7 @@ def test_an_unknown_key_names_the_nearest() -> None:
     error = refusal(PAIR + "[zzz]\n")
     assert (error.message, error.hint) == (
         'net.toml: unknown key "zzz"',
-        "known here: kmes, saes, links, delays, policy, relay",
+        "known here: kmes, saes, links, delays, policy, relay, psk_refresh_s",
     )
 
 

@@ -138,6 +138,7 @@ def test_the_node_and_what_belongs_to_it() -> None:
             "since": None,
             "is_two": False,
             "replaced_us": False,
+            "psk_generation": None,
         }
     ]
     assert ask("/v1/topology").json() == {

@@ -38,7 +38,7 @@ class View:
         return AuditInfo(17, "ab" * 32)
 
     def peers(self) -> list[PeerInfo]:
-        return [PeerInfo(BOB, True, False, 1.0)]
+        return [PeerInfo(BOB, True, False, 1.0, psk_generation=12)]
 
 
 def scrape(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -86,6 +86,7 @@ def test_streams_by_account_and_peers() -> None:
     assert samples["keyhop_stream_epoch", stream] == 3
     assert samples["keyhop_stream_balanced", stream] == 1
     assert samples["keyhop_peer_connected", (("peer", "bob"),)] == 1
+    assert samples["keyhop_peer_psk_generation", (("peer", "bob"),)] == 12
     assert samples["keyhop_peer_synchronised", (("peer", "bob"),)] == 0
     assert samples["keyhop_audit_records_total", ()] == 17
     figures = ("known_nodes", "reachable_kmes", "unreachable_kmes", "partitioned", "avoided")

@@ -10,6 +10,7 @@
 [[links]]  id, ends = ["alice", "bob"], kind = "rate" or another, and the options of that kind, as in a node.toml
 [[delays]] ends = ["alice", "bob"], one_way_ms = 45: what these two nodes say to each other takes so long
 [policy], [relay]  optional; passed to every node as they are
+psk_refresh_s = 60, before all tables: nodes know each other by pre-shared keys, refreshed so often, not by certificates
 
 Of a bb84 link the first end is the transmitter; of links that a device feeds it is the initiator. A link of kind
 etsi014 gets its keys from KMEs of another network, as whose SAEs its ends appear: saes = ["first", "second"]. A link of

@@ -57,7 +57,10 @@ class Delay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A whole network; `policy` and `relay` are the node's sections of these names, checked by the nodes."""
+    """A whole network; `policy` and `relay` are the node's sections of these names, checked by the nodes.
+
+    With `psk_refresh_s` nodes know each other by pre-shared keys.
+    """
 
     kmes: Annotated[tuple[Kme, ...], msgspec.Meta(min_length=1)]
     saes: tuple[Sae, ...] = ()
@@ -65,6 +68,7 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     delays: tuple[Delay, ...] = ()
     policy: dict[str, Any] = {}
     relay: dict[str, Any] = {}
+    psk_refresh_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 0.0
 
     def kme_ids(self) -> list[str]:
         """The KMEs in the order of the file."""

@@ -137,11 +137,16 @@ class _ViewCollector(Collector):
         copies = GaugeMetricFamily(
             "keyhop_peer_copies", "1 while two nodes claim to be this peer, or to be this node.", labels=("peer",)
         )
+        generation = GaugeMetricFamily(
+            "keyhop_peer_psk_generation", "How often the PSK of a peer that has one was refreshed.", labels=("peer",)
+        )
         for peer in self._view.peers():
+            if peer.psk_generation is not None:
+                generation.add_metric((peer.id,), peer.psk_generation)
             connected.add_metric((peer.id,), float(peer.connected))
             synchronised.add_metric((peer.id,), float(peer.synchronised))
             copies.add_metric((peer.id,), float(peer.is_two or peer.replaced_us))
-        return connected, synchronised, copies
+        return connected, synchronised, copies, generation
 
     def _topology(self) -> Iterable[Metric]:
         topology = self._view.topology()

@@ -5,11 +5,14 @@ import random
 import pytest
 
 from keyhop.core.errors import PeerError
+from keyhop.core.ids import SaeId
 from keyhop.core.key_id import Located
 from keyhop.core.streams import Place
+from keyhop.network import wire
 from keyhop.network.psk.messages import PskProposed, PskRefused, PskStored
 from keyhop.network.psk.refreshing import RESEND_S, RETRY_S
-from keyhop.testing.psk import INTERVAL_S, PskEnds
+from keyhop.testing.network import VirtualNetwork
+from keyhop.testing.psk import ALICE, BOB, INTERVAL_S, PskEnds
 
 
 @pytest.fixture
@@ -138,6 +141,15 @@ def test_an_answer_to_something_else_changes_nothing(ends: PskEnds) -> None:
 def test_a_generation_out_of_turn_breaks_the_protocol(ends: PskEnds, generation: int) -> None:
     with pytest.raises(PeerError, match="not the next one"):
         ends.bob.received(PskProposed(generation, 1, 8, b"x" * 16))
+
+
+def test_a_peer_with_a_certificate_has_nothing_to_refresh() -> None:
+    network = VirtualNetwork({SaeId("a"): ALICE, SaeId("b"): BOB})
+    network.settle()
+    pair = network.kmes[BOB].peers[ALICE].neighbour
+    envelope = wire.Envelope("direct", pair._peer_session, pair._session, PskProposed(1, 1, 8, b"x" * 16))
+    with pytest.raises(PeerError, match="unexpected message"):
+        pair.received(envelope)
 
 
 def test_who_follows_proposes_nothing_and_is_believed_nothing(ends: PskEnds) -> None:
