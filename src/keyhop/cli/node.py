@@ -119,12 +119,16 @@ def _print_state(state: NodeState) -> None:
         ("link", "peer", "kind", "state", "SBR kbit/s", "QBER %", "blocks"), [link_row(link) for link in state.links]
     )
     print_table(
-        ("peer", "connected", "synchronised"),
-        [(peer.id, _yes(peer.connected), _yes(peer.synchronised)) for peer in state.peers],
+        ("peer", "link", "connected", "synchronised", "relay"),
+        [
+            (peer.id, _yes(peer.neighbour), _yes(peer.connected), _yes(peer.synchronised), peer.relay_trouble or "-")
+            for peer in state.peers
+        ],
     )
     _print_topology(state.topology)
     print_table(
-        ("stream", "route", "role", "epoch", *ACCOUNTS, "balanced"), [_stream_row(end) for end in state.streams]
+        ("stream", "route", "role", "epoch", *ACCOUNTS, "runway s", "balanced"),
+        [_stream_row(end) for end in state.streams],
     )
 
 
@@ -155,7 +159,8 @@ def _topology_row(kme: TopologyNode) -> tuple[object, ...]:
 
 def _stream_row(end: StreamInfo) -> tuple[object, ...]:
     accounts = (getattr(end, account) for account in ACCOUNTS)
-    return (f"{end.owner}→{end.follower}", end.route, end.role, end.epoch, *accounts, _yes(end.balanced))
+    runway = "-" if end.runway_s is None else f"{end.runway_s:.0f}"
+    return (f"{end.owner}→{end.follower}", end.route, end.role, end.epoch, *accounts, runway, _yes(end.balanced))
 
 
 def _yes(value: bool) -> str:

@@ -1,6 +1,7 @@
 """What the management API and the metrics tell of a Node. Reads only."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 import msgspec
 
@@ -41,12 +42,12 @@ class NetworkState:
         """GET /v1/streams: the ends that this node has of the streams with each peer, and of those that are relayed
         the ones that ever held anything."""
         pairs = [pair for peer in self._peers.values() for pair in peer.pairs]
-        ends = [_end(stream) for pair in pairs for stream in (pair.owned, pair.followed)]
+        ends = [end for pair in pairs for end in (self._owned(pair), _end(pair.followed))]
         return [end for end in ends if end.produced or end.route == "direct"]
 
     def peers(self) -> list[PeerInfo]:
         """GET /v1/peers."""
-        return [_peer(peer) for peer in self._peers.values()]
+        return [self._peer(peer) for peer in self._peers.values()]
 
     def topology(self) -> TopologyInfo:
         """GET /v1/topology."""
@@ -70,13 +71,39 @@ class NetworkState:
             return ["store: failed"]
         links = [f"link {link.id}: {link.reason or link.state}" for link in self.links() if link.state != "generating"]
         unreachable = self._kme.view.unreachable
-        return links + [reason for peer in self._peers.values() if (reason := _missing(peer, unreachable))]
+        return links + [
+            reason
+            for peer in self._peers.values()
+            if (reason := _missing(peer, unreachable) or self._missing_relayed(peer))
+        ]
 
+    def _owned(self, pair: Pair) -> StreamInfo:
+        meter = pair.meter
+        marks = self._kme.feeder.marks(pair.peer) if pair.route == "relayed" else None
+        return replace(
+            _end(pair.owned),
+            coming_per_s=meter.coming,
+            going_per_s=meter.going,
+            runway_s=meter.runway_s,
+            low_bytes=marks.low if marks else None,
+            high_bytes=marks.high if marks else None,
+        )
 
-def _peer(peer: Peer) -> PeerInfo:
-    theirs, ours = peer.relayed.theirs.alarm, peer.relayed.ours.alarm
-    generation = peer.psk.current if peer.psk else None
-    return PeerInfo(peer.id, peer.connected, peer.synchronised, peer.since, theirs, ours, generation)
+    def _peer(self, peer: Peer) -> PeerInfo:
+        theirs, ours = peer.relayed.theirs.alarm, peer.relayed.ours.alarm
+        generation = peer.psk.current if peer.psk else None
+        trouble, is_neighbour = self._kme.feeder.trouble(peer.id), peer.direct is not None
+        return PeerInfo(
+            peer.id, peer.connected, peer.synchronised, peer.since, theirs, ours, generation, is_neighbour, trouble
+        )
+
+    def _missing_relayed(self, peer: Peer) -> str | None:
+        """Of a KME without a link to this one, whose stream is to be kept filled."""
+        feeder = self._kme.feeder
+        if peer.direct is not None or feeder.marks(peer.id) is None or peer.relayed.owned.stock_units:
+            return None
+        trouble = feeder.trouble(peer.id)
+        return f"stream to {peer.id}: no key" + (f" ({trouble})" if trouble else "")
 
 
 def _told(what: KmeId | Hop) -> str:

@@ -80,7 +80,9 @@ class LinkActivity:
 class StreamInfo:
     """One end of a key stream; `route` tells how its bytes came to both ends, `role` is this node's part.
 
-    All accounts are bytes, over the life of this end.
+    All accounts are bytes, over the life of this end. Of the owner's end only: what comes and goes, in bytes
+    a second over some twenty seconds; `runway_s`, the seconds until the stream is empty if all goes on so, None when it
+    does not run out; `low_bytes` and `high_bytes`, between which relay keeps a stream that it feeds.
     """
 
     owner: KmeId
@@ -100,6 +102,11 @@ class StreamInfo:
     expired: int
     burnt: int
     balanced: bool
+    coming_per_s: float | None = None
+    going_per_s: float | None = None
+    runway_s: float | None = None
+    low_bytes: int | None = None
+    high_bytes: int | None = None
 
 
 ACCOUNTS = (
@@ -121,6 +128,7 @@ ACCOUNTS = (
 class PeerInfo:
     """Another node; `since` is when `connected` last changed, seconds since 1970, None when it never did.
 
+    `neighbour`: links join it with this node. `relay_trouble`: why no keys are relayed to it, if they should be.
     Of late, `is_two`: two nodes have claimed to be it; `replaced_us`: it was told so of this node. `psk_generation`
     counts the refreshes of the key that authenticates it, and is None when certificates do.
     """
@@ -132,6 +140,8 @@ class PeerInfo:
     is_two: bool = False
     replaced_us: bool = False
     psk_generation: int | None = None
+    neighbour: bool = True
+    relay_trouble: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

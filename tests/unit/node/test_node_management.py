@@ -139,6 +139,8 @@ def test_the_node_and_what_belongs_to_it() -> None:
             "is_two": False,
             "replaced_us": False,
             "psk_generation": None,
+            "neighbour": True,
+            "relay_trouble": None,
         }
     ]
     assert ask("/v1/topology").json() == {

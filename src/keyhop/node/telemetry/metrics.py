@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from math import inf
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Info, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -123,13 +124,22 @@ class _ViewCollector(Collector):
         size = GaugeMetricFamily("keyhop_stream_bytes", "Stream bytes by account.", labels=(*labels, "account"))
         epoch = GaugeMetricFamily("keyhop_stream_epoch", "The stream's epoch.", labels=labels)
         balanced = GaugeMetricFamily("keyhop_stream_balanced", "1 while the ledger balances.", labels=labels)
+        coming = GaugeMetricFamily("keyhop_stream_coming_bytes", "Bytes a second that come into it.", labels=labels)
+        going = GaugeMetricFamily("keyhop_stream_going_bytes", "Bytes a second that are used.", labels=labels)
+        runway = GaugeMetricFamily(
+            "keyhop_stream_runway_seconds", "Until it is empty, if all goes on so; +Inf: it does not.", labels=labels
+        )
         for stream in self._view.streams():
             values = (stream.owner, stream.follower, stream.route, stream.role)
             for account in ACCOUNTS:
                 size.add_metric((*values, account), getattr(stream, account))
             epoch.add_metric(values, stream.epoch)
             balanced.add_metric(values, float(stream.balanced))
-        return size, epoch, balanced
+            if stream.role == "owner":
+                coming.add_metric(values, stream.coming_per_s or 0.0)
+                going.add_metric(values, stream.going_per_s or 0.0)
+                runway.add_metric(values, inf if stream.runway_s is None else stream.runway_s)
+        return size, epoch, balanced, coming, going, runway
 
     def _peers(self) -> Iterable[Metric]:
         connected = GaugeMetricFamily("keyhop_peer_connected", "1 while connected.", labels=("peer",))
@@ -140,13 +150,17 @@ class _ViewCollector(Collector):
         generation = GaugeMetricFamily(
             "keyhop_peer_psk_generation", "How often the PSK of a peer that has one was refreshed.", labels=("peer",)
         )
+        relays = GaugeMetricFamily(
+            "keyhop_peer_relay_works", "0 while no keys are relayed to it that should be.", labels=("peer",)
+        )
         for peer in self._view.peers():
             if peer.psk_generation is not None:
                 generation.add_metric((peer.id,), peer.psk_generation)
             connected.add_metric((peer.id,), float(peer.connected))
             synchronised.add_metric((peer.id,), float(peer.synchronised))
             copies.add_metric((peer.id,), float(peer.is_two or peer.replaced_us))
-        return connected, synchronised, copies, generation
+            relays.add_metric((peer.id,), float(peer.relay_trouble is None))
+        return connected, synchronised, copies, generation, relays
 
     def _topology(self) -> Iterable[Metric]:
         topology = self._view.topology()
