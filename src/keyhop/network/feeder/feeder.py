@@ -181,7 +181,7 @@ class Feeder:
         water, stock = self._marks(peer), self._stock(feed)
         feed.rising = stock < water.low or (feed.rising and stock < water.high)
         while feed.rising and len(feed.parcels) < feed.window and self._clock.monotonic() >= feed.not_before:
-            size = block_bytes(_demand(peer), water.high - self._stock(feed))
+            size = block_bytes(_demand(peer), water.high - self._stock(feed), water.low)
             self._send(feed, size)
             feed.rising = self._stock(feed) < water.high
 

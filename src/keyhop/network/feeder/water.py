@@ -24,6 +24,8 @@ def marks(demand: float, waiting: int, least: int, most: int) -> Marks:
     return Marks(low, high)
 
 
-def block_bytes(demand: float, lacking: int) -> int:
-    """Of one block for a stream that lacks so much: a second's use, so that scarce links are not held for long."""
-    return min(max(min(lacking, int(BLOCK_S * demand)), LEAST_BLOCK_BYTES), MOST_BLOCK_BYTES)
+def block_bytes(demand: float, lacking: int, low: int) -> int:
+    """Of one block for a stream that lacks so much: a second's use, so that scarce links are not held for long; or an
+    eighth of its low mark, which whoever set that thinks his links worth."""
+    wanted = max(int(BLOCK_S * demand), low // 8)
+    return min(max(min(lacking, wanted), LEAST_BLOCK_BYTES), MOST_BLOCK_BYTES)

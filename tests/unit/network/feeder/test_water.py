@@ -22,8 +22,8 @@ def test_no_mark_is_over_what_a_stream_may_hold(demand: float, waiting: int, lea
     assert 0 <= low <= high <= most
 
 
-@given(st.floats(0, 1e12), st.integers(-1000, 1 << 40))
-def test_a_block_is_worth_its_overhead_and_holds_no_link_for_long(demand: float, lacking: int) -> None:
-    size = block_bytes(demand, lacking)
+@given(st.floats(0, 1e12), st.integers(-1000, 1 << 40), st.integers(0, 1 << 30))
+def test_a_block_is_worth_its_overhead_and_holds_no_link_for_long(demand: float, lacking: int, low: int) -> None:
+    size = block_bytes(demand, lacking, low)
     assert LEAST_BLOCK_BYTES <= size <= MOST_BLOCK_BYTES
-    assert size <= max(LEAST_BLOCK_BYTES, demand)
+    assert size <= max(LEAST_BLOCK_BYTES, demand, low / 8)
