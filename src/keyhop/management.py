@@ -17,6 +17,7 @@ from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
 from keyhop.node.state import (
     AuditInfo,
     Disturbance,
+    GatewayInfo,
     LinkActivity,
     LinkInfo,
     LinkSample,
@@ -79,6 +80,10 @@ class Management:
     def topology(self) -> TopologyInfo:
         """The network as it sees it."""
         return self._get("/v1/topology", TopologyInfo)
+
+    def gateways(self) -> list[GatewayInfo]:
+        """The KMSs of other domains that it is joined to."""
+        return self._get("/v1/gateways", list[GatewayInfo])
 
     def audit(self) -> AuditInfo:
         """How far its audit log has come: what to keep elsewhere, to hold the log against."""

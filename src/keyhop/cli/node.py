@@ -9,7 +9,17 @@ import typer
 
 from keyhop.cli.output import print_json, print_note, print_table
 from keyhop.core.clock import SystemClock
-from keyhop.node.state import ACCOUNTS, LinkInfo, NodeInfo, PeerInfo, Readiness, StreamInfo, TopologyInfo, TopologyNode
+from keyhop.node.state import (
+    ACCOUNTS,
+    GatewayInfo,
+    LinkInfo,
+    NodeInfo,
+    PeerInfo,
+    Readiness,
+    StreamInfo,
+    TopologyInfo,
+    TopologyNode,
+)
 
 if TYPE_CHECKING:
     from keyhop.node.planned import PlannedLink
@@ -31,6 +41,7 @@ class NodeState:
     peers: list[PeerInfo]
     streams: list[StreamInfo]
     topology: TopologyInfo
+    gateways: list[GatewayInfo]
 
 
 @app.command()
@@ -106,6 +117,7 @@ def _ask(url: str) -> NodeState:
         peers=node.peers(),
         streams=node.streams(),
         topology=node.topology(),
+        gateways=node.gateways(),
     )
 
 
@@ -126,6 +138,9 @@ def _print_state(state: NodeState) -> None:
         ],
     )
     _print_topology(state.topology)
+    if state.gateways:
+        columns = ("gateway", "url", "state", "keys sent", "keys received")
+        print_table(columns, [_gateway_row(gateway) for gateway in state.gateways])
     print_table(
         ("stream", "route", "role", "epoch", *ACCOUNTS, "runway s", "balanced"),
         [_stream_row(end) for end in state.streams],
@@ -155,6 +170,11 @@ def _plan_row(plan: "PlannedLink") -> tuple[str, ...]:
 
 def _topology_row(kme: TopologyNode) -> tuple[object, ...]:
     return (kme.id, _yes(kme.reachable), "-" if kme.heard_s is None else f"{kme.heard_s:.1f}")
+
+
+def _gateway_row(gateway: GatewayInfo) -> tuple[object, ...]:
+    condition = gateway.trouble or ("reachable" if gateway.reachable else "not called yet")
+    return (gateway.id, gateway.url, condition, gateway.sent.get("relayed", 0), gateway.received.get("relayed", 0))
 
 
 def _stream_row(end: StreamInfo) -> tuple[object, ...]:

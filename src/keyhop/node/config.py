@@ -1,7 +1,7 @@
 """node.toml as typed, checked dataclasses. What each field says of itself becomes docs/reference/configuration.md.
 
-`[policy]` is in `config_policy`, `[relay]` in `config_relay`. What the dataclasses cannot say by type stands in
-`config_rules`; how TOML becomes dataclasses, in `config_tables`.
+`[policy]` is in `config_policy`, `[relay]` in `config_relay`, other domains in `config_gateways`. What the dataclasses
+cannot say by type stands in `config_rules`; how TOML becomes dataclasses, in `config_tables`.
 """
 
 import tomllib
@@ -19,6 +19,7 @@ from keyhop.link.rate import RateOptions
 from keyhop.link.vendors.settings import Etsi004Options, Etsi014Options, FilesOptions
 from keyhop.network.topology.reports import MAX_PRIORITY, USUAL_PRIORITY
 from keyhop.node import config_rules
+from keyhop.node.config_gateways import Etsi020Section, ForeignSaesSection, GatewaySection
 from keyhop.node.config_policy import PolicySection
 from keyhop.node.config_relay import RelaySection
 from keyhop.node.config_tables import table_to
@@ -230,6 +231,7 @@ class NodeConfig:
     node: NodeSection
     tls: TlsSection
     etsi014: Etsi014Section = field(default_factory=Etsi014Section)
+    etsi020: Etsi020Section = field(default_factory=Etsi020Section)
     management: ManagementSection = field(default_factory=ManagementSection)
     peers: PeersSection = field(default_factory=PeersSection)
     store: StoreSection = field(default_factory=StoreSection)
@@ -240,6 +242,8 @@ class NodeConfig:
     kmes: tuple[KmeSection, ...] = ()
     saes: tuple[SaeSection, ...] = ()
     links: tuple[LinkSection, ...] = ()
+    gateways: tuple[GatewaySection, ...] = ()
+    foreign_saes: tuple[ForeignSaesSection, ...] = ()
 
     @property
     def store_file(self) -> Path:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from keyhop.core.errors import BadRequest, ConfigurationError
-from keyhop.core.ids import kme_id, link_id, sae_id
-from keyhop.node import config_rules_of_policy
+from keyhop.core.ids import SaeId, kme_id, link_id, sae_id
+from keyhop.node import config_rules_of_gateways, config_rules_of_policy
 from keyhop.node.address import host_and_port
+from keyhop.node.config_gateways import foreign_saes
 from keyhop.service.identity import SaeDirectory
 from keyhop.service.limits import Subject
 from keyhop.service.policy import ANYONE
@@ -21,6 +22,7 @@ def check(config: "NodeConfig") -> None:
     _check_ids(config)
     _check_addresses(config)
     _check_references(config)
+    config_rules_of_gateways.check(config)
     _check_policy(config)
     config_rules_of_policy.check(config)
     _check_limits(config)
@@ -70,6 +72,8 @@ def _check_addresses(config: "NodeConfig") -> None:
     }
     if config.peers.psk_listen is not None:
         listeners["[peers] psk_listen"] = config.peers.psk_listen
+    if config.etsi020.listen is not None:
+        listeners["[etsi020] listen"] = config.etsi020.listen
     taken: dict[tuple[str, int], str] = {}
     for where, text in listeners.items():
         address = host_and_port(text, where, lowest_port=0)
@@ -96,10 +100,10 @@ def _check_references(config: "NodeConfig") -> None:
             )
         if link.peer not in others:
             raise _unknown(f"[[links]] {link.id}", "KME", link.peer, others)
-    saes = {sae.id for sae in config.saes}
+    saes, foreign = {sae.id for sae in config.saes}, foreign_saes(config)
     for entry in config.policy.limits:
         for named in (entry.sae, entry.master, entry.slave):
-            if named not in (None, ANYONE) and named not in saes:
+            if named not in (None, ANYONE) and named not in saes and foreign.way_to(SaeId(str(named))) is None:
                 raise _unknown("[[policy.limits]]", "SAE", str(named), saes)
 
 

@@ -5,7 +5,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from keyhop.core.errors import ConfigurationError
+from keyhop.core.ids import SaeId
 from keyhop.link.registry import kinds
+from keyhop.node.config_gateways import foreign_saes
 from keyhop.node.config_policy_rules import PAIR_FIELDS, RELAYED, RuleEntry
 from keyhop.service.policy import ANYONE, PairPolicy
 from keyhop.service.requests import RECORD_SOURCE
@@ -25,6 +27,7 @@ def check(config: "NodeConfig") -> None:
 
 def _check_classes(config: "NodeConfig") -> None:
     saes: set[str] = {sae.id for sae in config.saes}
+    foreign = foreign_saes(config)
     times = Counter(each.name for each in config.policy.classes)
     for each in config.policy.classes:
         where = f'[[policy.classes]] "{each.name}"'
@@ -34,17 +37,18 @@ def _check_classes(config: "NodeConfig") -> None:
             meaning = "anyone" if each.name == ANYONE else "an SAE"
             raise ConfigurationError(f"{where} means {meaning} already", hint="choose another name")
         for sae in each.saes:
-            if ANYONE not in sae and sae not in saes:
+            if ANYONE not in sae and sae not in saes and foreign.way_to(SaeId(sae)) is None:
                 raise _unknown(where, "SAE", sae, saes)
 
 
 def _check_names(config: "NodeConfig") -> None:
     known = {sae.id for sae in config.saes} | {each.name for each in config.policy.classes}
+    foreign = foreign_saes(config)
     allow = [(f"[[policy.allow]] number {n}", rule.master, rule.slave) for n, rule in enumerate(config.policy.allow, 1)]
     rules = [(f"[[policy.rules]] number {n}", rule.master, rule.slave) for n, rule in enumerate(config.policy.rules, 1)]
     for where, *names in (*allow, *rules):
         for name in names:
-            if name != ANYONE and name not in known:
+            if name != ANYONE and name not in known and foreign.way_to(SaeId(name)) is None:
                 raise _unknown(where, "SAE or class", name, known)
 
 

@@ -13,6 +13,7 @@ from keyhop.node.policy.check import check_kme
 from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
 from keyhop.node.state import (
     AuditInfo,
+    GatewayInfo,
     LinkActivity,
     LinkInfo,
     LinkSample,
@@ -106,6 +107,10 @@ class Desk:
     def topology(self) -> TopologyInfo:
         """GET /v1/topology."""
         return self._network.topology()
+
+    def gateways(self) -> list[GatewayInfo]:
+        """GET /v1/gateways."""
+        return self._network.gateways()
 
     def audit(self) -> AuditInfo:
         """GET /v1/audit."""

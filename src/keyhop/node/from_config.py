@@ -10,6 +10,7 @@ from keyhop.core.store.sqlite import SqliteStore, check_key_is_not_lost, load_st
 from keyhop.network.pair import PairOptions
 from keyhop.network.psk.generations import Psks
 from keyhop.node.config import NodeConfig
+from keyhop.node.config_gateways import foreign_saes
 from keyhop.pki.psk import load_psk
 from keyhop.service.etsi014.connection import Limits
 from keyhop.service.identity import SaeDirectory
@@ -28,7 +29,8 @@ def open_store(config: NodeConfig) -> KeyStore:
 
 def sae_directory(config: NodeConfig, kme: KmeId | None = None) -> SaeDirectory:
     """All SAEs of the network, or those of one KME: nobody else may call there. Raises ConfigurationError."""
-    return SaeDirectory(tuple(sae.entry() for sae in config.saes if kme in (None, sae.kme)))
+    entries = tuple(sae.entry() for sae in config.saes if kme in (None, sae.kme))
+    return SaeDirectory(entries, foreign_saes(config) if kme is None else None)
 
 
 def kme_options(config: NodeConfig, directory: SaeDirectory, me: KmeId) -> KmeOptions:

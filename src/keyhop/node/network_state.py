@@ -11,10 +11,12 @@ from keyhop.core.streams import FollowedStream, OwnedStream
 from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
 from keyhop.network.topology.edges import Hop
+from keyhop.node.node_gateway import NodeGateway
 from keyhop.node.node_link import NodeLink
 from keyhop.node.state import (
     AuditInfo,
     AvoidedEdge,
+    GatewayInfo,
     LinkInfo,
     PeerInfo,
     StreamInfo,
@@ -28,9 +30,10 @@ from keyhop.service.kme import Kme
 class NetworkState:
     """The links, streams, peers, network and audit log of one node."""
 
-    def __init__(self, kme: Kme, links: Iterable[NodeLink], audit: AuditLog) -> None:
+    def __init__(self, kme: Kme, links: Iterable[NodeLink], gateway: NodeGateway, audit: AuditLog) -> None:
         self._kme = kme
         self._peers = kme.peers
+        self._gateway = gateway
         self._links = links
         self._audit = audit
 
@@ -65,17 +68,22 @@ class NetworkState:
         """GET /v1/audit."""
         return AuditInfo(self._audit.records, self._audit.head)
 
+    def gateways(self) -> list[GatewayInfo]:
+        """GET /v1/gateways."""
+        return self._gateway.infos()
+
     def readiness(self) -> list[str]:
         """What keeps the node from serving; empty when it is ready."""
         if self._kme.journal.failure is not None:
             return ["store: failed"]
         links = [f"link {link.id}: {link.reason or link.state}" for link in self.links() if link.state != "generating"]
         unreachable = self._kme.view.unreachable
-        return links + [
+        peers = [
             reason
             for peer in self._peers.values()
             if (reason := _missing(peer, unreachable) or self._missing_relayed(peer))
         ]
+        return links + peers + [f"gateway {each.id}: {each.trouble}" for each in self.gateways() if each.trouble]
 
     def _owned(self, pair: Pair) -> StreamInfo:
         meter = pair.meter

@@ -29,16 +29,29 @@ from keyhop.node.from_config import connection_limits, kme_options, open_store, 
 from keyhop.node.listening import listen, listen_for_peers, listen_privately
 from keyhop.node.measured import MeasuredService
 from keyhop.node.network_state import NetworkState
+from keyhop.node.node_gateway import NodeGateway
 from keyhop.node.node_link import SAMPLE_S
 from keyhop.node.node_links import NodeLinks, forget_what_adapters_kept
 from keyhop.node.telemetry import Metrics, configure_logging
 from keyhop.service.etsi014.server import Etsi014Server
-from keyhop.service.kme import Kme
+from keyhop.service.kme import Kme, OtherDomains
 
 TICK_S = 0.1
 CERTIFICATE_CHECK_S = 5.0
 DRAIN_S = 5.0
-_RESTART_ONLY = ("node", "tls", "etsi014", "management", "peers", "store", "audit", "kmes", "links")
+_RESTART_ONLY = (
+    "node",
+    "tls",
+    "etsi014",
+    "management",
+    "peers",
+    "store",
+    "audit",
+    "kmes",
+    "links",
+    "etsi020",
+    "gateways",
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -56,6 +69,7 @@ class Node:
         self._audit = open_audit_log(config, clock)
         self._anchors = Anchors(self._audit, clock)
         self.directory = sae_directory(config)
+        self._gateway = NodeGateway(config, clock)
         peers = [kme.id for kme in config.kmes]
         keeper = FileWitness(config.store.witness) if config.store.witness else None
         self.kme = Kme(
@@ -71,14 +85,16 @@ class Node:
             kme_options(config, self.directory, self.id),
             keeper,
             psks(config),
+            OtherDomains(self._gateway.joints, self._is_foreign, self._gateway.make),
         )
+        self._gateway.attach(self.kme.gateway)
         self.kme.open(partial(forget_what_adapters_kept, config, self.kme, self.store))
         tell_of_store(self.kme, config)
         self._copies = CopyWatch(self.kme)
         self.kme.journal.on_failure.append(self._store_failed)
         self.credentials = credentials_of(config, clock)
         self._links = NodeLinks(config, self.kme, self.store, self._clock, clock, entropy)
-        network = NetworkState(self.kme, self._links, self._audit)
+        network = NetworkState(self.kme, self._links, self._gateway, self._audit)
         self._metrics = Metrics(network, version=version("keyhop"), restored=self.kme.restored is not None)
         for what, expiry in self.credentials.expiries.items():
             self._metrics.expires(what, expiry)
@@ -124,6 +140,7 @@ class Node:
         )
         self._metrics.connections("etsi014", self._server.count)
         await self._server.start()
+        await self._gateway.start()
         works = {"clock": self._tick(), "certificates": self._follow_certificates()}
         self._tasks = [watched(work, partial(self._part_ended, part)) for part, work in works.items()]
         _log.info("node started", kme=self.id, etsi014=self.config.etsi014.listen, peers=self.config.peers.listen)
@@ -135,6 +152,7 @@ class Node:
             await self._server.stop(DRAIN_S)
             if self.config.etsi014.proxy_socket is not None:
                 self.config.etsi014.proxy_socket.unlink(missing_ok=True)
+        await self._gateway.stop(DRAIN_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -159,6 +177,7 @@ class Node:
         """
         directory = sae_directory(config)
         self.credentials.renew()
+        self._gateway.renew()
         self._check_certificates()
         self.directory = directory
         running = {name: getattr(self.config, name) for name in _RESTART_ONLY}
@@ -174,6 +193,9 @@ class Node:
 
     def _home(self, sae: SaeId) -> KmeId | None:
         return self.directory.kme_of(sae)
+
+    def _is_foreign(self, sae: SaeId) -> bool:
+        return self.directory.is_foreign(sae)
 
     def _listen_for_proxy(self) -> socket.socket | None:
         section = self.config.etsi014
@@ -228,6 +250,7 @@ class Node:
 
     def _check_certificates(self) -> None:
         self.credentials.refresh()
+        self._gateway.refresh()
         if self._server is not None:
             self._server.context = self.credentials.etsi014
         closed = self._connections.close_revoked(self.credentials.has_ended)

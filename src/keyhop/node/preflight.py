@@ -14,11 +14,13 @@ from keyhop.node.config import NodeConfig
 from keyhop.node.credentials import credentials_of
 from keyhop.node.from_config import psks
 from keyhop.node.link_end import unconnected_end
+from keyhop.node.node_gateway import NodeGateway
 
 
 def preflight(config: NodeConfig, clock: Clock) -> None:
     """Raises ConfigurationError at the first thing that would keep the node from starting."""
     credentials_of(config, clock)
+    NodeGateway(config, clock)
     psks(config)
     for link in config.links:
         end = unconnected_end(link, config.node.id, lab=config.node.lab, clock=clock)

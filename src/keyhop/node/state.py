@@ -188,6 +188,26 @@ class TopologyInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayInfo:
+    """A KMS of another domain that this node is joined to.
+
+    `reachable` is None before the first call; `acknowledgements` and `voids` wait to be taken by it; `sent` and
+    `received` count keys by what became of them, since the start.
+    """
+
+    id: KmeId
+    url: str
+    edition: str
+    reachable: bool | None
+    trouble: str | None
+    versions: list[str]
+    acknowledgements: int
+    voids: int
+    sent: dict[str, int]
+    received: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Readiness:
     """Whether the node serves; `not_ready` names what is missing, such as `peer bob: not connected`."""
 
@@ -216,6 +236,10 @@ class NetworkView(Protocol):
 
     def audit(self) -> AuditInfo:
         """How far the audit log has come."""
+        ...
+
+    def gateways(self) -> list[GatewayInfo]:
+        """Every KMS of another domain that this node is joined to."""
         ...
 
 

@@ -29,6 +29,7 @@ from keyhop.node.state import (
     AuditInfo,
     AvoidedEdge,
     Disturbance,
+    GatewayInfo,
     LinkActivity,
     LinkInfo,
     LinkSample,
@@ -65,6 +66,19 @@ kind = "rate"
 secret_file = "link.secret"
 """
 
+GATEWAY = GatewayInfo(
+    KmeId("cambridge"),
+    "https://kms:8446",
+    "1.1.1",
+    False,
+    "it does not answer",
+    ["v1"],
+    3,
+    2,
+    {"relayed": 7, "voided": 1},
+    {"relayed": 5},
+)
+
 
 class View:
     def __init__(self, not_ready: list[str], restored: str | None = None) -> None:
@@ -88,6 +102,9 @@ class View:
         nodes = [TopologyNode(BOB, True, 0.25), TopologyNode(CAROL, False, None)]
         edges = [TopologyEdge(ALICE, BOB, 4096, 1000, 4), TopologyEdge(BOB, ALICE, 512, 1000, 4)]
         return TopologyInfo(nodes, edges, [[ALICE, BOB], [CAROL]], [AvoidedEdge("alice→bob", "no answer")])
+
+    def gateways(self) -> list[GatewayInfo]:
+        return [GATEWAY]
 
     def audit(self) -> AuditInfo:
         return AuditInfo(17, "ab" * 32)

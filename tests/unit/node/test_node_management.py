@@ -14,6 +14,7 @@ from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
 from keyhop.node.state import (
     AuditInfo,
     AvoidedEdge,
+    GatewayInfo,
     LinkActivity,
     LinkInfo,
     LinkSample,
@@ -26,6 +27,19 @@ from keyhop.node.state import (
 )
 
 ALICE, BOB, CAROL = KmeId("alice"), KmeId("bob"), KmeId("carol")
+
+GATEWAY = GatewayInfo(
+    KmeId("cambridge"),
+    "https://kms:8446",
+    "1.1.1",
+    False,
+    "it does not answer",
+    ["v1"],
+    3,
+    2,
+    {"relayed": 7, "voided": 1},
+    {"relayed": 5},
+)
 
 
 class View:
@@ -78,6 +92,9 @@ class View:
         nodes = [TopologyNode(BOB, True, 0.25), TopologyNode(CAROL, False, None)]
         edges = [TopologyEdge(ALICE, BOB, 4096, 1000, 4), TopologyEdge(BOB, ALICE, 512, 1000, 4)]
         return TopologyInfo(nodes, edges, [[ALICE, BOB], [CAROL]], [AvoidedEdge("alice→bob", "no answer")])
+
+    def gateways(self) -> list[GatewayInfo]:
+        return [GATEWAY]
 
     def audit(self) -> AuditInfo:
         return AuditInfo(17, "ab" * 32)

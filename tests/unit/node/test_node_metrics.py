@@ -7,6 +7,7 @@ from keyhop.node.expiry import Expiry
 from keyhop.node.state import (
     AuditInfo,
     AvoidedEdge,
+    GatewayInfo,
     LinkInfo,
     PeerInfo,
     StreamInfo,
@@ -17,6 +18,19 @@ from keyhop.node.state import (
 from keyhop.node.telemetry import Metrics
 
 ALICE, BOB, CAROL = KmeId("alice"), KmeId("bob"), KmeId("carol")
+
+GATEWAY = GatewayInfo(
+    KmeId("cambridge"),
+    "https://kms:8446",
+    "1.1.1",
+    False,
+    "it does not answer",
+    ["v1"],
+    3,
+    2,
+    {"relayed": 7, "voided": 1},
+    {"relayed": 5},
+)
 
 
 class View:
@@ -33,6 +47,9 @@ class View:
         nodes = [TopologyNode(BOB, True, 0.25), TopologyNode(CAROL, False, None)]
         edges = [TopologyEdge(ALICE, BOB, 4096, 1000, 4), TopologyEdge(BOB, ALICE, 512, 1000, 4)]
         return TopologyInfo(nodes, edges, [[ALICE, BOB], [CAROL]], [AvoidedEdge("alice→bob", "no answer")])
+
+    def gateways(self) -> list[GatewayInfo]:
+        return [GATEWAY]
 
     def audit(self) -> AuditInfo:
         return AuditInfo(17, "ab" * 32)
@@ -91,6 +108,12 @@ def test_streams_by_account_and_peers() -> None:
     assert samples["keyhop_audit_records_total", ()] == 17
     figures = ("known_nodes", "reachable_kmes", "unreachable_kmes", "partitioned", "avoided")
     assert [samples[f"keyhop_topology_{figure}", ()] for figure in figures] == [1, 1, 1, 1, 1]
+    gateway = ("gateway", "cambridge")
+    assert samples["keyhop_gateway_keys_total", (gateway, ("outcome", "relayed"), ("way", "sent"))] == 7
+    assert samples["keyhop_gateway_keys_total", (gateway, ("outcome", "relayed"), ("way", "received"))] == 5
+    assert samples["keyhop_gateway_reachable", (gateway,)] == 0
+    assert samples["keyhop_gateway_acknowledgements", (gateway,)] == 3
+    assert samples["keyhop_gateway_voids", (gateway,)] == 2
 
 
 def test_requests_and_commits_are_counted_and_timed() -> None:

@@ -96,6 +96,7 @@ class _ViewCollector(Collector):
         yield from self._streams()
         yield from self._peers()
         yield from self._topology()
+        yield from self._gateways()
         records = CounterMetricFamily("keyhop_audit_records", "Records that the audit log holds.")
         records.add_metric((), self._view.audit().records)
         yield records
@@ -174,3 +175,23 @@ class _ViewCollector(Collector):
         )
         for name, text, value in figures:
             yield GaugeMetricFamily(f"keyhop_topology_{name}", text, value=float(value))
+
+    def _gateways(self) -> Iterable[Metric]:
+        keys = CounterMetricFamily(
+            "keyhop_gateway_keys",
+            "Keys handed over to, or taken from, the KMS of another domain.",
+            labels=("gateway", "way", "outcome"),
+        )
+        reachable = GaugeMetricFamily("keyhop_gateway_reachable", "1 while it answers.", labels=("gateway",))
+        owed = GaugeMetricFamily(
+            "keyhop_gateway_acknowledgements", "Acknowledgements that it has not taken yet.", labels=("gateway",)
+        )
+        voids = GaugeMetricFamily("keyhop_gateway_voids", "Keys that it has yet to void.", labels=("gateway",))
+        for gateway in self._view.gateways():
+            for way, outcomes in (("sent", gateway.sent), ("received", gateway.received)):
+                for outcome, number in outcomes.items():
+                    keys.add_metric((gateway.id, way, outcome), number)
+            reachable.add_metric((gateway.id,), float(bool(gateway.reachable)))
+            owed.add_metric((gateway.id,), gateway.acknowledgements)
+            voids.add_metric((gateway.id,), gateway.voids)
+        return keys, reachable, owed, voids
