@@ -13,8 +13,8 @@ import pytest
 import uvloop
 
 from keyhop.service.etsi014.accepting import PAUSE_S
-from keyhop.service.etsi014.connection import Peer
 from keyhop.service.etsi014.offload import Offload
+from keyhop.service.etsi014.surroundings import Peer
 from keyhop.service.etsi014.wire import SocketWire
 
 

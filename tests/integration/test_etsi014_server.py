@@ -27,8 +27,8 @@ from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.service.etsi014 import connection as connection_module
 from keyhop.service.etsi014 import server as server_module
-from keyhop.service.etsi014.connection import Limits
 from keyhop.service.etsi014.server import Etsi014Server
+from keyhop.service.etsi014.surroundings import Limits
 from keyhop.service.identity import SaeDirectory, SaeEntry
 from keyhop.service.requests import (
     GetKey,

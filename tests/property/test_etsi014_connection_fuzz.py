@@ -12,7 +12,8 @@ from keyhop.core.errors import BadRequest
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.service.etsi014.answers import CONTINUE
-from keyhop.service.etsi014.connection import Limits, Peer, SaeConnection
+from keyhop.service.etsi014.connection import SaeConnection
+from keyhop.service.etsi014.surroundings import Limits, Peer
 from keyhop.service.etsi014.wire import READ_BYTES
 from keyhop.service.requests import GetKey, GetKeyWithIds, GetStatus, KeyReply, KeyRun, Keys, Status
 

@@ -12,7 +12,7 @@ from keyhop.network.psk.generations import Psks
 from keyhop.node.config import NodeConfig
 from keyhop.node.config_gateways import foreign_saes
 from keyhop.pki.psk import load_psk
-from keyhop.service.etsi014.connection import Limits
+from keyhop.service.etsi014.surroundings import Limits
 from keyhop.service.identity import SaeDirectory
 from keyhop.service.kme import KmeOptions
 from keyhop.service.policy import sae_pairs

@@ -8,6 +8,7 @@
     tls.py          TLS of one connection, without its socket
     registry.py     who has how many connections
     connection.py   one connection without I/O: order of answers, deadlines
+    surroundings.py what that knows of the world around it
     turns.py        whose request is next
     reading.py      bytes to requests: httptools and our bounds
     calls.py        what a request's head asks for

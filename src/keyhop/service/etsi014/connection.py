@@ -17,14 +17,13 @@ A caller that went away cancels nothing that the service was asked for: its key 
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 from keyhop.core.errors import KeyhopError, Unavailable
 from keyhop.core.ids import SaeId
 from keyhop.service.etsi014.answers import CONTINUE, Answer, encode_answer, encode_farewell
 from keyhop.service.etsi014.reading import Call, RequestReader
+from keyhop.service.etsi014.surroundings import Limits, Peer, TakingTurns, Wire
 from keyhop.service.requests import Keys, KeyService, Status
 
 # How long the far end may go on sending after our last byte: to close at once could lose that byte.
@@ -33,73 +32,6 @@ _FEW_KEYS = 16
 
 _log = logging.getLogger(__name__)
 _OURS = Unavailable("internal error of the KME")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one server gives to its clients; times in seconds."""
-
-    max_connections: int = 1024
-    max_connections_per_sae: int = 128
-    handshake_timeout_s: float = 10.0
-    request_timeout_s: float = 10.0
-    idle_timeout_s: float = 60.0
-    write_timeout_s: float = 30.0
-    handshake_share: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who is at the other end: a verified certificate (DER), or the subject CN that a trusted proxy has verified."""
-
-    certificate: bytes | None = None
-    common_name: str | None = None
-
-
-class Wire(Protocol):
-    """What carries the bytes; tells the connection `readable`, `receive`, `drained` and `lost`."""
-
-    @property
-    def blocked(self) -> bool:
-        """Whether the client has not taken what was written; `drained` is told when it has."""
-        ...
-
-    def write(self, data: bytes) -> None:
-        """Sends, now or when the client takes it."""
-        ...
-
-    def read_on(self, on: bool) -> None:
-        """Whether to go on telling that there is something to read."""
-        ...
-
-    def read(self) -> None:
-        """Reads once: the connection is told `receive`, or the bytes are dropped after `close`."""
-        ...
-
-    def untaken(self) -> bool:
-        """Whether bytes are under way that the client has not acknowledged."""
-        ...
-
-    def close(self) -> None:
-        """Says goodbye after what was written; what still comes in is dropped."""
-        ...
-
-    def abort(self) -> None:
-        """Ends now."""
-        ...
-
-
-class TakingTurns(Protocol):
-    """`turns.Turns`, as a connection sees them."""
-
-    @property
-    def shared(self) -> bool:
-        """Whether more than one SAE asks."""
-        ...
-
-    def enter(self, sae: SaeId | None, job: Callable[[], None]) -> None:
-        """Does the job when it is this SAE's turn."""
-        ...
 
 
 class SaeConnection:

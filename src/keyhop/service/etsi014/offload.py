@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from keyhop.service.etsi014.accepting import PAUSE_S, Door
-from keyhop.service.etsi014.connection import Peer
 from keyhop.service.etsi014.proxy_header import HeaderRefused, ProxyHeader
+from keyhop.service.etsi014.surroundings import Peer
 from keyhop.service.etsi014.wire import SocketWire
 
 MAX_PENDING_HEADERS = 256

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from keyhop.core.ids import SaeId
-from keyhop.service.etsi014.connection import Limits, Peer, SaeConnection
+from keyhop.service.etsi014.connection import SaeConnection
+from keyhop.service.etsi014.surroundings import Limits, Peer
 from keyhop.service.identity import SaeDirectory
 
 

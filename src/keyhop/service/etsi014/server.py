@@ -12,10 +12,11 @@ import ssl
 from collections.abc import Callable
 
 from keyhop.core.watched import watched
-from keyhop.service.etsi014.connection import Limits, Peer, SaeConnection
+from keyhop.service.etsi014.connection import SaeConnection
 from keyhop.service.etsi014.handshakes import HandshakeLimits, Handshakes
 from keyhop.service.etsi014.offload import Offload
 from keyhop.service.etsi014.registry import Registry
+from keyhop.service.etsi014.surroundings import Limits, Peer
 from keyhop.service.etsi014.tls import Tls
 from keyhop.service.etsi014.turns import Turns
 from keyhop.service.etsi014.wire import SocketWire

@@ -8,7 +8,8 @@ from typing import cast
 
 import pytest
 
-from keyhop.service.etsi014.connection import Limits, Peer, SaeConnection
+from keyhop.service.etsi014.connection import SaeConnection
+from keyhop.service.etsi014.surroundings import Limits, Peer
 from keyhop.service.etsi014.turns import Turns
 from keyhop.service.etsi014.wire import SocketWire
 from keyhop.service.requests import KeyService

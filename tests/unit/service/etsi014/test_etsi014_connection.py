@@ -9,8 +9,9 @@ import pytest
 from keyhop.core.errors import Unavailable
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
-from keyhop.service.etsi014.connection import LINGER_S, Limits, Peer, SaeConnection
+from keyhop.service.etsi014.connection import LINGER_S, SaeConnection
 from keyhop.service.etsi014.reading import RequestReader
+from keyhop.service.etsi014.surroundings import Limits, Peer
 from keyhop.service.requests import GetKey, GetKeyWithIds, GetStatus, KeyReply, KeyRun, Keys, Status
 
 GET = b"GET /api/v1/keys/bobsae/enc_keys HTTP/1.1\r\nhost: x\r\n\r\n"
