@@ -43,7 +43,7 @@ BODIES: tuple[wire.Body, ...] = (
     Stuck(TAG, 1, "a", "no"),
     Forward(TAG, 1, ("a", "b", "c"), 4, 1, 8, bytes(80), TAG),
     Request(TAG, ("a", "b", "c"), 4, 32),
-    PadPlace(TAG, "a", 1, 8, TAG),
+    PadPlace(TAG, "a", 96, 1, 8, TAG),
     Contribution(TAG, "a", bytes(96)),
 )
 bodies = st.sampled_from(BODIES)

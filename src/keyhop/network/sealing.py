@@ -32,8 +32,11 @@ def tagged[M: (Carry, Forward, PadPlace)](message: M, taken: Taken, stream: Owne
 def claimed(message: Carry | Forward | PadPlace, size_bytes: int, stream: FollowedStream) -> bytes | None:
     """The message's pad of `size_bytes`, erased here with the journal's next commit: use it only after that.
 
-    None, and nothing erased, when the bytes are not there or the tag is not theirs.
+    None, and nothing erased, when the bytes are not there, the tag is not theirs, or the sender took another size: what
+    the source of a parcel says of its size may be a lie, and what follows a pad is somebody's key.
     """
+    if isinstance(message, PadPlace) and message.size != size_bytes:
+        return None
     place = Place(message.epoch, Located(message.pad, MAC_KEY_BYTES + size_bytes))
     if not stream.has(place):
         return None

@@ -90,7 +90,7 @@ class Combining:
             self._stop(combination, f"no key material is left for a pad to KME {combination.after}")
             return
         request = combination.request
-        place = PadPlace(request.parcel, request.route[0], taken.epoch, taken.position)
+        place = PadPlace(request.parcel, request.route[0], combination.size_bytes, taken.epoch, taken.position)
         combination.place = tagged(place, taken, after.owned)
         combination.pad_after = pad_of(taken)
         after.tell(combination.place)

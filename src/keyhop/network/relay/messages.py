@@ -113,10 +113,11 @@ class Request(OfRelay, frozen=True):
 
 class PadPlace(OfRelay, frozen=True):
     """To the next node of that path: from unit `pad` of the sender's direct stream come the MAC key of this message (32
-    bytes), then the pad of both."""
+    bytes), then the pad of both, of `size` bytes."""
 
     parcel: Id
     source: Name
+    size: Annotated[int, Meta(gt=SECRET_HEAD_BYTES, le=SECRET_HEAD_BYTES + MAX_DATA_BYTES)]
     epoch: Number
     pad: Position
     tag: Annotated[bytes, Meta(max_length=16)] = b""

@@ -40,7 +40,7 @@ class UnderWay:
         masked = xor(data, pad_of(taken))
         if self.plan.strategy == "xor-at-destination":
             self.announce = msgspec.structs.replace(self.announce, masked=masked)
-            place = PadPlace(self.announce.parcel, nodes.me, taken.epoch, taken.position)
+            place = PadPlace(self.announce.parcel, nodes.me, len(masked), taken.epoch, taken.position)
             message: RelayMessage = tagged(place, taken, neighbour.owned)
         else:
             place_of_pad = (taken.epoch, taken.position)

@@ -8,8 +8,10 @@ from relay_ways import DATA, LINKS, SOME, THREE, TWO, XOR, A, B, C, D, E, F, blo
 
 from keyhop.core.errors import PeerError
 from keyhop.core.ids import KmeId
+from keyhop.core.key_id import Located
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import record_ids
+from keyhop.core.streams import Place
 from keyhop.network.relay import memory
 from keyhop.network.relay.messages import (
     Announce,
@@ -333,3 +335,27 @@ def test_no_repr_shows_what_a_relay_holds(network: VirtualRelays) -> None:
         assert network.step()
     shown = repr(vars(network.nodes[D].relay._destination)) + repr(network.nodes[A].relay._source._under_way)
     assert "SECRET" not in shown
+
+
+@pytest.mark.parametrize("deceived", [F, D])
+def test_a_source_that_asks_for_a_longer_pad_than_was_taken_gets_no_bytes_of_others(
+    network: VirtualRelays, deceived: KmeId
+) -> None:
+    """What follows the pad in the stream may be somebody's key: XORed with a pad that a friend of the source knows, it
+    would be his."""
+
+    def more(target: KmeId, message: OfRelay) -> Iterator[tuple[KmeId, OfRelay]]:
+        if target == deceived and isinstance(message, Request):
+            message = replace(message, size=message.size + 640)
+        if target == deceived and isinstance(message, Announce):
+            message = replace(message, size=message.size + 640, masked=message.masked + bytes(640))
+        yield target, message
+
+    network.lies[A] = more
+    network.send("A", block(), XOR)
+    network.settle()
+    before = E if deceived == F else F
+    stream = network.nodes[before].direct(deceived).owned
+    key = stream.take(640, 1, "delivered")
+    assert key is not None
+    assert network.nodes[deceived].direct(before).followed.has(Place(key.epoch, Located(key.position, 640)))
