@@ -56,7 +56,7 @@ class RedeliveryMachine(RuleBasedStateMachine):
         until = self.until.get((key_id, master, slave), 0.0)
         if self.redelivery.holds(master, slave, key_id):
             assert until > self.clock.monotonic(), "to another SAE, a third time, or too late"
-            assert self.redelivery.take(master, slave, key_id).reveal() == self.keys[key_id]
+            assert self.redelivery.take(master, slave, key_id).material.reveal() == self.keys[key_id]
             del self.until[key_id, master, slave]
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 2.9, 3.0, 3.5]))

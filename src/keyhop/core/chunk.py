@@ -49,6 +49,11 @@ class Chunk:
         """How many units are still there."""
         return self.live.bit_count()
 
+    @property
+    def lowest_live(self) -> int:
+        """The first position at which something still is; `end` when there is nothing."""
+        return self.start + (self.live & -self.live).bit_length() - 1 if self.live else self.end
+
     def holds(self, start: int, end: int) -> bool:
         """Whether all units of [start, end) that fall into this chunk are still there."""
         low, high = self._clamp(start, end)

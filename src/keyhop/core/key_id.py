@@ -100,18 +100,18 @@ class EpochKeyIds:
             raise ValueError(f"an epoch's ID key is {ID_KEY_BYTES} bytes")
         self._pair_root = id_key[:32]
         self._mask = _block_cipher(id_key[32:])
-        self._pairs: dict[tuple[SaeId, SaeId], PairKeyIds] = {}
+        self._pairs: dict[tuple[SaeId, SaeId, bytes], PairKeyIds] = {}
 
-    def pair(self, master: SaeId, slave: SaeId) -> PairKeyIds:
-        """The sealer of this ordered pair."""
-        known = self._pairs.get((master, slave))
+    def pair(self, master: SaeId, slave: SaeId, use: bytes = b"") -> PairKeyIds:
+        """The sealer of this ordered pair; with a `use`, of IDs that are bound to that too."""
+        known = self._pairs.get((master, slave, use))
         if known is None:
             names = [name.encode() for name in (master, slave)]
-            message = b"keyhop key-ID v1" + b"".join(len(name).to_bytes(2) + name for name in names)
+            message = b"keyhop key-ID v1" + b"".join(len(name).to_bytes(2) + name for name in names) + use
             key = hmac.digest(self._pair_root, message, "sha256")
             if len(self._pairs) == MAX_PAIRS:
                 del self._pairs[next(iter(self._pairs))]
-            known = self._pairs[master, slave] = PairKeyIds(_block_cipher(key), self._mask)
+            known = self._pairs[master, slave, use] = PairKeyIds(_block_cipher(key), self._mask)
         return known
 
     def locate(self, key_id: bytes) -> Located | None:

@@ -23,6 +23,9 @@ from keyhop.network.agreement import Agreement, check_ahead
 from keyhop.network.arrivals import Arrivals
 from keyhop.network.carriage import Carriage
 from keyhop.network.filling import Filling
+from keyhop.network.hybrid.agreeing import Agreeing
+from keyhop.network.hybrid.kept import KeptSecrets
+from keyhop.network.hybrid.messages import OfHybrid
 from keyhop.network.leasing import Leasing
 from keyhop.network.link_channels import LinkChannels, PairChannel
 from keyhop.network.meter import Meter
@@ -44,12 +47,13 @@ type Transmit = Callable[[bytes], None]
 @dataclass(frozen=True, slots=True)
 class PairOptions:
     """How much a stream may hold for its owner, and for slaves that have not fetched; how long its bytes live; how much
-    of the stock is reserved for each pair of SAEs."""
+    of the stock is reserved for each pair of SAEs; whether there are to be secrets for `hybrid` keys."""
 
     stock_bytes: int = 16 << 20
     unfetched_bytes: int = 64 << 20
     key_lifetime_s: float = 86400.0
     reserved_bytes_per_pair: int = 4096
+    hybrid: bool = False
 
 
 class _Part(Protocol):
@@ -112,7 +116,15 @@ class Pair:
         self.meter = Meter(self.owned, clock)
         self._channels = LinkChannels(self._send_now)
         self._refreshing: Refreshing | None = None
-        self._parts: list[_Part] = [self.filling, self.leasing, self.windows, self.carriage, self.reclaiming]
+        self.hybrid = Agreeing(self.owned, KeptSecrets(self.followed, store, journal), clock, entropy, self.tell)
+        self._parts: list[_Part] = [
+            self.filling,
+            self.leasing,
+            self.windows,
+            self.carriage,
+            self.reclaiming,
+            self.hybrid,
+        ]
         self._transmit: Transmit | None = None
         self._process = self._new_session()
         self.theirs, self.ours = Twins(clock), Twins(clock)
@@ -129,6 +141,7 @@ class Pair:
         self._options = options
         self.filling.stock_units = options.stock_bytes // UNIT_BYTES
         self.leasing.reserve(options.reserved_bytes_per_pair, sae_pairs, options.stock_bytes)
+        self.hybrid.wanted = options.hybrid
 
     def refresh(self, psk: PskGenerations, interval_s: float) -> None:
         """The key that authenticates the peer gets its next generations from these streams."""
@@ -227,6 +240,7 @@ class Pair:
         """The store is an old copy: nothing that it holds is used any more."""
         self._open_next_epoch()
         self.followed.forget_all(self.followed.mark)
+        self.hybrid.kept.forget_all()
 
     def abandon(self) -> None:
         """The store has failed: nobody waits any longer, and nothing is written."""
@@ -268,6 +282,8 @@ class Pair:
                 self.reclaiming.answered(body)
             case OfRelay():
                 self._relay(self.peer, body)
+            case OfHybrid():
+                self.hybrid.received(body)
             case OfPsk() if self._refreshing:
                 self._refreshing.received(body)
             case Report() if self._gossip is not None:
@@ -323,6 +339,7 @@ class Pair:
         lifetime = self._options.key_lifetime_s
         now = self._clock.wall()
         self.followed.expire(now - 2 * lifetime, self._options.unfetched_bytes // UNIT_BYTES)
+        self.hybrid.kept.forget_done(now, 2 * lifetime)
         expired = self.owned.expire(now - lifetime)
         if expired:
             self.leasing.stock_changed()

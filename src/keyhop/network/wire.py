@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from keyhop.core.errors import PeerError
 from keyhop.core.streams import Route
+from keyhop.network.hybrid.messages import HybridMessage
 from keyhop.network.psk.messages import PskMessage
 from keyhop.network.relay.messages import RelayMessage
 from keyhop.network.topology.reports import Report
@@ -213,6 +214,7 @@ type Body = (
     | LinkMessage
     | RelayMessage
     | PskMessage
+    | HybridMessage
     | Report
 )
 

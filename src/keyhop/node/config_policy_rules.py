@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from keyhop.network.relay.messages import Strategy
 from keyhop.network.relay.parcels import source_label
-from keyhop.service.policy import PairPolicy, Rule, SaeClass, WhenDry
+from keyhop.service.policy import Hybrid, PairPolicy, Rule, SaeClass, WhenDry
 
 _Size = Annotated[int, Meta(ge=8, le=8192, multiple_of=8)]
 _Name = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -93,6 +93,13 @@ class RuleEntry:
         Meta(
             description="What may have made the bytes: kinds of links; `relay` for bytes that a KME made and sent over "
             "other nodes; `kme` for keys that a KME makes for several slaves or for two SAEs of its own. Default: any."
+        ),
+    ] = None
+    hybrid: Annotated[
+        Hybrid | None,
+        Meta(
+            description="Keys of streams are combined with an ML-KEM-768 secret of the two KMEs, by XOR (`xor`) or by "
+            "a key derivation (`kdf`), and marked so. The other KME's file shall say the same. Without any rule: none."
         ),
     ] = None
     when_dry: Annotated[

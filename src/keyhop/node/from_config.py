@@ -37,7 +37,11 @@ def kme_options(config: NodeConfig, directory: SaeDirectory, me: KmeId) -> KmeOp
     """What may change while the KME `me` runs, whatever name the file has for it now."""
     policy = config.policy
     pairs = PairOptions(
-        policy.stock_bytes, policy.unfetched_bytes, policy.key_lifetime_s, policy.reserved_bytes_per_pair
+        policy.stock_bytes,
+        policy.unfetched_bytes,
+        policy.key_lifetime_s,
+        policy.reserved_bytes_per_pair,
+        policy.policy().has_hybrid,
     )
     limits = tuple(entry.limit() for entry in policy.limits)
     return KmeOptions(

@@ -6,6 +6,7 @@
     supply      which of these it is of
     claims      dec_keys: the keys that a slave may have once
     lookup      what key IDs name: places in a stream, records, what was sent a moment ago
+    making      keys out of bytes of streams, at both ends (`combining`: with ML-KEM)
     vetting     whether a slave may have what was found for it
     redelivery  what was sent a moment ago, for slaves whose answer was lost
     multicast   keys for several slaves, for a slave at this very KME, or for one in another domain

@@ -15,6 +15,7 @@ from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
 from keyhop.service.audit import AuditedReplies, Call, Handed, Handover
 from keyhop.service.lookup import Found, InRecord, InStream, Lookup
+from keyhop.service.making import Remaking, remaking
 from keyhop.service.policy import PairPolicy
 from keyhop.service.redelivery import Redelivery
 from keyhop.service.requests import FOREIGN_SOURCE, RECORD_SOURCE, GetKeyWithIds, KeyReply, KeyRun, Keys
@@ -88,7 +89,9 @@ class Claims:
 
     def _claim(self, request: GetKeyWithIds, source: KmeId, policy: PairPolicy, lookup: Lookup) -> tuple[Keys, Handed]:
         """Takes all keys or, with a KeyhopError, none. Says how each was handed over."""
-        all_found = lookup.find(request)
+        peer = self._peers.get(source)
+        maker = remaking(peer.pairs if peer else (), policy)
+        all_found = lookup.find(request, maker.uses)
         check(all_found, policy, self._records, self._made_by(request.master), self._clock.wall())
         runs: list[KeyRun] = []
         handed: dict[Handover, list[KeyRun]] = {}
@@ -96,7 +99,7 @@ class Claims:
         for found in all_found:
             ids = request.ids[at : at + KEY_ID_BYTES * found.number]
             at += len(ids)
-            run, how = self._take(request, source, found, ids)
+            run, how = self._take(request, source, found, ids, maker)
             runs.append(run)
             handed.setdefault(how, []).append(run)
         again = 0
@@ -108,19 +111,20 @@ class Claims:
                     self._redelivery.keep(request.master, request.slave, run)
         return Keys(tuple(runs), sent_before=again), handed
 
-    def _take(self, request: GetKeyWithIds, source: KmeId, found: Found, ids: bytes) -> tuple[KeyRun, Handover]:
+    def _take(
+        self, request: GetKeyWithIds, source: KmeId, found: Found, ids: bytes, maker: Remaking
+    ) -> tuple[KeyRun, Handover]:
         """Keys that were found, out of where they are, and how they are handed over."""
         master, slave = request.master, request.slave
         if isinstance(found, InStream):
-            data, age = found.stream.consume(found.place, "delivered", found.number)
-            run = KeyRun(ids, found.place.located.size_bytes, KeyMaterial(data))
-            return run, self._handover(request, source, "dec_keys", age.source)
+            run, age = maker.take(found, master, slave, ids)
+            return run, self._handover(request, source, "dec_keys", run.made_by(age.source))
         if isinstance(found, InRecord):
             data = self._records.deliver(found.record_id, slave)
             made_by = self._made_by(master)
             return KeyRun(ids, len(data), KeyMaterial(data)), self._handover(request, source, "dec_keys", made_by)
-        key = self._redelivery.take(master, slave, found.key_id)
-        return KeyRun(ids, len(key), key), self._handover(request, source, "redelivery", "memory")
+        run = self._redelivery.take(master, slave, found.key_id)
+        return run, self._handover(request, source, "redelivery", "memory")
 
     def _made_by(self, master: SaeId) -> str:
         """The source of a master's records."""

@@ -15,9 +15,8 @@ from keyhop.core.entropy import Entropy
 from keyhop.core.errors import BadRequest, KeyhopError, StoreFailure, Unauthorised, Unavailable
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
-from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook
-from keyhop.core.streams import Admission, Taken
+from keyhop.core.streams import Taken
 from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.feeder.feeder import Feeder
 from keyhop.network.pair import Pair
@@ -27,6 +26,7 @@ from keyhop.service.audit import AuditedReplies, Handover
 from keyhop.service.claims import Claims
 from keyhop.service.courier import Courier
 from keyhop.service.limits import Charge, Limits
+from keyhop.service.making import make_keys
 from keyhop.service.multicast import Multicast
 from keyhop.service.policy import PairPolicy, Policies
 from keyhop.service.redelivery import Redelivery
@@ -35,7 +35,6 @@ from keyhop.service.requests import (
     GetKeyWithIds,
     GetStatus,
     KeyReply,
-    KeyRun,
     Keys,
     Provenance,
     Status,
@@ -139,9 +138,9 @@ class Delivery:
         pairs = self.routes.for_request(request, target, policy)
         found = supply.at_once(pairs, size, number, saes, admission)
         if found is not None:
-            self._give(request, admission, size, number, reply, *found)
+            self._give(request, policy, size, number, reply, *found)
             return
-        give = partial(self._give, request, admission, size, number, reply)
+        give = partial(self._give, request, policy, size, number, reply)
         deadline = self._clock.monotonic() + policy.wait_s
         if policy.wait_s <= 0:
             give(pairs[0], None)
@@ -158,7 +157,7 @@ class Delivery:
         policies = {slave: self._policies.pair(request.master, slave) for slave in slaves}
         self._check_slaves(slaves)
         for slave, policy in policies.items():
-            self._check_direct(slave, homes[slave], policy)
+            self._check_ways(slave, homes[slave], policy)
         size, number = _asked_for(request, policies)
         reply = self._charged(request, slaves, size * number, reply)
         wait_s = min(policy.wait_s for policy in policies.values())
@@ -166,7 +165,9 @@ class Delivery:
             wait_s = max(wait_s, ABROAD_S)
         self._multicast.get_key(request, homes, policies, size, number, self._clock.monotonic() + wait_s, reply)
 
-    def _check_direct(self, slave: SaeId, home: KmeId, policy: PairPolicy) -> None:
+    def _check_ways(self, slave: SaeId, home: KmeId, policy: PairPolicy) -> None:
+        if policy.hybrid != "none" and home != self._me:
+            raise BadRequest(f"for SAE {slave} keys are combined with ML-KEM, and only those for one slave can be")
         if policy.direct_only and (self._foreign(slave) or (home != self._me and not self.routes.by_link(home))):
             raise Unauthorised(f"for SAE {slave} only keys of a link may be used, and none leads to it")
 
@@ -178,7 +179,7 @@ class Delivery:
     def _give(
         self,
         request: GetKey,
-        admission: Admission | None,
+        policy: PairPolicy,
         size: int,
         number: int,
         reply: KeyReply,
@@ -188,25 +189,24 @@ class Delivery:
         if taken is None:
             pair.meter.missed(size * number)
             saes = (request.master, request.slave)
-            reply(_stopping() if self._journal.failure else self.routes.dry(pair, saes, admission, size, number))
+            reply(_stopping() if self._journal.failure else self.routes.dry(pair, saes, policy.admission, size, number))
             return
-        keys = self._keys(request, pair, size, number, taken)
-        master, slaves, path = request.master, (request.slave,), (self._me, pair.peer)
-        handover = Handover("enc_keys", request.interface, master, master, slaves, path, taken.age.source)
         try:
+            keys = self._keys(request, pair, policy, size, number, taken)
+            made_by = keys.runs[0].made_by(taken.age.source)
+            master, slaves, path = request.master, (request.slave,), (self._me, pair.peer)
+            handover = Handover("enc_keys", request.interface, master, master, slaves, path, made_by)
             self._replies.give(keys, {handover: keys.runs}, reply)
-        except StoreFailure as failure:
+        except (StoreFailure, Unavailable) as failure:
             reply(failure)
 
-    def _keys(self, request: GetKey, pair: Pair, size: int, number: int, taken: Taken) -> Keys:
-        key_ids = pair.owned.key_ids
-        assert key_ids is not None  # bytes were taken, so the epoch is open
-        ids = key_ids.pair(request.master, request.slave).seal(taken.position, size, number)
+    def _keys(self, request: GetKey, pair: Pair, policy: PairPolicy, size: int, number: int, taken: Taken) -> Keys:
+        run = make_keys(pair, policy, request.master, request.slave, taken, size, number)
         provenance = None
         if request.provenance:
             age = max(self._clock.wall() - taken.age.produced_at, 0.0)
             provenance = Provenance(taken.age.source, (self._me, pair.peer), age)
-        return Keys((KeyRun(ids, size, KeyMaterial(taken.data)),), provenance)
+        return Keys((run,), provenance)
 
     def _check_alive(self) -> None:
         if self._journal.failure is not None:

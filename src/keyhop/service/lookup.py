@@ -11,7 +11,7 @@ from typing import NamedTuple
 from keyhop.core.errors import BadRequest, Unauthorised
 from keyhop.core.ids import KEY_ID_BYTES, key_id_text
 from keyhop.core.records import RecordBook, foreign_record_id
-from keyhop.core.streams import FollowedStream, Place
+from keyhop.core.streams import FollowedStream, Place, Uses, plain
 from keyhop.core.units import units_for
 from keyhop.service.redelivery import Redelivery
 from keyhop.service.requests import GetKeyWithIds
@@ -48,6 +48,13 @@ class SentBefore(NamedTuple):
 
 type Found = InStream | InRecord | SentBefore
 
+type StreamUses = Callable[[FollowedStream], Uses]
+"""To what keys of a stream may be bound."""
+
+
+def _unbound(stream: FollowedStream) -> Uses:
+    return plain
+
 
 class Lookup:
     """Looks for keys in the streams that a slave's KME follows, in its records, and among what it has just sent."""
@@ -68,17 +75,20 @@ class Lookup:
         self._records = records
         self._redelivery = redelivery
 
-    def find(self, request: GetKeyWithIds) -> list[Found]:
-        """What the IDs name, in their order. Raises RequestError and Unavailable."""
-        run = self._find_run(request, 0)
+    def find(self, request: GetKeyWithIds, uses: StreamUses = _unbound) -> list[Found]:
+        """What the IDs name, in their order; `uses` says to what they may be bound.
+
+        Raises RequestError and Unavailable.
+        """
+        run = self._find_run(request, 0, uses)
         if run is not None and run.number == request.count and run.is_there():
             return [run]
-        found = self._find_pieces(request, run)
+        found = self._find_pieces(request, run, uses)
         if len(found) > 1 and _overlap([run for run in found if isinstance(run, InStream)]):
             raise BadRequest(NOT_FOUND)
         return found
 
-    def _find_pieces(self, request: GetKeyWithIds, run: InStream | None) -> list[Found]:
+    def _find_pieces(self, request: GetKeyWithIds, run: InStream | None, uses: StreamUses) -> list[Found]:
         """`run` is what the IDs begin with."""
         ids, at = request.key_ids, 0
         if len(set(ids)) != len(ids):
@@ -91,30 +101,30 @@ class Lookup:
                 found.append(run)
             else:
                 for key_id in ids[at : at + number]:
-                    one = self._find_one(request, key_id)
+                    one = self._find_one(request, key_id, uses)
                     missing.append(key_id) if one is None else found.append(one)
             at += number
-            run = self._find_run(request, at) if at < len(ids) else None
+            run = self._find_run(request, at, uses) if at < len(ids) else None
         if missing:
             raise BadRequest(NOT_FOUND, details=tuple({"key_ID": key_id_text(key_id)} for key_id in missing))
         return found
 
-    def _find_run(self, request: GetKeyWithIds, at: int) -> InStream | None:
+    def _find_run(self, request: GetKeyWithIds, at: int, uses: StreamUses) -> InStream | None:
         """The place in a stream that the ID at this index names, and the following IDs that go on from there."""
         key_id = request.ids[KEY_ID_BYTES * at : KEY_ID_BYTES * (at + 1)]
         for stream in self._streams:
-            place = stream.find(key_id, request.master, request.slave)
+            place = stream.find(key_id, request.master, request.slave, uses(stream))
             if place is not None:
                 return InStream(stream, place, _run_length(request, at, place, stream))
         return None
 
-    def _find_one(self, request: GetKeyWithIds, key_id: bytes) -> Found | None:
+    def _find_one(self, request: GetKeyWithIds, key_id: bytes, uses: StreamUses) -> Found | None:
         record_id = foreign_record_id(request.master, key_id) if self._foreign else key_id
         if record_id in self._records:
             return self._find_record(request, key_id, record_id)
         elsewhere = False
         for stream in self._streams:
-            place = stream.find(key_id, request.master, request.slave)
+            place = stream.find(key_id, request.master, request.slave, uses(stream))
             if place and stream.has(place):
                 return InStream(stream, place, 1)
             elsewhere = elsewhere or (not place and stream.is_someone_elses(key_id))
@@ -159,7 +169,7 @@ def _run_length(request: GetKeyWithIds, at: int, first: Place, stream: FollowedS
     while length < count:
         shown = request.ids[KEY_ID_BYTES * (at + length) : KEY_ID_BYTES * (at + length + ahead)]
         position = first.located.position + units_for(size) * length
-        pair = stream.key_ids(first.epoch).pair(request.master, request.slave)
+        pair = stream.key_ids(first.epoch).pair(request.master, request.slave, first.use)
         expected = pair.seal(position, size, len(shown) // KEY_ID_BYTES)
         if shown != expected:
             return length + _common_ids(shown, expected)

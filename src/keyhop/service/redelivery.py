@@ -13,6 +13,7 @@ from typing import NamedTuple
 from keyhop.core.clock import Clock
 from keyhop.core.ids import KEY_ID_BYTES, SaeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.service.combining import Combiner
 from keyhop.service.policy import Policy
 from keyhop.service.requests import KeyRun
 
@@ -25,6 +26,7 @@ type _Name = tuple[bytes, SaeId, SaeId]
 class _Sent(NamedTuple):
     key: KeyMaterial
     until: float
+    combiner: Combiner | None
 
 
 class Redelivery:
@@ -49,7 +51,7 @@ class Redelivery:
     def limit(self, policy: Policy) -> None:
         """Takes over another policy. A shorter window holds at once, also for what is kept."""
         latest = self._clock.monotonic() + policy.redelivery_s
-        self._sent = {name: _Sent(sent.key, min(sent.until, latest)) for name, sent in self._sent.items()}
+        self._sent = {name: sent._replace(until=min(sent.until, latest)) for name, sent in self._sent.items()}
         self._policy = policy
         self.tick()
 
@@ -62,7 +64,7 @@ class Redelivery:
         for index in range(run.count):
             name = (ids[KEY_ID_BYTES * index : KEY_ID_BYTES * (index + 1)], master, slave)
             self._forget(name)
-            self._sent[name] = _Sent(KeyMaterial(secret[size * index : size * (index + 1)]), until)
+            self._sent[name] = _Sent(KeyMaterial(secret[size * index : size * (index + 1)]), until, run.combiner)
             self._bytes += size + OVERHEAD_BYTES
         self._make_room()
 
@@ -71,11 +73,11 @@ class Redelivery:
         sent = self._sent.get((key_id, master, slave))
         return sent is not None and sent.until > self._clock.monotonic()
 
-    def take(self, master: SaeId, slave: SaeId, key_id: bytes) -> KeyMaterial:
+    def take(self, master: SaeId, slave: SaeId, key_id: bytes) -> KeyRun:
         """The key, for the second and last time. The caller has asked `holds`."""
-        key = self._sent[key_id, master, slave].key
+        sent = self._sent[key_id, master, slave]
         self._forget((key_id, master, slave))
-        return key
+        return KeyRun(key_id, len(sent.key), sent.key, sent.combiner)
 
     def tick(self) -> None:
         """Forgets what is too old, or too much."""

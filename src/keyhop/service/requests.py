@@ -11,6 +11,7 @@ import msgspec
 from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.service.combining import Combiner
 
 RouteType = Literal["direct", "any"]
 Interface = Literal["etsi014"]
@@ -96,11 +97,19 @@ class Provenance(msgspec.Struct, frozen=True):
 
 
 class KeyRun(msgspec.Struct, frozen=True):
-    """`len(ids) // 16` keys of one size: their IDs one after the other, and their bytes one after the other."""
+    """`len(ids) // 16` keys of one size: their IDs one after the other, and their bytes one after the other.
+
+    `combiner` is how they were made, when not of a stream's or a KME's bytes alone.
+    """
 
     ids: bytes
     size_bytes: int
     material: KeyMaterial
+    combiner: Combiner | None = None
+
+    def made_by(self, source: str) -> str:
+        """What made them, out of bytes of that source: as the audit log has it."""
+        return f"{source}, {self.combiner}" if self.combiner else source
 
     @property
     def count(self) -> int:

@@ -11,6 +11,7 @@ from keyhop.network.feeder.feeder import Feeder
 from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
 from keyhop.service.courier import Courier
+from keyhop.service.making import no_secret
 from keyhop.service.policy import PairPolicy
 from keyhop.service.requests import RECORD_SOURCE, GetKey
 
@@ -52,6 +53,11 @@ class Routes:
         pairs = self.allowed(target, policy)
         if not pairs:
             raise Unavailable(f"there is no route to KME {target}")
+        if policy.hybrid != "none":
+            agreed = [pair for pair in pairs if pair.hybrid.secret is not None]
+            if not agreed:
+                raise no_secret(pairs[0])
+            pairs = agreed
         if request.route_strict and request.route == "direct":
             pairs = [pair for pair in pairs if pair.route == "direct"]
         if request.max_age_strict and request.max_age_s is not None:
@@ -68,6 +74,8 @@ class Routes:
     def are_relayed_on_demand(self, pairs: Sequence[Pair], saes: SaePair, policy: PairPolicy, units: int) -> bool:
         """Whether keys shall be relayed now for who asks: not while a stream has some, or is about to get some."""
         last, admission = pairs[-1], policy.admission
+        if policy.hybrid != "none":
+            return False
         if last.route == "direct" or any(pair.generating for pair in pairs if pair.route == "direct"):
             return False
         if any(p.leasing.entitled_units(saes) >= units and p.leasing.meets(admission, units) for p in pairs):

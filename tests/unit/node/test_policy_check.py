@@ -149,6 +149,15 @@ def test_a_running_kme_tells_of_its_stock() -> None:
     assert said(check, "limits") == ("yes", "none is set for these SAEs")
 
 
+def test_a_secret_that_is_not_agreed_on_is_told() -> None:
+    net = network(Rule("a", "b", {"hybrid": "kdf"}))
+    net.produce(8)
+    net.pass_time(1.0)
+    verdict, text = said(now(net, PolicyQuestion(A, B)), "stock")
+    assert verdict == "no"
+    assert "no ML-KEM secret yet" in text
+
+
 def test_what_is_next_in_the_stream_and_may_not_be_had_is_told() -> None:
     net = network(Rule("a", "b", {"sources": frozenset({"virtual"})}))
     net.produce(8, source="etsi014")

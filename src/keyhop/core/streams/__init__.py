@@ -23,7 +23,20 @@ to survive.
     shelf       the chunks of an epoch, found by position
 """
 
-from keyhop.core.streams.base import ID_KEY_UNITS, Admission, Age, Block, Lease, Place, Role, Route, StreamRef, Taken
+from keyhop.core.streams.base import (
+    ID_KEY_UNITS,
+    Admission,
+    Age,
+    Block,
+    Lease,
+    Place,
+    Role,
+    Route,
+    StreamRef,
+    Taken,
+    Uses,
+    plain,
+)
 from keyhop.core.streams.followed import FollowedStream
 from keyhop.core.streams.owned import OwnedStream
 
@@ -40,4 +53,6 @@ __all__ = [
     "Route",
     "StreamRef",
     "Taken",
+    "Uses",
+    "plain",
 ]

@@ -1,7 +1,7 @@
 """What both ends of a stream speak of."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
@@ -109,10 +109,20 @@ class Taken(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a key was found at the follower."""
+    """Where a key was found at the follower; `use` is what its ID is bound to beside its SAEs."""
 
     epoch: int
     located: Located
+    use: bytes = b""
+
+
+type Uses = Callable[[int], Iterable[bytes]]
+"""To what keys of an epoch may be bound, the likeliest first."""
+
+
+def plain(epoch: int) -> tuple[bytes, ...]:
+    """To nothing but their SAEs."""
+    return (b"",)
 
 
 def load_chunks(store: KeyStore, ref: StreamRef, role: Role, epoch: int) -> Iterator[Chunk]:

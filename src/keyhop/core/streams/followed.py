@@ -9,7 +9,7 @@ from keyhop.core.journal import Journal
 from keyhop.core.key_id import ID_KEY_BYTES, EpochKeyIds
 from keyhop.core.ledger import Ledger, Purpose
 from keyhop.core.store.base import KeyStore
-from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Place, StreamRef, booked, history_with
+from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Place, StreamRef, Uses, booked, history_with, plain
 from keyhop.core.streams.follower_state import EpochState, FollowerState
 from keyhop.core.streams.holdings import Holdings
 from keyhop.core.units import UNIT_BYTES, units_for
@@ -117,16 +117,28 @@ class FollowedStream:
             self._save()
         return True
 
+    def holds_epoch(self, epoch: int) -> bool:
+        """Whether bytes of that epoch may be here."""
+        return epoch in self._key_ids
+
+    def lowest_live(self, epoch: int) -> int | None:
+        """The first position of an epoch at which something still is; None when there is nothing."""
+        chunk = self._holdings.oldest(epoch)
+        return None if chunk is None else chunk.lowest_live
+
     def key_ids(self, epoch: int) -> EpochKeyIds:
         """The key IDs of an epoch that we hold."""
         return self._key_ids[epoch]
 
-    def find(self, key_id: bytes, master: SaeId, slave: SaeId) -> Place | None:
-        """The place that this ID seals for this pair of SAEs, whether or not its bytes are there."""
+    def find(self, key_id: bytes, master: SaeId, slave: SaeId, uses: Uses = plain) -> Place | None:
+        """The place that this ID seals for this pair of SAEs and one of these uses, its bytes there or not."""
         for number, key_ids in self._key_ids.items():
             located = key_ids.locate(key_id)
-            if located and key_ids.pair(master, slave).recognises(key_id, located):
-                return Place(number, located)
+            if located is None:
+                continue
+            for use in uses(number):
+                if key_ids.pair(master, slave, use).recognises(key_id, located):
+                    return Place(number, located, use)
         return None
 
     def is_someone_elses(self, key_id: bytes) -> bool:

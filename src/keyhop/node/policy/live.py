@@ -79,6 +79,8 @@ def _state(story: Story, pair: Pair, saes: SaePair, policy: PairPolicy) -> tuple
     if not pair.synchronised:
         told += f", {pair.owned.leased_units * UNIT_BYTES} bytes usable while KME {pair.peer} is away"
         keys = min(keys, pair.owned.leased_units // units)
+    if policy.hybrid != "none" and pair.hybrid.secret is None:
+        return f"{told}, no ML-KEM secret yet", False
     return told, will_do and keys >= story.number
 
 

@@ -17,7 +17,8 @@ _ID_BYTES = 16
 _MIN_COLUMN_KEYS = 24
 _MAX_COLUMN_BYTES = 128
 
-_ENTRY = b'{"key_ID":"%b","key":"%b"}'
+_ENTRY = b'{"key_ID":"%b","key":"%b"%b}'
+_COMBINER = b',"key_extension":{"keyhop_combiner":"%b"}'
 _ID_AT = len(b'{"key_ID":"')
 _KEY_AT = len(b'{"key_ID":"%b","key":"' % bytes(36))
 _HEX_COLUMNS = tuple(column for column in range(36) if column not in (8, 13, 18, 23))
@@ -46,22 +47,27 @@ def _encode_provenance(provenance: Provenance) -> bytes:
 
 def _encode_run(run: KeyRun) -> bytes:
     if run.count == 1:
-        return _encode_one(run.ids, run.material.reveal())
+        return _encode_one(run.ids, run.material.reveal(), _extension(run))
     if run.size_bytes <= _MAX_COLUMN_BYTES and run.count >= max(_MIN_COLUMN_KEYS, run.size_bytes):
         return _encode_columns(run)
     return b",".join(_encode_each(run))
 
 
 def _encode_each(run: KeyRun) -> Iterator[bytes]:
-    ids, size = run.ids, run.size_bytes
+    ids, size, extension = run.ids, run.size_bytes, _extension(run)
     material = memoryview(run.material.reveal())
     for index in range(run.count):
         at = _ID_BYTES * index
-        yield _encode_one(ids[at : at + _ID_BYTES], material[size * index : size * (index + 1)])
+        yield _encode_one(ids[at : at + _ID_BYTES], material[size * index : size * (index + 1)], extension)
 
 
-def _encode_one(key_id: bytes, material: Buffer) -> bytes:
-    return _ENTRY % (key_id_text(key_id).encode("ascii"), b2a_base64(material, newline=False))
+def _encode_one(key_id: bytes, material: Buffer, extension: bytes) -> bytes:
+    return _ENTRY % (key_id_text(key_id).encode("ascii"), b2a_base64(material, newline=False), extension)
+
+
+def _extension(run: KeyRun) -> bytes:
+    """What follows each key of the run."""
+    return _COMBINER % run.combiner.encode("ascii") if run.combiner else b""
 
 
 def _encode_columns(run: KeyRun) -> bytes:
@@ -69,7 +75,7 @@ def _encode_columns(run: KeyRun) -> bytes:
     padding = -size % 3
     text_width = (size + padding) // 3 * 4
     key = b"A" * (text_width - padding) + b"=" * padding
-    template = _ENTRY % (b"00000000-0000-0000-0000-000000000000", key) + b","
+    template = _ENTRY % (b"00000000-0000-0000-0000-000000000000", key, _extension(run)) + b","
     width = len(template)
     reply = bytearray(template * count)
     digits = run.ids.hex().encode("ascii")

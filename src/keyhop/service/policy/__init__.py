@@ -11,7 +11,7 @@ SAEs, or the refusal that they get. Nothing here knows of streams, links or time
 How much SAEs may ask for in a time is `service.limits`.
 """
 
-from keyhop.service.policy.pair import PairPolicy, WhenDry
+from keyhop.service.policy.pair import Hybrid, PairPolicy, WhenDry
 from keyhop.service.policy.policies import Policies, Policy
 from keyhop.service.policy.rules import ANYONE, Allow, Rule, SaeClass, SaeClasses
 from keyhop.service.policy.sae_pairs import SaePairs, sae_pairs
@@ -19,6 +19,7 @@ from keyhop.service.policy.sae_pairs import SaePairs, sae_pairs
 __all__ = [
     "ANYONE",
     "Allow",
+    "Hybrid",
     "PairPolicy",
     "Policies",
     "Policy",

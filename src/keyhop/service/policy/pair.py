@@ -10,6 +10,7 @@ from keyhop.network.relay.messages import Strategy
 from keyhop.network.relay.parcels import source_label
 
 WhenDry = Literal["wait", "refuse"]
+Hybrid = Literal["none", "xor", "kdf"]
 _IN_ONE_PIECE = frozenset(source_label(strategy) for strategy in get_args(Strategy) if strategy != "secret-shared")
 """What relayed bytes are labelled with of which a single node knew all."""
 
@@ -35,6 +36,7 @@ class PairPolicy:
     relay: Strategy | None = None
     relay_threshold: int | None = None
     sources: frozenset[str] | None = None
+    hybrid: Hybrid = "none"
     when_dry: WhenDry = "wait"
     wait_s: float = 2.0
 

@@ -27,6 +27,11 @@ class Policy:
     classes: tuple[SaeClass, ...] = ()
     rules: tuple[Rule, ...] = ()
 
+    @property
+    def has_hybrid(self) -> bool:
+        """Whether keys of any pair are combined with ML-KEM."""
+        return any(rule.gives.get("hybrid", "none") != "none" for rule in self.rules)
+
 
 class Policies:
     """Answers for each pair of SAEs. A request costs one look at what is remembered; a reload forgets that."""

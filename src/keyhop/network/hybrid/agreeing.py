@@ -1,0 +1,139 @@
+"""The state machine that agrees on secrets, at either end of the two streams of a pair."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
+
+from keyhop.core.clock import Clock
+from keyhop.core.entropy import Entropy
+from keyhop.core.errors import PeerError
+from keyhop.core.keys import KeyMaterial
+from keyhop.core.streams import OwnedStream
+from keyhop.network.hybrid.kept import KeptSecrets
+from keyhop.network.hybrid.messages import (
+    HybridAsked,
+    HybridMessage,
+    HybridOffered,
+    HybridSealed,
+    HybridStored,
+    OfHybrid,
+)
+from keyhop.network.hybrid.secret import CHECK_BYTES, Secret
+
+RESEND_S = 1.0
+RENEW_S = 3600.0
+SEED_BYTES = 64
+
+
+class _Proposal(NamedTuple):
+    secret: Secret
+    sealed: bytes
+
+
+class Agreeing:
+    """As owner it keeps `secret` fresh while it is `wanted`; as follower it answers, and keeps what it was told.
+
+    `received` raises PeerError for what the protocol does not allow.
+    """
+
+    def __init__(
+        self,
+        owned: OwnedStream,
+        kept: KeptSecrets,
+        clock: Clock,
+        entropy: Entropy,
+        send: Callable[[HybridMessage], None],
+    ) -> None:
+        self._owned = owned
+        self.kept = kept
+        self._clock = clock
+        self._entropy = entropy
+        self._send = send
+        self.wanted = False
+        """Whether keys are to be made with secrets at all."""
+        self._synchronised = False
+        self._current: Secret | None = None
+        self._renew_at = 0.0
+        self._asked_at: float | None = None
+        self._proposal: _Proposal | None = None
+        self._own_key: MLKEM768PrivateKey | None = None
+        self._answered: tuple[HybridSealed, HybridStored] | None = None
+
+    @property
+    def secret(self) -> Secret | None:
+        """With what keys of the owned stream are made now; None while there is nothing for this epoch."""
+        current = self._current
+        return current if current is not None and current.epoch == self._owned.epoch else None
+
+    def synchronised(self) -> None:
+        """A session begins."""
+        self._synchronised = True
+        self._go_on()
+
+    def interrupted(self) -> None:
+        """The session is over. What was not answered is said again in the next one."""
+        self._synchronised = False
+        self._asked_at = None
+
+    def tick(self) -> None:
+        """Time has passed."""
+        self._go_on()
+
+    def received(self, body: OfHybrid) -> None:
+        """What the other end says."""
+        match body:
+            case HybridAsked():
+                self._own_key = MLKEM768PrivateKey.from_seed_bytes(self._entropy.token(SEED_BYTES))
+                self._send(HybridOffered(self._own_key.public_key().public_bytes_raw()))
+            case HybridOffered(key):
+                self._offered(key)
+            case HybridSealed():
+                self._sealed(body)
+            case HybridStored(epoch, check):
+                self._stored(epoch, check)
+
+    def _go_on(self) -> None:
+        """Asks for what is missing, and says again what was not answered."""
+        if not self._synchronised or not self.wanted or self._owned.key_ids is None:
+            return
+        now = self._clock.monotonic()
+        if self._proposal is not None and self._proposal.secret.epoch != self._owned.epoch:
+            self._proposal = self._asked_at = None
+        if self.secret is not None and now < self._renew_at:
+            return
+        if self._asked_at is None or now - self._asked_at >= RESEND_S:
+            self._asked_at = now
+            proposal = self._proposal
+            self._send(HybridSealed(proposal.secret.epoch, proposal.sealed) if proposal else HybridAsked())
+
+    def _offered(self, key: bytes) -> None:
+        if self._asked_at is None or self._proposal is not None:
+            return  # an answer that comes late
+        try:
+            shared, sealed = MLKEM768PublicKey.from_public_bytes(key).encapsulate()
+        except ValueError:
+            raise PeerError("that is no ML-KEM-768 key") from None
+        secret = Secret(self._owned.epoch, KeyMaterial(shared))
+        self._proposal = _Proposal(secret, sealed)
+        self._send(HybridSealed(secret.epoch, sealed))
+
+    def _sealed(self, body: HybridSealed) -> None:
+        if self._own_key is not None and self.kept.takes(body.epoch):
+            secret = Secret(body.epoch, KeyMaterial(self._own_key.decapsulate(body.sealed)))
+            self._own_key = None  # it is good for one secret
+            self.kept.add(secret, self._clock.wall())
+            self._answered = (body, HybridStored(body.epoch, secret.check))
+        if self._answered is not None and self._answered[0] == body:
+            self._send(self._answered[1])
+        elif self._own_key is None:
+            self._send(HybridStored(body.epoch, bytes(CHECK_BYTES)))
+
+    def _stored(self, epoch: int, check: bytes) -> None:
+        proposal = self._proposal
+        if proposal is None or proposal.secret.epoch != epoch:
+            return
+        self._proposal = self._asked_at = None
+        if proposal.secret.check == check:
+            self._current = proposal.secret
+            self._renew_at = self._clock.monotonic() + RENEW_S

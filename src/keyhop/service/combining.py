@@ -1,0 +1,60 @@
+"""Hybrid keys: bytes of a QKD link together with an ML-KEM-768 secret, so that a key holds while one of the two does.
+
+    xor   QKD bytes XOR HKDF("keyhop hybrid v1", secret, context)
+    kdf   HKDF("keyhop hybrid v1", QKD bytes ‖ secret, context)
+
+`xor` keeps what the QKD bytes promise, whoever knows the secret. `kdf` is the concatenation of SP 800-56C r2 and ETSI
+TS 103 744: the parts in a fixed order and of lengths that the context says; a key has 256 bits of strength at most.
+The context is: the name of the combiner, the ID of the key, its size, and the names of master and slave. HKDF is that
+of RFC 5869, with SHA-256.
+
+A key's ID is bound to its combiner and its secret, so both ends make the same key of it, or none.
+"""
+
+from typing import Literal, get_args
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from keyhop.core.ids import KEY_ID_BYTES, SaeId
+from keyhop.network.hybrid.secret import Secret
+
+Combiner = Literal["mlkem768-xor-v1", "mlkem768-kdf-v1"]
+"""How a key was made, as SAEs and the audit log are told."""
+COMBINERS: dict[str, Combiner] = dict(zip(("xor", "kdf"), get_args(Combiner), strict=True))
+"""By their names in a policy."""
+SALT = b"keyhop hybrid v1"
+
+
+def use_of(combiner: Combiner, secret: Secret) -> bytes:
+    """What a key's ID is bound to."""
+    return combiner.encode() + secret.check
+
+
+def combined(
+    combiner: Combiner, secret: Secret, master: SaeId, slave: SaeId, ids: bytes, size: int, qkd: bytes
+) -> bytes:
+    """Keys of `size` bytes, one after the other, out of as many bytes of QKD links; `ids` are 16 bytes a key."""
+    make = _xor if combiner == "mlkem768-xor-v1" else _kdf
+    shared = secret.shared.reveal()
+    keys = []
+    for index in range(len(ids) // KEY_ID_BYTES):
+        key_id = ids[KEY_ID_BYTES * index : KEY_ID_BYTES * (index + 1)]
+        part = qkd[size * index : size * (index + 1)]
+        keys.append(make(shared, part, context(combiner, key_id, size, master, slave)))
+    return b"".join(keys)
+
+
+def context(combiner: Combiner, key_id: bytes, size: int, master: SaeId, slave: SaeId) -> bytes:
+    """Each part behind its length, in two bytes."""
+    parts = (combiner.encode(), key_id, size.to_bytes(2), master.encode(), slave.encode())
+    return b"".join(len(part).to_bytes(2) + part for part in parts)
+
+
+def _xor(shared: bytes, qkd: bytes, info: bytes) -> bytes:
+    mask = HKDF(SHA256(), len(qkd), SALT, info).derive(shared)
+    return (int.from_bytes(qkd) ^ int.from_bytes(mask)).to_bytes(len(qkd))
+
+
+def _kdf(shared: bytes, qkd: bytes, info: bytes) -> bytes:
+    return HKDF(SHA256(), len(qkd), SALT, info).derive(qkd + shared)
