@@ -57,6 +57,10 @@ class _Wait:
                 return
 
     def _came(self, pair: Pair, taken: Taken | None) -> None:
+        if self._over:  # a stream serves several at once, and the first of them made way for us in the other stream
+            if taken is not None:
+                pair.owned.ledger.rebook("delivered", "voided", len(taken.data))
+            return
         self._empty += taken is None
         if taken is None and self._empty < len(self._pairs):
             return

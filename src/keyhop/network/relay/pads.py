@@ -43,6 +43,7 @@ class Pads:
         self._first: _Asked | None = None
         """The one that waits at the leasing."""
         self._give_up: Cancel = lambda: None
+        self._going_on = False
 
     def take(self, flow: Flow, size_bytes: int, deadline: float, use: Use) -> Cancel:
         """Calls `use` with a MAC key and a pad of that size, or with None at the deadline (monotonic seconds)."""
@@ -75,10 +76,17 @@ class Pads:
                 asked.use(None)
 
     def _go_on(self) -> None:
-        while self._first is None and self._queue:
-            asked = self._first = self._queue.pop()
-            came = partial(self._came, asked)
-            self._give_up = self._leasing.wait(asked.size_bytes, 1, "pad", asked.deadline, came)
+        """One after the other, and not each within the one before: many may get theirs at once."""
+        if self._going_on:
+            return
+        self._going_on = True
+        try:
+            while self._first is None and self._queue:
+                asked = self._first = self._queue.pop()
+                came = partial(self._came, asked)
+                self._give_up = self._leasing.wait(asked.size_bytes, 1, "pad", asked.deadline, came)
+        finally:
+            self._going_on = False
 
     def _came(self, asked: _Asked, taken: Taken | None) -> None:
         self._first = None

@@ -8,6 +8,7 @@ from keyhop.core.ids import KmeId
 from keyhop.core.journal import Journal
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import ID_KEY_UNITS, Block, OwnedStream, StreamRef
+from keyhop.core.units import units_for
 from keyhop.network.leasing import Leasing
 from keyhop.network.relay.pads import Pads
 from keyhop.network.relay.parcels import Flow
@@ -118,3 +119,12 @@ def test_when_the_stream_is_sealed_everybody_is_told(padded: Padded) -> None:
         padded.ask(name, flow(name))
     padded.leasing.abandon()
     assert padded.served == ["no a", "no b", "no c"]
+
+
+def test_all_who_wait_are_served_however_many_get_theirs_at_once(padded: Padded) -> None:
+    number = 2000
+    for index in range(number):
+        padded.ask(str(index), flow("source"))
+    padded.leasing.demand.took(units_for(PAD + MAC_KEY_BYTES) * number)
+    padded.produce(1 << 20)
+    assert padded.served == [str(index) for index in range(number)]
