@@ -163,8 +163,17 @@ class Destination:
 
         def answer(stored: bool) -> None:
             self._answer(name, _records_answer(parcel, stored))
+            if stored:
+                self._end_other_attempts(source, payload)
 
         self._arrivals.take(source, payload, len(data), lambda: data, answer)
+
+    def _end_other_attempts(self, source: KmeId, payload: RecordsPayload) -> None:
+        """The source may have sent the same records before, over a path that did not bring them in time. Now that they
+        are here a slave may fetch them, and they must not come again."""
+        for name, other in list(self._assemblies.items()):
+            if name[0] == source and other.announce is not None and other.announce.payload == payload:
+                self._answer(name, Stored(name[1]))
 
     def _answer(self, name: ParcelName, answer: Stored | Refused) -> None:
         self._drop(name)

@@ -11,7 +11,7 @@ from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import record_ids
-from keyhop.network.relay.messages import MAX_DATA_BYTES, Forward, RecordsPayload, Stored
+from keyhop.network.relay.messages import MAX_DATA_BYTES, Forward, OfRelay, RecordsPayload, Stored
 from keyhop.network.relay.parcels import Parcel, Path, Plan, fault
 from keyhop.network.relay.source import RESEND_S
 from keyhop.testing.relays import VirtualRelays, sae_of
@@ -192,3 +192,30 @@ def test_without_a_connection_to_the_destination_nothing_is_spent(network: Virtu
     network.cut.add(frozenset((A, D)))
     assert network.send("A", block(), TWO) == ["no connection to KME D"]
     assert network.nodes[A].direct(B).owned.ledger.pad == 0
+
+
+def test_records_that_came_over_one_path_do_not_come_again_over_another(network: VirtualRelays) -> None:
+    held: list[OfRelay] = []
+
+    def hold(target: KmeId, message: OfRelay) -> Iterator[tuple[KmeId, OfRelay]]:
+        held.append(message)
+        yield from ()
+
+    ids = record_ids(bytes(16))
+    batch = RecordsPayload(sae_of(A), (sae_of(D),), ids)
+    parcel = Parcel(D, batch, KeyMaterial(DATA[:32]))
+    network.lies[B] = hold
+    assert network.send("A", parcel, TWO, 0.8) == []
+    network.settle()
+    network.pass_time(1.0)
+    del network.lies[B]
+    outcome = network.send("A", parcel, Plan("hop-by-hop", ((A, C, D),)))
+    network.settle()
+    assert outcome == [None]
+    target = network.nodes[D]
+    assert target.records.deliver(ids, sae_of(D)) == DATA[:32]
+    assert held
+    for message in held:
+        target.relay.received(B, message)
+        network.settle()
+    assert ids not in target.records
