@@ -6,6 +6,7 @@ from keyhop.core.errors import BadRequest, KeyhopError, Unauthorised, Unavailabl
 from keyhop.core.ids import SaeId, key_id_text
 from keyhop.core.records import foreign_record_id
 from keyhop.service.etsi020.calls import EXT_KEYS
+from keyhop.service.etsi020.problems import KEY_ROUTING_ERROR, Problem
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.domains import ALICE, BOB, EAST, WEST, TwoDomains
 
@@ -204,3 +205,38 @@ def test_another_kme_cannot_ask_for_what_it_did_not_send() -> None:
     gateway.recall(BOB, ids)
     both.pass_time(2.0)
     given(both.get_key_with_ids(GetKeyWithIds(B, A, ids)))
+
+
+def test_a_key_that_one_of_two_slaves_has_fetched_stays_for_the_other() -> None:
+    both = domains()
+    answers = both.get_key(GetKey(A, B, additional_slaves=(B2,)))
+    both.settle()
+    ids = ids_of(given(answers))
+    given(both.get_key_with_ids(GetKeyWithIds(B, A, ids)))
+    both.west.kmes[WEST].kme.gateway[EAST].sending.recall((ids,))
+    both.pass_time(3.0)
+    outcomes = {(way, outcome): n for way, outcome, n in both.west.kmes[WEST].kme.gateway[EAST].accounts}
+    assert outcomes["sent", "failed to void"] == 1
+    given(both.get_key_with_ids(GetKeyWithIds(B2, A, ids)))
+
+
+@pytest.mark.parametrize(
+    ("initiator", "target", "reason"),
+    [
+        ("a", "w", "the key would go back to you"),
+        ("b", "b2", "the initiator is not an SAE of yours"),
+        ("nobody", "b", "the initiator is not an SAE of yours"),
+        ("a", "nobody", "there is no route to the target"),
+    ],
+)
+def test_keys_come_only_from_there_and_only_to_here(initiator: str, target: str, reason: str) -> None:
+    both = domains()
+    body = (
+        f'{{"keys":[{{"key_id":"{key_id_text(bytes(16))}","value":"QUFB"}}],"initiator_sae_id":"{initiator}",'
+        f'"target_sae_ids":["{target}"],"ack_callback_url":"https://west/ack"}}'
+    )
+    answers: list[object] = []
+    both.east.kmes[EAST].kme.gateway[WEST].handle("POST", EXT_KEYS, body.encode(), answers.append)
+    (problem,) = answers
+    assert isinstance(problem, Problem)
+    assert (problem.status, problem.kind, problem.message) == (400, KEY_ROUTING_ERROR, reason)
