@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from callers import Caller, management, until
@@ -18,7 +19,8 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Joined]:
     with joined_labs(tmp_path_factory.mktemp("joined")) as both:
         for lab, kmes in ((both[0], ("alice", "west")), (both[1], ("bob", "east"))):
             for kme in kmes:
-                until(lambda lab=lab, kme=kme: management(lab.inventory(), kme, "/readyz")["ready"])  # type: ignore[misc]
+                page = partial(management, lab.inventory(), kme, "/readyz")
+                until(lambda page=page: not page()["missing"])  # type: ignore[misc]
         yield both
 
 

@@ -89,7 +89,7 @@ def test_a_revoked_node_loses_its_peers_until_it_has_a_new_certificate(
     authority.revoke("bob")
     until(lambda: not ready("alice"))
     assert time.monotonic() - begin < EXPECTED_WITHIN_S
-    reasons = management(inventory, "alice", "/readyz")["not_ready"]
+    reasons = management(inventory, "alice", "/readyz")["missing"]
     assert any(reason.startswith("peer bob: not connected (") for reason in reasons)
     assert management(inventory, "alice", "/v1/peers")[0]["connected"] is False
     until(lambda: not ready("bob"))

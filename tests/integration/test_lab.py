@@ -88,7 +88,7 @@ def test_a_killed_node_comes_back_where_it_was(lab: Lab) -> None:
     assert [kme["pid"] for kme in written(lab)["kmes"]] == [None, lab.inventory().kme("bob").pid]
     (alice, bob) = lab.state()
     assert not alice.ready
-    assert alice.not_ready == ["it does not run"]
+    assert alice.missing == ["it does not run"]
     assert bob.pid is not None
 
     told = keyhop("lab", "start", "alice", "--dir", str(lab.directory))

@@ -172,7 +172,7 @@ async def test_nodes_with_the_same_key_meet_and_no_certificate_is_spoken(site: S
 
 async def test_the_key_is_refreshed_while_saes_work(site: Site) -> None:
     async with site.running(ALICE, BOB) as (alice, bob):
-        await until(lambda: not alice.desk.readiness())
+        await until(lambda: not alice.desk.readiness().missing)
         asked = 0
         while generation(bob) < 3:
             got = await answer(partial(alice.kme.delivery.get_key, GetKey(A, B)))
@@ -215,7 +215,7 @@ async def test_another_file_keeps_nodes_apart_and_both_say_why(site: Site) -> No
     async with site.running(ALICE, BOB) as (alice, bob):
         await until(lambda: "does not have the generation of the PSK" in str(peer(alice).trouble))
         assert "its psk_file is not the one that this node has" in str(peer(bob).trouble)
-        (reason,) = [reason for reason in bob.desk.readiness() if "peer alice" in reason]
+        (reason,) = [reason for reason in bob.desk.readiness().missing if "peer alice" in reason]
         assert "psk_file" in reason
 
 

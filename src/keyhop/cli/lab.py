@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from keyhop.cli.node import told_readiness
 from keyhop.cli.output import print_json, print_note, print_table
 from keyhop.lab import Lab, NodeState, NotReady
 from keyhop.lab.topology import shipped_topologies
@@ -65,7 +66,7 @@ def status(
     directory: Directory,
     as_json: Annotated[bool, typer.Option("--json", envvar="KEYHOP_JSON", help="As JSON.")] = False,
 ) -> None:
-    """Show the nodes and their links. Exit 1 when not all are ready."""
+    """Show the nodes, what they lack, and their links. Exit 1 when not all are ready."""
     state = Lab.load(directory).state()
     if as_json:
         print_json({"kmes": msgspec.to_builtins(state)})
@@ -81,14 +82,14 @@ def start(
     directory: Directory,
     timeout: Timeout = READY_TIMEOUT_S,
 ) -> None:
-    """Bring back a node that was stopped or killed; while others are down, it cannot become ready, but runs."""
+    """Bring back a node that was stopped or killed, and wait until it has keys for all others, if they run."""
     lab = Lab.load(directory)
     pid = lab.start(node, timeout_s=timeout)
     down = lab.stopped()
     state = "runs" if down else "is ready"
     print_note(f"{node} {state}, process {pid}")
     if down:
-        print_note(f"not ready before these are up: {', '.join(down)}; keyhop lab start NODE --dir {directory}")
+        print_note(f"these are down: {', '.join(down)}; keyhop lab start NODE --dir {directory}")
 
 
 @app.command()
@@ -173,9 +174,9 @@ def print_state(state: list[NodeState]) -> None:
 
 
 def _row(node: NodeState) -> tuple[str, ...]:
-    condition = "ready" if node.ready else f"not ready: {'; '.join(node.not_ready)}"
+    state = told_readiness(node.ready, node.missing)
     links = ", ".join(map(_link, node.links))
-    return (node.id, str(node.pid or "-"), condition, node.etsi014_url, node.management_url, links)
+    return (node.id, str(node.pid or "-"), state, node.etsi014_url, node.management_url, links)
 
 
 def _link(link: LinkInfo) -> str:

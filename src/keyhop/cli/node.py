@@ -122,8 +122,8 @@ def _ask(url: str) -> NodeState:
 
 
 def _print_state(state: NodeState) -> None:
-    node, not_ready = state.node, state.readiness.not_ready
-    condition = "ready" if state.readiness.ready else f"not ready: {'; '.join(not_ready)}"
+    node, readiness = state.node, state.readiness
+    condition = told_readiness(readiness.ready, readiness.missing)
     print_table(("node", "version", "process", "state"), [(node.id, node.version, node.pid, condition)])
     if node.restored:
         print_note(f"the store that was found at the start is an old copy and was discarded: {node.restored}")
@@ -152,6 +152,13 @@ def _print_topology(topology: TopologyInfo) -> None:
     if topology.unreachable:
         parts = "; ".join(", ".join(part) for part in topology.parts)
         print_note(f"the network is partitioned, or nodes are down; its parts: {parts}")
+
+
+def told_readiness(ready: bool, missing: list[str]) -> str:
+    """`ready`; with what is missing, if anything is."""
+    if not missing:
+        return "ready" if ready else "not ready"
+    return f"{'ready, but' if ready else 'not ready:'} {'; '.join(missing)}"
 
 
 def link_row(link: LinkInfo) -> tuple[object, ...]:

@@ -26,7 +26,7 @@ from keyhop.lab.waiting import (
     LabError,
     NotReady,
     Progress,
-    is_ready,
+    lacks_nothing,
     planned,
     raise_if_off,
     usual_timeout_s,
@@ -115,7 +115,7 @@ class Lab:
     def start(self, kme: str, *, timeout_s: float = READY_TIMEOUT_S) -> int:
         """Bring one node (back) up and wait until it is ready; its process ID. Raises LabError.
 
-        While others are stopped it cannot become ready; then it is waited for until it answers.
+        While others are stopped it lacks keys for them; then it is waited for until it answers.
         """
         node = self._node(kme)
         for device in self._devices:
@@ -204,7 +204,7 @@ class Lab:
         return self._nodes[kme]
 
     def _is_as_ready_as_it_can_be(self, node: LabNode) -> bool:
-        return is_ready(node) or (node.answers() and bool(self.stopped()))
+        return lacks_nothing(node) or (node.answers() and bool(self.stopped()))
 
     def _bring_up(self, started: list[Managed], timeout_s: float, progress: Progress) -> None:
         """Puts what it starts into `started`."""
@@ -215,7 +215,7 @@ class Lab:
                 each.spawn()
         nodes = list(self._nodes.values())
         raise_if_off([node for node in nodes if node not in started], self.directory)
-        wait_until(is_ready, nodes, self._devices, timeout_s, progress)
+        wait_until(lacks_nothing, nodes, self._devices, timeout_s, progress)
 
 
 def _stop(running: Sequence[Managed]) -> None:

@@ -12,17 +12,17 @@ from keyhop.management import Management, NotAnswering
 from keyhop.node.state import LinkInfo, NodeInfo, Readiness
 
 MANAGEMENT_TIMEOUT_S = 2.0
-_NO_ANSWER = Readiness(ready=False, not_ready=["its management address does not answer"])
-_DOWN = Readiness(ready=False, not_ready=["it does not run"])
+_NO_ANSWER = Readiness(ready=False, missing=["its management address does not answer"])
+_DOWN = Readiness(ready=False, missing=["it does not run"])
 
 
 class NodeState(msgspec.Struct, frozen=True):
-    """One node as it is now; `not_ready` says why it is not ready."""
+    """One node as it is now; `missing` says what it lacks."""
 
     id: str
     pid: int | None
     ready: bool
-    not_ready: list[str]
+    missing: list[str]
     etsi014_url: str
     management_url: str
     links: list[LinkInfo]
@@ -82,7 +82,7 @@ class LabNode(Managed):
             id=self.id,
             pid=entry.pid,
             ready=readiness.ready,
-            not_ready=readiness.not_ready,
+            missing=readiness.missing,
             etsi014_url=entry.etsi014_url,
             management_url=entry.management_url,
             links=[] if entry.pid is None else self.links(),

@@ -77,16 +77,16 @@ def wait_until(
             _raise_if_ended([*nodes, *devices])
             if time.monotonic() > deadline:
                 raise _late(nodes, timeout_s)
-            missing = "; ".join(node.readiness().not_ready)
+            missing = "; ".join(node.readiness().missing)
             if missing and missing != told:
                 told = missing
                 progress(f"{node.id}: {missing}")
             time.sleep(_POLL_S)
 
 
-def is_ready(node: LabNode) -> bool:
-    """Whether it serves."""
-    return node.readiness().ready
+def lacks_nothing(node: LabNode) -> bool:
+    """Whether it serves keys for all other KMEs."""
+    return not node.readiness().missing
 
 
 def _raise_if_ended(started: Sequence[Managed]) -> None:
@@ -98,7 +98,7 @@ def _raise_if_ended(started: Sequence[Managed]) -> None:
 
 def _late(nodes: Sequence[LabNode], timeout_s: float) -> NotReady:
     answers = {node: node.readiness() for node in nodes}
-    late = {node: answer for node, answer in answers.items() if not answer.ready}
-    reasons = [f"{node.id}: {'; '.join(answer.not_ready)}" for node, answer in late.items()]
+    late = {node: answer for node, answer in answers.items() if answer.missing}
+    reasons = [f"{node.id}: {'; '.join(answer.missing)}" for node, answer in late.items()]
     hint = "a slow link or machine needs a longer --timeout; with --detach the nodes go on running, to be looked at"
     return NotReady("\n".join([f"not ready after {timeout_s:.4g} s", *reasons]), *late, hint=hint)

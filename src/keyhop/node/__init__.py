@@ -19,6 +19,7 @@ management         the management API
 desk               what stands behind it: all that operators see and may do
 state              what the management API and the metrics show
 network_state      that, read from a node's pairs and links
+readiness          whether the node serves, and what it lacks
 measured           a key service whose answers are counted and timed
 telemetry/         logs without key bytes, metrics
 """

@@ -19,6 +19,7 @@ from keyhop.node.state import (
     LinkSample,
     NodeInfo,
     PeerInfo,
+    Readiness,
     StreamInfo,
     TopologyInfo,
 )
@@ -120,9 +121,10 @@ class Desk:
         """GET /v1/policy."""
         return check_kme(self._kme, self._me, [(link.peer, link.kind) for link in self._network.links()], question)
 
-    def readiness(self) -> list[str]:
+    def readiness(self) -> Readiness:
         """GET /readyz."""
-        return self._credentials.troubles() + self._network.readiness()
+        network, troubles = self._network.readiness(), self._credentials.troubles()
+        return Readiness(network.ready and not troubles, troubles + network.missing)
 
     def metrics(self) -> bytes:
         """GET /metrics."""

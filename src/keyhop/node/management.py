@@ -23,7 +23,7 @@ from keyhop.core.errors import LinkError, StoreFailure
 from keyhop.core.ids import LinkId
 from keyhop.link.adapter import Attack, Disturbance, Eavesdropper, MeasuringBasis
 from keyhop.node.policy.route import policy_route
-from keyhop.node.state import NodeControl, NodeView, Readiness
+from keyhop.node.state import NodeControl, NodeView
 from keyhop.node.telemetry.metrics import CONTENT_TYPE
 
 _HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
@@ -186,8 +186,8 @@ async def _answered(result: Callable[[], Awaitable[Any]]) -> Response:
 
 
 def _readiness(view: NodeView) -> Response:
-    not_ready = view.readiness()
-    return _json(Readiness(not not_ready, not_ready), 503 if not_ready else 200)
+    readiness = view.readiness()
+    return _json(readiness, 200 if readiness.ready else 503)
 
 
 def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -1,6 +1,6 @@
 """What the management API and the metrics tell of a Node. Reads only."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 import msgspec
@@ -13,12 +13,14 @@ from keyhop.network.peer import Peer
 from keyhop.network.topology.edges import Hop
 from keyhop.node.node_gateway import NodeGateway
 from keyhop.node.node_link import NodeLink
+from keyhop.node.readiness import readiness
 from keyhop.node.state import (
     AuditInfo,
     AvoidedEdge,
     GatewayInfo,
     LinkInfo,
     PeerInfo,
+    Readiness,
     StreamInfo,
     TopologyEdge,
     TopologyInfo,
@@ -72,18 +74,9 @@ class NetworkState:
         """GET /v1/gateways."""
         return self._gateway.infos()
 
-    def readiness(self) -> list[str]:
-        """What keeps the node from serving; empty when it is ready."""
-        if self._kme.journal.failure is not None:
-            return ["store: failed"]
-        links = [f"link {link.id}: {link.reason or link.state}" for link in self.links() if link.state != "generating"]
-        unreachable = self._kme.view.unreachable
-        peers = [
-            reason
-            for peer in self._peers.values()
-            if (reason := _missing(peer, unreachable) or self._missing_relayed(peer))
-        ]
-        return links + peers + [f"gateway {each.id}: {each.trouble}" for each in self.gateways() if each.trouble]
+    def readiness(self) -> Readiness:
+        """GET /readyz, as far as the network goes."""
+        return readiness(self._kme, self.links(), self.gateways())
 
     def _owned(self, pair: Pair) -> StreamInfo:
         meter = pair.meter
@@ -105,42 +98,9 @@ class NetworkState:
             peer.id, peer.connected, peer.synchronised, peer.since, theirs, ours, generation, is_neighbour, trouble
         )
 
-    def _missing_relayed(self, peer: Peer) -> str | None:
-        """Of a KME without a link to this one, whose stream is to be kept filled."""
-        feeder = self._kme.feeder
-        if peer.direct is not None or feeder.marks(peer.id) is None or peer.relayed.owned.stock_units:
-            return None
-        trouble = feeder.trouble(peer.id)
-        return f"stream to {peer.id}: no key" + (f" ({trouble})" if trouble else "")
-
 
 def _told(what: KmeId | Hop) -> str:
     return what if isinstance(what, str) else "→".join(what)
-
-
-def _missing(peer: Peer, unreachable: Collection[KmeId]) -> str | None:
-    if peer.relayed.theirs.alarm:
-        return f"peer {peer.id}: two nodes claim to be it"
-    if peer.relayed.ours.alarm:
-        return f"peer {peer.id}: another node claims to be this one"
-    if not peer.connected or peer.trouble:
-        return f"peer {peer.id}: not connected" + (f" ({peer.trouble})" if peer.trouble else "")
-    if not peer.synchronised:
-        return f"peer {peer.id}: not synchronised"
-    if peer.direct and (reason := _missing_of_link(peer.direct)):
-        return reason
-    return f"KME {peer.id}: no path of QKD links leads to it" if peer.id in unreachable else None
-
-
-def _missing_of_link(pair: Pair) -> str | None:
-    if pair.filling.mismatch:
-        return (
-            f"link to {pair.peer}: the two ends do not have the same blocks (secret, rate and block size must agree), "
-            "or the link is off there"
-        )
-    if not pair.owned.available_units and not pair.owned.leased_units:
-        return f"stream to {pair.peer}: no key"
-    return None
 
 
 def _end(stream: OwnedStream | FollowedStream) -> StreamInfo:

@@ -209,10 +209,11 @@ class GatewayInfo:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether the node serves; `not_ready` names what is missing, such as `peer bob: not connected`."""
+    """Whether the node serves keys for one other KME at least; `missing` names what it lacks for all of them, such as
+    `peer bob: not connected`."""
 
     ready: bool
-    not_ready: list[str]
+    missing: list[str]
 
 
 class NetworkView(Protocol):
@@ -250,8 +251,8 @@ class NodeView(NetworkView, Protocol):
         """Who this is."""
         ...
 
-    def readiness(self) -> list[str]:
-        """What is not ready, as sentences such as `peer bob: not connected`; empty when the node is."""
+    def readiness(self) -> Readiness:
+        """Whether the node serves, and what it lacks."""
         ...
 
     def policy(self, question: PolicyQuestion) -> PolicyCheck:

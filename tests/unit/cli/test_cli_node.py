@@ -35,6 +35,7 @@ from keyhop.node.state import (
     LinkSample,
     NodeInfo,
     PeerInfo,
+    Readiness,
     StreamInfo,
     TopologyEdge,
     TopologyInfo,
@@ -81,8 +82,8 @@ GATEWAY = GatewayInfo(
 
 
 class View:
-    def __init__(self, not_ready: list[str], restored: str | None = None) -> None:
-        self._not_ready = not_ready
+    def __init__(self, missing: list[str], restored: str | None = None) -> None:
+        self._missing = missing
         self._restored = restored
         self._activity: list[LinkActivity] = []
 
@@ -112,8 +113,8 @@ class View:
     def peers(self) -> list[PeerInfo]:
         return [PeerInfo(BOB, True, False, None)]
 
-    def readiness(self) -> list[str]:
-        return self._not_ready
+    def readiness(self) -> Readiness:
+        return Readiness(not self._missing, self._missing)
 
     def metrics(self) -> bytes:
         return b""
@@ -158,8 +159,8 @@ def serving(app: ASGIApp) -> Iterator[str]:
         listener.close()
 
 
-def node(not_ready: list[str], restored: str | None = None) -> AbstractContextManager[str]:
-    return serving(management_app(View(not_ready, restored)))
+def node(missing: list[str], restored: str | None = None) -> AbstractContextManager[str]:
+    return serving(management_app(View(missing, restored)))
 
 
 def test_a_running_node_is_asked_about_two_saes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -284,7 +285,7 @@ def test_status_as_json_and_the_exit_code_of_a_node_that_is_not_ready(capsys: py
     with node(["peer bob: not connected"]) as url:
         assert keyhop("node", "status", "--url", url, "--json") == 1
     state = json.loads(capsys.readouterr().out)
-    assert state["readiness"] == {"ready": False, "not_ready": ["peer bob: not connected"]}
+    assert state["readiness"] == {"ready": False, "missing": ["peer bob: not connected"]}
     assert state["node"]["id"] == "alice"
     assert state["streams"][0]["balanced"] is True
     assert state["topology"]["parts"] == [["alice", "bob"], ["carol"]]

@@ -20,6 +20,7 @@ from keyhop.node.state import (
     LinkSample,
     NodeInfo,
     PeerInfo,
+    Readiness,
     StreamInfo,
     TopologyEdge,
     TopologyInfo,
@@ -46,7 +47,7 @@ class View:
     """A node with the links a-b, whose line is simulated, and x/y z, whose line is not."""
 
     def __init__(self) -> None:
-        self.not_ready: list[str] = []
+        self.lack = Readiness(True, [])
         self.asked: list[object] = []
 
     def node(self) -> NodeInfo:
@@ -102,8 +103,8 @@ class View:
     def peers(self) -> list[PeerInfo]:
         return [PeerInfo(BOB, True, True, None)]
 
-    def readiness(self) -> list[str]:
-        return self.not_ready
+    def readiness(self) -> Readiness:
+        return self.lack
 
     def metrics(self) -> bytes:
         return b"keyhop_up 1\n"
@@ -180,11 +181,14 @@ def test_the_node_and_what_belongs_to_it() -> None:
 def test_health_and_readiness() -> None:
     assert ask("/healthz").status_code == 200
     ready = ask("/readyz")
-    assert (ready.status_code, ready.json()) == (200, {"ready": True, "not_ready": []})
+    assert (ready.status_code, ready.json()) == (200, {"ready": True, "missing": []})
     view = View()
-    view.not_ready = ["peer bob: not connected"]
+    view.lack = Readiness(True, ["peer bob: not connected"])
+    partly = ask("/readyz", view=view)
+    assert (partly.status_code, partly.json()) == (200, {"ready": True, "missing": ["peer bob: not connected"]})
+    view.lack = Readiness(False, ["peer bob: not connected"])
     waiting = ask("/readyz", view=view)
-    assert (waiting.status_code, waiting.json()) == (503, {"ready": False, "not_ready": ["peer bob: not connected"]})
+    assert (waiting.status_code, waiting.json()) == (503, {"ready": False, "missing": ["peer bob: not connected"]})
     assert ask("/healthz", view=view).status_code == 200
 
 
