@@ -18,14 +18,24 @@ class Arrivals:
     """Puts into the record book what other KMEs may put there."""
 
     def __init__(
-        self, me: KmeId, records: RecordBook, clock: Clock, home: Callable[[SaeId], KmeId | None], exports: Exports
+        self,
+        me: KmeId,
+        records: RecordBook,
+        clock: Clock,
+        home: Callable[[SaeId], KmeId | None],
+        exports: Exports,
+        expect: Callable[[KmeId], None] = lambda source: None,
     ) -> None:
-        """`home` tells which KME an SAE belongs to; of another network's SAE, the KME that leads there."""
+        """`home` tells which KME an SAE belongs to; of another network's SAE, the KME that leads there.
+
+        `expect` hears that keys of a KME are soon fetched here.
+        """
         self._me = me
         self._records = records
         self._clock = clock
         self._home = home
         self._exports = exports
+        self._expect = expect
 
     def take(
         self,
@@ -44,6 +54,7 @@ class Arrivals:
             opened = keys()
             if opened is not None:
                 self._keep(batch, opened)
+                self._expect(source)
                 stored = True
         answer(stored)
 

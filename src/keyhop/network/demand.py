@@ -1,8 +1,10 @@
-"""How much to lease ahead, from what is taken and what the link brings. All rates are in units a second.
+"""How much to lease ahead, from what is taken, what the link brings, and how far away the follower is. All rates are
+in units a second.
 
-A lease holds what the next quarter of a second takes, so that nobody waits for one; but no more than the link brings
-in two seconds, because a crash burns it. Where more is taken than the link brings, out of stock, a lease holds at
-least a hundredth of a second of it: a trip to the follower and back.
+A lease holds what the next quarter of a second takes, and the next trips to the follower and back, so that nobody
+waits for one; but no more than the link brings in two seconds, because a crash burns it. Where more is taken than the
+link brings, out of stock, a lease holds at least what is taken during these trips. Where little is taken, four pads of
+relayed keys are ready: each hop of a key that is relayed on demand would else cost a trip of its own.
 """
 
 from math import exp
@@ -12,7 +14,11 @@ from keyhop.core.clock import Clock
 AHEAD_S = 0.25
 BURN_S = 2.0
 HASTE_S = 0.01
+TRIPS = 4
+"""A lease is asked for when half of the last one is left, and that shall last for more than a trip."""
+MOST_TRIP_S = 0.5
 LEAST_UNITS = 4
+READY_UNITS = 64
 MOST_UNITS = 1 << 18
 WINDOW_S = 0.05
 PEAK_DECAY_S = 2.0
@@ -26,13 +32,17 @@ class Demand:
         self._clock = clock
         self._since = self._brought_at = clock.monotonic()
         self._taken = self._last = 0
-        self._peak = 0.0
+        self._peak = self._trip_s = 0.0
         self._brought_units = self._brought_s = 0.0
 
     def took(self, units: int) -> None:
         """A request took so many units."""
         self._taken += units
         self._last = units
+
+    def answered(self, took_s: float) -> None:
+        """It took so long until the follower had noted a lease."""
+        self._trip_s += (min(took_s, MOST_TRIP_S) - self._trip_s) / 4
 
     def brought(self, units: int) -> None:
         """The link brought so many, for whichever of its two streams."""
@@ -45,8 +55,9 @@ class Demand:
     def lease_units(self) -> int:
         """How many units a lease shall hold now."""
         taking, bringing = self._taking(), self._average(self._brought_at)
-        most = max(BURN_S * bringing, HASTE_S * taking, LEAST_UNITS)
-        return int(min(max(AHEAD_S * taking, self._last, LEAST_UNITS), most, MOST_UNITS))
+        trips_s = TRIPS * self._trip_s
+        most = max(BURN_S * bringing, (HASTE_S + trips_s) * taking, LEAST_UNITS)
+        return int(min(max((AHEAD_S + trips_s) * taking, self._last, READY_UNITS), most, MOST_UNITS))
 
     def bringing(self) -> float:
         """What the link brings, for both of its streams; less and less while nothing comes."""

@@ -54,6 +54,7 @@ class Leasing:
         self._synchronised = False
         self._sealed = False
         self._pending: deque[Lease] = deque()
+        self._asked_at = 0.0
         self._wants: deque[_Want] = deque()
         self._lease_awaited = False
         """Whether one of those who wait holds up all others."""
@@ -157,6 +158,7 @@ class Leasing:
             message.taken,
         ):
             self._stream.activate(self._pending.popleft())
+            self.demand.answered(self._clock.monotonic() - self._asked_at)
         self._serve()
 
     def epoch_closed(self) -> None:
@@ -264,6 +266,7 @@ class Leasing:
         lease = stream.lease(wanted + ahead - stream.leased_units)
         if lease is not None:
             self._pending.append(lease)
+            self._asked_at = self._clock.monotonic()
             self._tell()
 
     def _wanted_units(self) -> int:

@@ -110,10 +110,12 @@ class Pair:
             clock,
             self.tell,
             options.stock_bytes // UNIT_BYTES,
-            self.leasing.stock_changed,
+            self._appended,
             self._open_next_epoch,
         )
         self.meter = Meter(self.owned, clock)
+        self._relayed_units = 0
+        """What the relay has brought since this process began."""
         self._channels = LinkChannels(self._send_now)
         self._refreshing: Refreshing | None = None
         self.hybrid = Agreeing(self.owned, KeptSecrets(self.followed, store, journal), clock, entropy, self.tell)
@@ -260,6 +262,7 @@ class Pair:
             case wire.Leased():
                 if self.followed.note_taken(body.epoch, body.taken):
                     self.tell(wire.LeaseNoted(body.epoch, body.taken))
+                    self.windows.expect()
             case wire.LeaseNoted():
                 self.leasing.noted(body)
             case wire.Void():
@@ -334,6 +337,12 @@ class Pair:
     def _open_next_epoch(self) -> None:
         self.owned.close_epoch(self.owned.epoch + 1)
         self.leasing.epoch_closed()
+
+    def _appended(self) -> None:
+        if self.route == "relayed":
+            self.leasing.demand.brought(self.owned.brought_units - self._relayed_units)
+            self._relayed_units = self.owned.brought_units
+        self.leasing.stock_changed()
 
     def _expire(self) -> None:
         lifetime = self._options.key_lifetime_s

@@ -38,6 +38,14 @@ class Peer:
         return self.direct
 
     @property
+    def fetched_within(self) -> "tuple[Pair, ...]":
+        """The pairs within whose windows slaves here fetch keys: those of the streams that hold any, one at least.
+
+        Records are of no stream; they go through one of some pair, so that they are covered.
+        """
+        return tuple([pair for pair in self.pairs if pair.followed.available_bytes]) or self.pairs[:1]
+
+    @property
     def connected(self) -> bool:
         """Whether there is a connection, synchronised or not."""
         return self.relayed.connected

@@ -5,6 +5,10 @@ only within a window whose number (the mark) it has made durable at the owner fi
 the mark is then raised at the owner too. A copy from before the last delivery, or from the same window, then holds
 a lower mark than the owner knows, and is refused when they connect.
 
+Nobody shall wait for the owner's answer, which comes from far away: the next window is asked for before the last one is
+over, while keys are fetched or about to be. What is delivered after the question counts as use of the new window,
+so a higher mark follows on whatever was delivered.
+
 While the owner cannot be reached, delivery goes on: its keys were taken before, and sites must be able to use them.
 The mark is raised as soon as the two synchronise again; a copy that is restored before that is not found out.
 """
@@ -19,6 +23,10 @@ from keyhop.network.wire import Body, Mark, MarkNoted
 WINDOW_S = 1.0
 WAIT_S = 2.0
 """How long somebody waits for an owner that is connected and does not answer."""
+EXPECTED_S = 10.0
+"""How long after the owner took something slaves are likely to come for it."""
+_TICK_S = 0.1
+_MOST_AHEAD_S = WINDOW_S / 2
 
 
 class Windows:
@@ -33,6 +41,9 @@ class Windows:
         self._until = float("-inf")
         self._used = False
         self._asked_at: float | None = None
+        self._expected_until = float("-inf")
+        self._ahead_s = _TICK_S
+        """How long before the end of a window the next one is asked for: longer than the answer takes."""
         self._waiting: deque[tuple[float, Callable[[], None], Callable[[], None]]] = deque()
 
     @property
@@ -53,9 +64,18 @@ class Windows:
         if self._asked_at is None:
             self._ask()
 
+    def expect(self) -> None:
+        """Somebody is about to enter: there shall be a window for a while, so that nobody waits for it."""
+        now = self._clock.monotonic()
+        self._expected_until = now + EXPECTED_S
+        if self._connected and self._asked_at is None and now >= self._until:
+            self._ask()
+
     def noted(self, message: MarkNoted) -> None:
         """The owner knows the mark: the window is open, and closes a second after we asked for it."""
         if self._asked_at is not None and message.mark == self._stream.mark:
+            took_s = self._clock.monotonic() - self._asked_at
+            self._ahead_s = min(2 * took_s + _TICK_S, _MOST_AHEAD_S)
             self._until = self._asked_at + WINDOW_S
             self._asked_at = None
             self._let_in()
@@ -88,7 +108,7 @@ class Windows:
             self._waiting.popleft()[2]()
         if self._asked_at is not None:
             self._send(Mark(self._stream.mark))
-        elif self._used and self._connected and now >= self._until:
+        elif self._connected and now >= self._until - self._ahead_s and (self._used or now < self._expected_until):
             self._ask()
 
     def _ask(self) -> None:

@@ -68,19 +68,17 @@ class Claims:
                 reply(error)
 
         enter = deliver
+        if len(gates) > 1:
+            for gate in gates:
+                gate.windows.expect()  # so that those that are closed open at the same time
         for gate in gates:
             enter = partial(gate.windows.enter, enter, partial(_late, gate.peer, reply))
         enter()
 
     def _gates(self, source: KmeId) -> tuple[Pair, ...]:
-        """The pairs within whose windows keys of this KME are delivered: those of the streams that hold any.
-
-        Records are of no stream; they and keys of this very KME go through one of some pair, so that they are covered.
-        """
+        """The pairs within whose windows keys of that KME are delivered; of this very KME, those of some peer."""
         peer = self._peers.get(source) or next(iter(self._peers.values()), None)
-        if peer is None:
-            return ()
-        return tuple([pair for pair in peer.pairs if pair.followed.available_bytes]) or peer.pairs[:1]
+        return peer.fetched_within if peer else ()
 
     def _lookup(self, master: SaeId, source: KmeId, gates: tuple[Pair, ...]) -> Lookup:
         if self._foreign(master):

@@ -112,7 +112,7 @@ class Kme:
         self.records = RecordBook(store, self.journal)
 
         self.gateway = Gateway(me, abroad.joints, home, abroad.foreign, clock, abroad.make)
-        arrivals = Arrivals(me, self.records, clock, home, self.gateway)
+        arrivals = Arrivals(me, self.records, clock, home, self.gateway, self._expect_fetches)
 
         def relay(peer: KmeId, message: OfRelay) -> None:
             self.relay.received(peer, message)
@@ -238,6 +238,10 @@ class Kme:
             pair.abandon()
         self.relay.abandon()
         self.gateway.abandon()
+
+    def _expect_fetches(self, source: KmeId) -> None:
+        for pair in self.peers[source].fetched_within:
+            pair.windows.expect()
 
     def _terms(self, destination: KmeId) -> Terms:
         return self._options.terms

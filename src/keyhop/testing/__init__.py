@@ -5,6 +5,7 @@ virtual_time         a clock that asyncio code sleeps on
 kme                  one KME's production state machines on virtual time, which can crash
 audit                an audit log in memory, which says who was given which keys
 network              two KMEs, for tests that go step by step
+distance             the same, where messages take time
 history              the promises, checked against what SAEs saw
 simulation           whole networks on machines that fail, drawn from a seed, with every promise checked
 store_conformance    what every KeyStore does

@@ -12,6 +12,7 @@ from keyhop.network.demand import (
     LEAST_UNITS,
     MOST_UNITS,
     PEAK_DECAY_S,
+    READY_UNITS,
     Demand,
 )
 from keyhop.testing.virtual import VirtualClock
@@ -101,6 +102,26 @@ def test_a_link_that_has_brought_nothing_brings_nothing() -> None:
     assert demand.bringing() == 0.0
     clock.advance(5.0)
     assert demand.bringing() == 0.0
+
+
+def test_a_follower_far_away_has_more_leased_ahead() -> None:
+    near, _ = used(brought_per_s=100_000, block_units=10_000, taken_per_s=1_000, seconds=5)
+    far, _ = used(brought_per_s=100_000, block_units=10_000, taken_per_s=1_000, seconds=5)
+    for _ in range(40):
+        far.answered(0.09)
+    assert far.lease_units() - near.lease_units() == pytest.approx(4 * 0.09 * 1_000, rel=0.1)
+
+
+def test_from_stock_the_trips_to_a_follower_far_away_are_leased_ahead() -> None:
+    demand, _ = used(taken_per_s=80_000, seconds=2)
+    for _ in range(40):
+        demand.answered(0.09)
+    assert demand.lease_units() == pytest.approx((HASTE_S + 4 * 0.09) * 80_000, rel=0.1)
+
+
+def test_four_pads_of_relayed_keys_are_ready_where_a_link_brings_enough() -> None:
+    demand, _ = used(brought_per_s=1_000, seconds=30)
+    assert demand.lease_units() == READY_UNITS
 
 
 def test_a_lease_has_a_bound() -> None:

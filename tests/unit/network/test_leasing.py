@@ -6,7 +6,7 @@ from keyhop.core.ids import KmeId
 from keyhop.core.journal import Journal
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import ID_KEY_UNITS, Block, OwnedStream, StreamRef
-from keyhop.network.demand import MOST_UNITS
+from keyhop.network.demand import MOST_UNITS, READY_UNITS
 from keyhop.network.leasing import Leasing
 from keyhop.network.wire import Body, Leased, LeaseNoted
 from keyhop.testing.virtual import VirtualClock
@@ -192,7 +192,7 @@ def test_what_a_rush_leaves_is_used_first_and_the_next_lease_is_small_again(owne
     left = owner.stream.leased_units
     assert left > LEASE_UNITS // 2
     told = len(owner.sent)
-    for _ in range(left // 4 - 1):
+    for _ in range((left - READY_UNITS // 2) // 4):
         owner.clock.advance(1.0)
         owner.leasing.tick()
         assert owner.leasing.take(32, 1, "delivered") is not None
@@ -201,7 +201,7 @@ def test_what_a_rush_leaves_is_used_first_and_the_next_lease_is_small_again(owne
     assert owner.leasing.take(32, 1, "delivered") is not None
     assert len(owner.sent) == told + 1
     owner.note()
-    assert owner.stream.leased_units <= 16
+    assert owner.stream.leased_units <= READY_UNITS
 
 
 def test_a_new_lease_is_asked_for_when_less_than_half_is_left(owner: Owner) -> None:

@@ -6,6 +6,7 @@ from keyhop.core.errors import KeyhopError, PeerError
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.network import wire
 from keyhop.network.pair import Pair, PairOptions
+from keyhop.network.windows import EXPECTED_S
 from keyhop.service.policy import PairPolicy, Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.network import VirtualNetwork
@@ -378,7 +379,7 @@ def test_where_nothing_happens_nothing_is_committed(network: VirtualNetwork) -> 
     network.produce(blocks=4)
     network.settle()
     fetch(network, get(network))
-    network.pass_time(5.0)
+    network.pass_time(EXPECTED_S + 2.0)
     before = [kme.journal.commits for kme in network.kmes.values()]
     network.pass_time(20.0)
     assert [kme.journal.commits for kme in network.kmes.values()] == before

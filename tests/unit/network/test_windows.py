@@ -6,7 +6,7 @@ from keyhop.core.ids import KmeId
 from keyhop.core.journal import Journal
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import FollowedStream, StreamRef
-from keyhop.network.windows import WINDOW_S, Windows
+from keyhop.network.windows import EXPECTED_S, WINDOW_S, Windows
 from keyhop.network.wire import Body, Mark, MarkNoted
 from keyhop.testing.virtual import VirtualClock
 
@@ -133,17 +133,74 @@ def test_when_the_owner_is_back_it_is_told_of_what_was_delivered_meanwhile(door:
 def test_a_window_that_was_used_is_ended_at_the_owner_too(door: Door) -> None:
     door.open()
     mark = door.stream.mark
-    door.clock.advance(WINDOW_S * 0.9)
+    door.clock.advance(WINDOW_S * 0.8)
     door.windows.tick()
     assert door.sent == []
     door.enter("someone")
-    door.clock.advance(WINDOW_S * 0.1)
+    door.clock.advance(WINDOW_S * 0.2)
     door.windows.tick()
     assert door.sent == [Mark(mark + 1)]
     door.windows.noted(MarkNoted(mark + 1))
     door.clock.advance(WINDOW_S)
     door.windows.tick()
     assert door.sent == [Mark(mark + 1)]
+
+
+def test_the_next_window_opens_before_the_last_one_is_over(door: Door) -> None:
+    door.open()
+    mark = door.stream.mark
+    door.clock.advance(WINDOW_S * 0.95)
+    door.windows.tick()
+    assert door.sent == [Mark(mark + 1)]
+    door.windows.noted(MarkNoted(mark + 1))
+    door.clock.advance(WINDOW_S * 0.5)
+    door.enter("afterwards")
+    assert door.inside == ["afterwards"]
+
+
+def test_what_is_delivered_after_the_question_has_a_greater_mark_follow_it(door: Door) -> None:
+    """A copy that was made after the question, and before the delivery, holds the mark that was asked for."""
+    door.open()
+    mark = door.stream.mark
+    door.clock.advance(WINDOW_S * 0.95)
+    door.windows.tick()
+    door.enter("within the old window")
+    assert door.inside == ["within the old window"]
+    door.windows.noted(MarkNoted(mark + 1))
+    door.clock.advance(WINDOW_S)
+    door.windows.tick()
+    assert door.sent == [Mark(mark + 1), Mark(mark + 2)]
+
+
+def test_the_longer_an_answer_takes_the_earlier_the_next_window_is_asked_for(door: Door) -> None:
+    door.windows.synchronised()
+    door.enter("first")
+    door.clock.advance(WINDOW_S * 0.15)
+    door.windows.noted(MarkNoted(1))
+    door.clock.advance(WINDOW_S * 0.45)
+    door.windows.tick()
+    assert door.sent == [Mark(1), Mark(2)]
+
+
+def test_while_somebody_is_expected_there_is_a_window_and_no_longer(door: Door) -> None:
+    door.open()
+    door.clock.advance(60.0)
+    door.windows.tick()
+    door.windows.noted(MarkNoted(door.stream.mark))
+    door.clock.advance(60.0)
+    door.sent.clear()
+    door.windows.expect()
+    door.windows.expect()
+    assert door.sent == [Mark(door.stream.mark)]
+    door.windows.noted(MarkNoted(door.stream.mark))
+    door.clock.advance(WINDOW_S * 0.9)
+    door.enter("expected")
+    assert door.inside == ["expected"]
+    for _ in range(3 * int(EXPECTED_S)):
+        door.windows.tick()
+        door.windows.noted(MarkNoted(door.stream.mark))
+        door.clock.advance(WINDOW_S)
+    assert len(door.sent) == pytest.approx(EXPECTED_S, abs=2)
 
 
 def test_a_new_session_closes_the_window(door: Door) -> None:
