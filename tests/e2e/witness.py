@@ -171,13 +171,14 @@ class Worker(threading.Thread):
     those that were fetched of late.
     """
 
-    def __init__(self, saes: Saes, kme: str, seed: int, stop: threading.Event) -> None:
+    def __init__(self, saes: Saes, kme: str, seed: int, stop: threading.Event, pause_s: float = PAUSE_S) -> None:
         super().__init__(name=f"worker at {kme}")
         self._saes = saes
         self._masters = [sae for sae, home in saes.homes.items() if home == kme]
         self._slaves = [sae for sae, home in saes.homes.items() if home != kme]
         self._random = random.Random(seed)
         self._stop_asked = stop
+        self._pause_s = pause_s
         self.held: list[tuple[str, UUID]] = []
         self.spent: list[tuple[str, UUID]] = []
         self.exchanges = 0
@@ -185,7 +186,7 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         try:
-            while not self._stop_asked.wait(PAUSE_S):
+            while not self._stop_asked.wait(self._pause_s):
                 self._exchange()
         except Violation as violation:
             self.failure = violation
@@ -223,11 +224,11 @@ class Worker(threading.Thread):
 
 
 @contextmanager
-def at_work(saes: Saes, seed: int, per_kme: int = 1) -> Iterator[list[Worker]]:
+def at_work(saes: Saes, seed: int, per_kme: int = 1, pause_s: float = PAUSE_S) -> Iterator[list[Worker]]:
     """Workers at every KME while the block runs; what they found out is raised at its end."""
     stop = threading.Event()
     kmes = sorted(set(saes.homes.values())) * per_kme
-    workers = [Worker(saes, kme, seed + i, stop) for i, kme in enumerate(kmes)]
+    workers = [Worker(saes, kme, seed + i, stop, pause_s) for i, kme in enumerate(kmes)]
     for worker in workers:
         worker.start()
     try:
