@@ -1,13 +1,13 @@
 """Where every byte of a stream went. Each byte has one use, and the books must balance:
 
-produced = available + leased + delivered + pad + mac + psk + id_key + voided + expired + burnt
+produced = available + leased + delivered + pad + mac + psk + seed + id_key + voided + expired + burnt
 """
 
 from typing import Literal
 
 import msgspec
 
-Purpose = Literal["delivered", "pad", "mac", "psk", "id_key", "voided", "expired"]
+Purpose = Literal["delivered", "pad", "mac", "psk", "seed", "id_key", "voided", "expired"]
 
 
 class Ledger(msgspec.Struct):
@@ -22,6 +22,7 @@ class Ledger(msgspec.Struct):
     pad: int = 0
     mac: int = 0
     psk: int = 0
+    seed: int = 0
     id_key: int = 0
     voided: int = 0
     expired: int = 0
@@ -38,5 +39,5 @@ class Ledger(msgspec.Struct):
 
     def balances(self, available: int) -> bool:
         """Whether every byte ever produced is accounted for."""
-        spent = self.delivered + self.pad + self.mac + self.psk + self.id_key + self.voided + self.expired + self.burnt
-        return self.produced == available + self.leased + spent
+        used = self.delivered + self.pad + self.mac + self.psk + self.seed + self.id_key
+        return self.produced == available + self.leased + used + self.voided + self.expired + self.burnt

@@ -24,6 +24,7 @@ class _Record(msgspec.Struct):
     key: bytes
     created_at: float
     served: list[SaeId] = []
+    expanded: bool = False
 
 
 class RecordBook:
@@ -48,9 +49,18 @@ class RecordBook:
         """Whether a master may have that many more: at most as many as are left for all others."""
         return self._held[master] + count <= MAX_RECORDS - len(self._records)
 
-    def add(self, key_id: bytes, key: KeyMaterial, master: SaeId, slaves: tuple[SaeId, ...], created_at: float) -> None:
-        """Keeps a key for its slaves at this KME; durable with the journal."""
-        self._records[key_id] = _Record(master, list(slaves), key.reveal(), created_at)
+    def add(
+        self,
+        key_id: bytes,
+        key: KeyMaterial,
+        master: SaeId,
+        slaves: tuple[SaeId, ...],
+        created_at: float,
+        *,
+        expanded: bool = False,
+    ) -> None:
+        """Keeps a key for its slaves at this KME; durable with the journal. `expanded`: it came under such a pad."""
+        self._records[key_id] = _Record(master, list(slaves), key.reveal(), created_at, expanded=expanded)
         self._held[master] += 1
         self._save(key_id)
 
@@ -65,6 +75,10 @@ class RecordBook:
     def created_at(self, key_id: bytes) -> float:
         """When the key was made, in wall time."""
         return self._records[key_id].created_at
+
+    def is_expanded(self, key_id: bytes) -> bool:
+        """Whether the key came under a pad that was expanded from a seed."""
+        return self._records[key_id].expanded
 
     def entitles(self, key_id: bytes, master: SaeId, slave: SaeId) -> bool:
         """Whether that slave may still fetch the key as one of that master's."""

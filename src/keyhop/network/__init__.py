@@ -19,6 +19,7 @@
     pair        all of that for one route to one peer: sessions, dispatch, time
     peer        one other KME: a pair for each route to it
     topology    who is joined with whom, and paths from one to another
+    expanding   pads for records while a stream is dry, made of a seed from before
     hybrid      ML-KEM secrets of the two ends of a stream, for keys that need more than its bytes
     psk         a peer that is authenticated by a key, which is refreshed from the streams
     proof       who is at the other end of a connection

@@ -80,7 +80,8 @@ class Arrivals:
         slaves = tuple(SaeId(slave) for slave in batch.slaves)
         created_at = self._clock.wall()  # by the clock that they will be too old by
         for key_id, key in zip(ids, _each(keys, len(keys) // len(ids)), strict=True):
-            self._records.add(key_id, KeyMaterial(key), SaeId(batch.master), slaves, created_at)
+            record = (key_id, KeyMaterial(key), SaeId(batch.master), slaves, created_at)
+            self._records.add(*record, expanded=isinstance(batch, Carry) and batch.number > 0)
 
     def recall(self, source: KmeId, ids: bytes) -> None:
         """That KME takes back records of its masters, which nobody was given."""

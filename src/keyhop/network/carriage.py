@@ -3,21 +3,25 @@
 Pad and MAC key are bytes of the sender's own stream, used for this batch only. The receiver checks the MAC, stores
 the records and erases the pad in one commit, then answers. A message that fails the check erases nothing: it may name
 bytes that belong to somebody's key. A batch is sent again, word for word, until it is answered; its bytes are never
-used for another.
+used for another. While the stream is dry, pad and MAC key may be expanded from a seed (`expanding`) instead.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+import msgspec
+
 from keyhop.core.clock import Clock
 from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import SaeId
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.streams import Admission, FollowedStream, OwnedStream, Taken
+from keyhop.core.streams import Admission, FollowedStream, OwnedStream, StreamRef, Taken
 from keyhop.network.arrivals import Arrivals
+from keyhop.network.expanding.held import HeldSeeds
+from keyhop.network.expanding.own import ExpandedPad, OwnSeed
 from keyhop.network.leasing import Leasing
-from keyhop.network.sealing import MAC_KEY_BYTES, claimed, pad_of, tagged, xor
+from keyhop.network.sealing import MAC_KEY_BYTES, claimed, is_tagged, pad_of, tag_of, tagged, xor
 from keyhop.network.wire import Body, Carried, Carry, Recall
 
 RESEND_S = 1.0
@@ -66,7 +70,12 @@ class Carriage:
         arrivals: Arrivals,
         clock: Clock,
         send: Callable[[Body], None],
+        seed: OwnSeed,
+        seeds: HeldSeeds,
     ) -> None:
+        """`seed` gives pads while the owned stream is dry, `seeds` are the peer's."""
+        self.seed = seed
+        self.seeds = seeds
         self._owned = owned
         self._followed = followed
         self._leasing = leasing
@@ -83,18 +92,32 @@ class Carriage:
             if taken is None:
                 done("no key material is left for its pad")
                 return
-            message = tagged(_sealed(batch, taken), taken, self._owned)
-            self._under_way[batch.batch] = _UnderWay(message, deadline, self._clock.monotonic(), done)
-            self._send(message)
+            self._begin(tagged(_sealed(batch, taken), taken, self._owned), deadline, done)
 
         pair = (batch.master, batch.slaves[0])
         self._leasing.wait(batch.pad_bytes, 1, "pad", deadline, padded, pair, batch.admission)
+
+    def expands(self, admission: Admission | None) -> bool:
+        """Whether there is a seed now that records may go under."""
+        source = self.seed.source
+        return source is not None and (admission is None or admission.admits_source(source))
+
+    def carry_expanded(self, batch: Batch, deadline: float, done: Done) -> None:
+        """The same, under a pad that is expanded from a seed."""
+        pad = self.seed.take(batch.pad_bytes) if self.expands(batch.admission) else None
+        if pad is None:
+            done("there is no seed to expand")
+        else:
+            self._begin(_expanded(batch, pad, self._owned.ref), deadline, done)
 
     def received(self, message: Carry) -> None:
         """A batch from the peer: kept if it is what the peer's KME sent for our SAEs, else refused."""
 
         def keys() -> bytes | None:
-            pad = claimed(message, len(message.sealed), self._followed)
+            if message.number:
+                pad = self._expanded_pad(message)
+            else:
+                pad = claimed(message, len(message.sealed), self._followed)
             return None if pad is None else xor(message.sealed, pad)
 
         def answer(stored: bool) -> None:
@@ -143,6 +166,26 @@ class Carriage:
         for each in under_way.values():
             with suppress(StoreFailure):  # who recalls other copies finds that the journal takes nothing any more
                 each.done("the store of this KME has failed")
+
+    def _begin(self, message: Carry, deadline: float, done: Done) -> None:
+        self._under_way[message.batch] = _UnderWay(message, deadline, self._clock.monotonic(), done)
+        self._send(message)
+
+    def _expanded_pad(self, message: Carry) -> bytes | None:
+        """Used with the journal's next commit. None when the tag is not the seed's, or the number was used before."""
+        size_bytes = MAC_KEY_BYTES + len(message.sealed)
+        pad = self.seeds.pad(message.epoch, message.pad, message.number, size_bytes)
+        if pad is None or not is_tagged(message, pad[:MAC_KEY_BYTES], self._followed.ref):
+            return None
+        self.seeds.used(message.epoch, message.pad, message.number)
+        return pad[MAC_KEY_BYTES:]
+
+
+def _expanded(batch: Batch, pad: ExpandedPad, ref: StreamRef) -> Carry:
+    keys = xor(batch.keys.reveal(), pad.pad[MAC_KEY_BYTES:])
+    who = (batch.master, batch.slaves, batch.ids)
+    bare = Carry(batch.batch, pad.epoch, pad.position, *who, keys, number=pad.number)
+    return msgspec.structs.replace(bare, tag=tag_of(bare, pad.pad[:MAC_KEY_BYTES], ref))
 
 
 def _sealed(batch: Batch, taken: Taken) -> Carry:

@@ -22,6 +22,9 @@ from keyhop.network import wire
 from keyhop.network.agreement import Agreement, check_ahead
 from keyhop.network.arrivals import Arrivals
 from keyhop.network.carriage import Carriage
+from keyhop.network.expanding.held import HeldSeeds
+from keyhop.network.expanding.messages import SeedHeld, SeedTaken
+from keyhop.network.expanding.own import OwnSeed
 from keyhop.network.filling import Filling
 from keyhop.network.hybrid.agreeing import Agreeing
 from keyhop.network.hybrid.kept import KeptSecrets
@@ -47,13 +50,15 @@ type Transmit = Callable[[bytes], None]
 @dataclass(frozen=True, slots=True)
 class PairOptions:
     """How much a stream may hold for its owner, and for slaves that have not fetched; how long its bytes live; how much
-    of the stock is reserved for each pair of SAEs; whether there are to be secrets for `hybrid` keys."""
+    of the stock is reserved for each pair of SAEs; whether there are to be secrets for `hybrid` keys, and seeds to
+    `expand`."""
 
     stock_bytes: int = 16 << 20
     unfetched_bytes: int = 64 << 20
     key_lifetime_s: float = 86400.0
     reserved_bytes_per_pair: int = 4096
     hybrid: bool = False
+    expand: bool = False
 
 
 class _Part(Protocol):
@@ -100,7 +105,9 @@ class Pair:
         self.leasing = Leasing(self.owned, clock, self.tell)
         self.pads = Pads(self.leasing, clock, weight)
         self.windows = Windows(self.followed, clock, self.tell)
-        self.carriage = Carriage(self.owned, self.followed, self.leasing, arrivals, clock, self.tell)
+        seed = OwnSeed(self.owned, self.leasing, clock, self.tell)
+        seeds = HeldSeeds(self.followed, store, journal)
+        self.carriage = Carriage(self.owned, self.followed, self.leasing, arrivals, clock, self.tell, seed, seeds)
         self.reclaiming = Reclaiming(arrivals, peer, clock, entropy, self.tell)
         self.filling = Filling(
             self.owned,
@@ -126,6 +133,7 @@ class Pair:
             self.carriage,
             self.reclaiming,
             self.hybrid,
+            seed,
         ]
         self._transmit: Transmit | None = None
         self._process = self._new_session()
@@ -144,6 +152,7 @@ class Pair:
         self.filling.stock_units = options.stock_bytes // UNIT_BYTES
         self.leasing.reserve(options.reserved_bytes_per_pair, sae_pairs, options.stock_bytes)
         self.hybrid.wanted = options.hybrid
+        self.carriage.seed.wanted = options.expand
 
     def refresh(self, psk: PskGenerations, interval_s: float) -> None:
         """The key that authenticates the peer gets its next generations from these streams."""
@@ -243,6 +252,7 @@ class Pair:
         self._open_next_epoch()
         self.followed.forget_all(self.followed.mark)
         self.hybrid.kept.forget_all()
+        self.carriage.seeds.forget_all()
 
     def abandon(self) -> None:
         """The store has failed: nobody waits any longer, and nothing is written."""
@@ -285,6 +295,10 @@ class Pair:
                 self.reclaiming.answered(body)
             case OfRelay():
                 self._relay(self.peer, body)
+            case SeedTaken(epoch, position):
+                self.tell(SeedHeld(epoch, position, self.carriage.seeds.keep(body)))
+            case SeedHeld():
+                self.carriage.seed.held(body)
             case OfHybrid():
                 self.hybrid.received(body)
             case OfPsk() if self._refreshing:

@@ -25,8 +25,21 @@ def tagged[M: (Carry, Forward, PadPlace)](message: M, taken: Taken, stream: Owne
     """The message with the place of its pad, and its tag. The bytes are used for this message only."""
     stream.ledger.rebook("pad", "mac", MAC_KEY_BYTES)
     message = msgspec.structs.replace(message, epoch=taken.epoch, pad=taken.position)
-    tag = Poly1305.generate_tag(taken.data[:MAC_KEY_BYTES], authenticated(message, stream.ref))
-    return msgspec.structs.replace(message, tag=tag)
+    return msgspec.structs.replace(message, tag=tag_of(message, taken.data[:MAC_KEY_BYTES], stream.ref))
+
+
+def tag_of(message: Carry | Forward | PadPlace, mac_key: bytes, ref: StreamRef) -> bytes:
+    """The message's tag under a MAC key that is used for it only."""
+    return Poly1305.generate_tag(mac_key, authenticated(message, ref))
+
+
+def is_tagged(message: Carry | Forward | PadPlace, mac_key: bytes, ref: StreamRef) -> bool:
+    """Whether the message's tag is the one of this MAC key."""
+    try:
+        Poly1305.verify_tag(mac_key, authenticated(message, ref), message.tag)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def claimed(message: Carry | Forward | PadPlace, size_bytes: int, stream: FollowedStream) -> bytes | None:
@@ -40,10 +53,7 @@ def claimed(message: Carry | Forward | PadPlace, size_bytes: int, stream: Follow
     place = Place(message.epoch, Located(message.pad, MAC_KEY_BYTES + size_bytes))
     if not stream.has(place):
         return None
-    mac_key = stream.peek(place)[:MAC_KEY_BYTES]
-    try:
-        Poly1305.verify_tag(mac_key, authenticated(message, stream.ref), message.tag)
-    except InvalidSignature:
+    if not is_tagged(message, stream.peek(place)[:MAC_KEY_BYTES], stream.ref):
         return None
     secret, _ = stream.consume(place, "pad")
     stream.ledger.rebook("pad", "mac", MAC_KEY_BYTES)

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from keyhop.core.errors import PeerError
 from keyhop.core.streams import Route
+from keyhop.network.expanding.messages import SeedMessage
 from keyhop.network.hybrid.messages import HybridMessage
 from keyhop.network.psk.messages import PskMessage
 from keyhop.network.relay.messages import RelayMessage
@@ -145,8 +146,9 @@ class MarkNoted(Message, frozen=True):
 class Carry(Message, frozen=True):
     """Records for SAEs of the receiver: key bytes under a pad, all of it under a one-time MAC.
 
-    From unit `pad` of the sender's stream come first the MAC key (32 bytes), then the pad. `ids` are 16 bytes a key
-    and `sealed` is the keys one after the other.
+    From unit `pad` of the sender's stream come first the MAC key (32 bytes), then the pad; with a `number`, both are
+    expanded by that number from the seed that was there. `ids` are 16 bytes a key and `sealed` is the keys one after
+    the other.
     """
 
     batch: Id
@@ -157,6 +159,7 @@ class Carry(Message, frozen=True):
     ids: Annotated[bytes, Meta(max_length=16 * MAX_RECORDS_PER_BATCH)]
     sealed: Annotated[bytes, Meta(max_length=MAX_SEALED_BYTES)]
     tag: Annotated[bytes, Meta(max_length=16)] = b""
+    number: Number = 0
 
 
 class Carried(Message, frozen=True):
@@ -215,6 +218,7 @@ type Body = (
     | RelayMessage
     | PskMessage
     | HybridMessage
+    | SeedMessage
     | Report
 )
 

@@ -103,7 +103,11 @@ class RuleEntry:
         ),
     ] = None
     when_dry: Annotated[
-        WhenDry | None, Meta(description="When a stream is empty a request waits, or is refused at once.")
+        WhenDry | None,
+        Meta(
+            description="When a stream is empty a request waits (`wait`), is refused at once (`refuse`), or gets keys "
+            "which travel under pads that a KDF makes of earlier bytes (`expand`), and are marked so at both ends."
+        ),
     ] = None
     wait_s: Annotated[
         Annotated[float, Meta(ge=0, le=60)] | None, Meta(description="Seconds that it waits at most.")

@@ -74,6 +74,8 @@ def _check_rule(where: str, entry: RuleEntry, base: PairPolicy, key_lifetime_s: 
         )
     if entry.when_dry == "refuse" and entry.wait_s is not None:
         raise ConfigurationError(f'{where} has wait_s beside when_dry = "refuse"', hint="give one of them")
+    if entry.when_dry == "expand" and entry.hybrid not in (None, "none"):
+        raise ConfigurationError(f'{where} has hybrid beside when_dry = "expand"', hint="give one of them")
     _check_sources(where, entry)
     _check_relay(where, entry)
 

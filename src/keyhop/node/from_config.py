@@ -42,6 +42,7 @@ def kme_options(config: NodeConfig, directory: SaeDirectory, me: KmeId) -> KmeOp
         policy.key_lifetime_s,
         policy.reserved_bytes_per_pair,
         policy.policy().has_hybrid,
+        policy.policy().has_expand,
     )
     limits = tuple(entry.limit() for entry in policy.limits)
     return KmeOptions(

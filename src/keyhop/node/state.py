@@ -97,6 +97,7 @@ class StreamInfo:
     pad: int
     mac: int
     psk: int
+    seed: int
     id_key: int
     voided: int
     expired: int
@@ -117,6 +118,7 @@ ACCOUNTS = (
     "pad",
     "mac",
     "psk",
+    "seed",
     "id_key",
     "voided",
     "expired",

@@ -18,7 +18,7 @@ from keyhop.service.lookup import Found, InRecord, InStream, Lookup
 from keyhop.service.making import Remaking, remaking
 from keyhop.service.policy import PairPolicy
 from keyhop.service.redelivery import Redelivery
-from keyhop.service.requests import FOREIGN_SOURCE, RECORD_SOURCE, GetKeyWithIds, KeyReply, KeyRun, Keys
+from keyhop.service.requests import FOREIGN_SOURCE, RECORD_SOURCE, GetKeyWithIds, KeyReply, KeyRun, Keys, Mark
 from keyhop.service.vetting import check
 
 
@@ -118,9 +118,10 @@ class Claims:
             run, age = maker.take(found, master, slave, ids)
             return run, self._handover(request, source, "dec_keys", run.made_by(age.source))
         if isinstance(found, InRecord):
+            mark: Mark | None = "expanded" if self._records.is_expanded(found.record_id) else None
             data = self._records.deliver(found.record_id, slave)
-            made_by = self._made_by(master)
-            return KeyRun(ids, len(data), KeyMaterial(data)), self._handover(request, source, "dec_keys", made_by)
+            run = KeyRun(ids, len(data), KeyMaterial(data), mark)
+            return run, self._handover(request, source, "dec_keys", run.made_by(self._made_by(master)))
         run = self._redelivery.take(master, slave, found.key_id)
         return run, self._handover(request, source, "redelivery", "memory")
 

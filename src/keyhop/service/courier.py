@@ -1,6 +1,6 @@
 """Records to another KME: under a pad of a stream to it, or, when no stream has one, relayed over other KMEs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from keyhop.core.clock import Clock
@@ -21,10 +21,14 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """By which ways a batch may travel. `relaying` is how it is relayed; None: as usual to that KME."""
+    """By which ways a batch may travel. `relaying` is how it is relayed; None: as usual to that KME.
+
+    `expanded`: under a pad that is expanded from a seed, and no other.
+    """
 
     direct_only: bool = False
     relaying: Terms | None = None
+    expanded: bool = False
 
 
 class Courier:
@@ -49,8 +53,11 @@ class Courier:
 
     def carry(self, kme: KmeId, batch: Batch, way: Way, deadline: float, done: Done) -> None:
         """Calls `done` once that KME holds the batch durably, or with the reason why it does not."""
-        peer = self._peers[kme]
-        pairs = (peer.neighbour,) if way.direct_only else peer.pairs
+        pairs = self._pairs(kme, way)
+        if way.expanded:
+            able = (pair for pair in pairs if pair.carriage.expands(batch.admission))
+            next(able, pairs[0]).carriage.carry_expanded(batch, deadline, done)
+            return
         for pair in pairs:
             if _has_pad(pair, batch):
                 pair.carriage.carry(batch, deadline, done)
@@ -68,6 +75,10 @@ class Courier:
     def can_relay(self, kme: KmeId, relaying: Terms | None) -> bool:
         """Whether there is a way over other KMEs now."""
         return self._peers[kme].synchronised and not isinstance(self._plan(kme, relaying or self._terms(kme), 0), str)
+
+    def _pairs(self, kme: KmeId, way: Way) -> Sequence[Pair]:
+        peer = self._peers[kme]
+        return (peer.neighbour,) if way.direct_only else peer.pairs
 
     def _plan(self, kme: KmeId, terms: Terms, size_bytes: int) -> Plan | str:
         return plan(self._routes, self._me, kme, terms, size_bytes)

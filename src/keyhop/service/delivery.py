@@ -42,6 +42,8 @@ from keyhop.service.requests import (
 from keyhop.service.routes import Routes
 from keyhop.service.spreading import Spreading
 
+EXPAND_S = 2.0
+"""How long a record under an expanded pad may take to the other KME and back."""
 ABROAD_S = 10.0
 """How long a key for an SAE of another domain may take at least."""
 
@@ -142,9 +144,10 @@ class Delivery:
             return
         give = partial(self._give, request, policy, size, number, reply)
         deadline = self._clock.monotonic() + policy.wait_s
-        if policy.wait_s <= 0:
+        units = units_for(size) * number
+        if policy.wait_s <= 0 or (policy.expands and not self.routes.have_enough(pairs, saes, policy, units)):
             give(pairs[0], None)
-        elif self.routes.are_relayed_on_demand(pairs, saes, policy, units_for(size) * number):
+        elif self.routes.are_relayed_on_demand(pairs, saes, policy, units):
             homes, policies = {request.slave: target}, {request.slave: policy}
             self._multicast.get_key(request, homes, policies, size, number, deadline, reply)
         else:
@@ -188,8 +191,7 @@ class Delivery:
     ) -> None:
         if taken is None:
             pair.meter.missed(size * number)
-            saes = (request.master, request.slave)
-            reply(_stopping() if self._journal.failure else self.routes.dry(pair, saes, policy.admission, size, number))
+            self._none_left(request, policy, size, number, reply, pair)
             return
         try:
             keys = self._keys(request, pair, policy, size, number, taken)
@@ -199,6 +201,21 @@ class Delivery:
             self._replies.give(keys, {handover: keys.runs}, reply)
         except (StoreFailure, Unavailable) as failure:
             reply(failure)
+
+    def _none_left(
+        self, request: GetKey, policy: PairPolicy, size: int, number: int, reply: KeyReply, pair: Pair
+    ) -> None:
+        if self._journal.failure is not None:
+            reply(_stopping())
+        elif policy.expands and self.routes.expand(pair.peer, policy):
+            homes, policies = {request.slave: pair.peer}, {request.slave: policy}
+            deadline = self._clock.monotonic() + EXPAND_S
+            try:
+                self._multicast.get_key(request, homes, policies, size, number, deadline, reply, expanded=True)
+            except KeyhopError as error:
+                reply(error)
+        else:
+            reply(self.routes.dry(pair, (request.master, request.slave), policy.admission, size, number))
 
     def _keys(self, request: GetKey, pair: Pair, policy: PairPolicy, size: int, number: int, taken: Taken) -> Keys:
         run = make_keys(pair, policy, request.master, request.slave, taken, size, number)

@@ -46,8 +46,10 @@ class Multicast:
         number: int,
         deadline: float,
         reply: KeyReply,
+        *,
+        expanded: bool = False,
     ) -> None:
-        """Raises BadRequest or Unavailable; otherwise replies."""
+        """`expanded`: under pads that a KDF makes. Raises BadRequest or Unavailable; otherwise replies."""
         for slave, policy in policies.items():
             if policy.sources is not None and RECORD_SOURCE not in policy.sources:
                 raise BadRequest(f"for SAE {slave} no key may be used that a KME made")
@@ -68,10 +70,11 @@ class Multicast:
                 return
             path = (self._me, *sorted(set(homes.values()) - {self._me}))
             provenance = Provenance(RECORD_SOURCE, path, 0.0) if request.provenance else None
-            given = Keys((KeyRun(ids, size, keys),), provenance)
-            master, slaves = request.master, tuple(homes)
-            handover = Handover("enc_keys", request.interface, master, master, slaves, path, RECORD_SOURCE)
+            run = KeyRun(ids, size, keys, "expanded" if expanded else None)
+            given = Keys((run,), provenance)
+            master, slaves, made_by = request.master, tuple(homes), run.made_by(RECORD_SOURCE)
+            handover = Handover("enc_keys", request.interface, master, master, slaves, path, made_by)
             self._replies.give(given, {handover: given.runs}, reply)
 
-        copies = Copies(request.master, homes, ids, ids, keys, policies=policies)
+        copies = Copies(request.master, homes, ids, ids, keys, policies=policies, expanded=expanded)
         self._spreading.spread(copies, deadline, spread)

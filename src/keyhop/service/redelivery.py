@@ -13,9 +13,8 @@ from typing import NamedTuple
 from keyhop.core.clock import Clock
 from keyhop.core.ids import KEY_ID_BYTES, SaeId
 from keyhop.core.keys import KeyMaterial
-from keyhop.service.combining import Combiner
 from keyhop.service.policy import Policy
-from keyhop.service.requests import KeyRun
+from keyhop.service.requests import KeyRun, Mark
 
 OVERHEAD_BYTES = 512
 """What a kept key costs beside its own bytes, as it is counted here."""
@@ -26,7 +25,7 @@ type _Name = tuple[bytes, SaeId, SaeId]
 class _Sent(NamedTuple):
     key: KeyMaterial
     until: float
-    combiner: Combiner | None
+    mark: Mark | None
 
 
 class Redelivery:
@@ -64,7 +63,7 @@ class Redelivery:
         for index in range(run.count):
             name = (ids[KEY_ID_BYTES * index : KEY_ID_BYTES * (index + 1)], master, slave)
             self._forget(name)
-            self._sent[name] = _Sent(KeyMaterial(secret[size * index : size * (index + 1)]), until, run.combiner)
+            self._sent[name] = _Sent(KeyMaterial(secret[size * index : size * (index + 1)]), until, run.mark)
             self._bytes += size + OVERHEAD_BYTES
         self._make_room()
 
@@ -77,7 +76,7 @@ class Redelivery:
         """The key, for the second and last time. The caller has asked `holds`."""
         sent = self._sent[key_id, master, slave]
         self._forget((key_id, master, slave))
-        return KeyRun(key_id, len(sent.key), sent.key, sent.combiner)
+        return KeyRun(key_id, len(sent.key), sent.key, sent.mark)
 
     def tick(self) -> None:
         """Forgets what is too old, or too much."""

@@ -16,6 +16,8 @@ from keyhop.service.combining import Combiner
 RouteType = Literal["direct", "any"]
 Interface = Literal["etsi014"]
 """Through which door a request came, for the audit log."""
+Mark = Combiner | Literal["expanded"]
+"""Keys that are not what a QKD link gives: combined with something else, or sent under pads that a KDF made."""
 RECORD_SOURCE = "kme"
 """What made the bytes of a record: the master's KME."""
 FOREIGN_SOURCE = "etsi020"
@@ -99,17 +101,17 @@ class Provenance(msgspec.Struct, frozen=True):
 class KeyRun(msgspec.Struct, frozen=True):
     """`len(ids) // 16` keys of one size: their IDs one after the other, and their bytes one after the other.
 
-    `combiner` is how they were made, when not of a stream's or a KME's bytes alone.
+    `mark` is what else they are, when not a stream's or a KME's bytes under pads of QKD links.
     """
 
     ids: bytes
     size_bytes: int
     material: KeyMaterial
-    combiner: Combiner | None = None
+    mark: Mark | None = None
 
     def made_by(self, source: str) -> str:
         """What made them, out of bytes of that source: as the audit log has it."""
-        return f"{source}, {self.combiner}" if self.combiner else source
+        return f"{source}, {self.mark}" if self.mark else source
 
     @property
     def count(self) -> int:

@@ -71,6 +71,16 @@ class Routes:
         pairs = self.allowed(target, policy)
         return sum(pair.leasing.entitled_units(saes) for pair in pairs if pair.leasing.meets(policy.admission, 1))
 
+    def have_enough(self, pairs: Sequence[Pair], saes: SaePair, policy: PairPolicy, units: int) -> bool:
+        """Whether one of the streams has that much for these SAEs, leased or not."""
+        admission = policy.admission
+        return any(p.leasing.entitled_units(saes) >= units and p.leasing.meets(admission, units) for p in pairs)
+
+    def expand(self, target: KmeId, policy: PairPolicy) -> bool:
+        """Whether there is a seed now of which pads for such keys can be made."""
+        pairs = self.allowed(target, policy)
+        return any(pair.synchronised and pair.carriage.expands(policy.admission) for pair in pairs)
+
     def are_relayed_on_demand(self, pairs: Sequence[Pair], saes: SaePair, policy: PairPolicy, units: int) -> bool:
         """Whether keys shall be relayed now for who asks: not while a stream has some, or is about to get some."""
         last, admission = pairs[-1], policy.admission
@@ -78,7 +88,7 @@ class Routes:
             return False
         if last.route == "direct" or any(pair.generating for pair in pairs if pair.route == "direct"):
             return False
-        if any(p.leasing.entitled_units(saes) >= units and p.leasing.meets(admission, units) for p in pairs):
+        if self.have_enough(pairs, saes, policy, units):
             return False
         if admission is not None and not admission.admits_source(RECORD_SOURCE):
             return False

@@ -31,7 +31,7 @@ type Spreaded = Callable[[str | None], None]
 class Copies:
     """Keys of one size, one after the other. `ids` are for SAEs and other domains, `kept_as` for KMEs of this one.
 
-    They travel as the `policies` of their slaves want it.
+    They travel as the `policies` of their slaves want it; `expanded`, under pads of that kind.
     """
 
     master: SaeId
@@ -42,6 +42,7 @@ class Copies:
     optional: dict[str, Any] | None = None
     key_optional: dict[bytes, dict[str, Any]] = field(default_factory=dict)
     policies: Mapping[SaeId, PairPolicy] = field(default_factory=dict)
+    expanded: bool = False
 
     @property
     def number(self) -> int:
@@ -121,7 +122,7 @@ class Spreading:
                 token = self._entropy.token(KEY_ID_BYTES)
                 policies = [copies.policies[slave] for slave in slaves if slave in copies.policies]
                 batch = Batch(token, copies.master, slaves, copies.kept_as, copies.keys, _admission(policies))
-                self._courier.carry(name, batch, _way(policies), deadline, arrived)
+                self._courier.carry(name, batch, _way(policies, copies.expanded), deadline, arrived)
 
     def reclaim(self, kept_as: bytes, homes: Mapping[SaeId, KmeId], done: Callable[[frozenset[bytes]], None]) -> None:
         """Takes back records of a master here from the KMEs of its slaves; tells which nobody has been given at any."""
@@ -201,11 +202,11 @@ def _admission(policies: Sequence[PairPolicy]) -> Admission | None:
     return Admission(frozenset.intersection(*limited) if limited else None, refused) if all_given else None
 
 
-def _way(policies: Sequence[PairPolicy]) -> Way:
+def _way(policies: Sequence[PairPolicy], expanded: bool) -> Way:
     """As the strictest of the policies wants it."""
     relaying = [policy.relaying for policy in policies if policy.relaying is not None]
     strictest = max(relaying, key=lambda terms: (terms.strategy == "secret-shared", terms.least_paths), default=None)
-    return Way(any(policy.direct_only for policy in policies), strictest)
+    return Way(any(policy.direct_only for policy in policies), strictest, expanded)
 
 
 def _each(ids: bytes) -> list[bytes]:

@@ -21,9 +21,9 @@ def check(found: Iterable[Found], policy: PairPolicy, records: RecordBook, made_
     Raises BadRequest for bytes that are too old, Unauthorised for what the policy does not allow.
     """
     admission = policy.admission
-    if admission is None and not policy.direct_only:
-        return
     for each in found:
+        if isinstance(each, InRecord) and records.is_expanded(each.record_id) and policy.when_dry != "expand":
+            raise Unauthorised("these SAEs may not share expanded keys")
         if policy.direct_only and isinstance(each, InStream) and each.stream.ref.route != "direct":
             raise Unauthorised("these SAEs may only share keys of a link, and this one was relayed")
         if admission is not None:

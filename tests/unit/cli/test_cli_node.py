@@ -94,7 +94,7 @@ class View:
         return [LinkInfo(LinkId("a-b"), BOB, "rate", False, "stopped", "QBER", 726_000.0, 0.0322, 7)]
 
     def streams(self) -> list[StreamInfo]:
-        return [StreamInfo(ALICE, BOB, "direct", "owner", 3, 100, 50, 10, 20, 5, 4, 8, 3, 2, 6, 1, True)]
+        return [StreamInfo(ALICE, BOB, "direct", "owner", 3, 100, 50, 10, 20, 5, 4, 8, 0, 3, 2, 6, 1, True)]
 
     def policy(self, question: PolicyQuestion) -> PolicyCheck:
         return PolicyCheck(ALICE, question.master, question.slave, True, False, [], [])

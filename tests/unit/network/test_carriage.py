@@ -15,6 +15,8 @@ from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import Block, FollowedStream, OwnedStream, StreamRef
 from keyhop.network.arrivals import Arrivals
 from keyhop.network.carriage import RESEND_S, Batch, Carriage
+from keyhop.network.expanding.held import HeldSeeds
+from keyhop.network.expanding.own import OwnSeed
 from keyhop.network.exports import NoExports
 from keyhop.network.leasing import Leasing
 from keyhop.network.wire import Body, Carried, Carry, Leased, LeaseNoted, Recall
@@ -40,7 +42,11 @@ class End:
         self.leasing.demand.took(4096)  # much was asked for of late, so that leases are long
         self.records = RecordBook(self.store, self.journal)
         arrivals = Arrivals(me, self.records, clock, HOME.get, NoExports())
-        self.carriage = Carriage(self.owned, self.followed, self.leasing, arrivals, clock, self.sent.append)
+        self.seed = OwnSeed(self.owned, self.leasing, clock, self.sent.append)
+        seeds = HeldSeeds(self.followed, self.store, self.journal)
+        self.carriage = Carriage(
+            self.owned, self.followed, self.leasing, arrivals, clock, self.sent.append, self.seed, seeds
+        )
         self.leasing.synchronised()
         self.carriage.synchronised()
 

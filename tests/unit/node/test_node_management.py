@@ -84,7 +84,7 @@ class View:
         self.asked.append(disturbance)
 
     def streams(self) -> list[StreamInfo]:
-        return [StreamInfo(ALICE, BOB, "direct", "owner", 3, 100, 50, 10, 20, 5, 4, 8, 3, 2, 6, 1, True)]
+        return [StreamInfo(ALICE, BOB, "direct", "owner", 3, 100, 50, 10, 20, 5, 4, 8, 0, 3, 2, 6, 1, True)]
 
     def policy(self, question: PolicyQuestion) -> PolicyCheck:
         return PolicyCheck(ALICE, question.master, question.slave, True, False, [], [])

@@ -41,7 +41,7 @@ class View:
         return [self.link]
 
     def streams(self) -> list[StreamInfo]:
-        return [StreamInfo(ALICE, BOB, "direct", "owner", 3, 100, 50, 10, 20, 5, 4, 8, 3, 2, 6, 1, True)]
+        return [StreamInfo(ALICE, BOB, "direct", "owner", 3, 100, 50, 10, 20, 5, 4, 8, 0, 3, 2, 6, 1, True)]
 
     def topology(self) -> TopologyInfo:
         nodes = [TopologyNode(BOB, True, 0.25), TopologyNode(CAROL, False, None)]
@@ -94,6 +94,7 @@ def test_streams_by_account_and_peers() -> None:
         "pad": 5,
         "mac": 4,
         "psk": 8,
+        "seed": 0,
         "id_key": 3,
         "voided": 2,
         "expired": 6,

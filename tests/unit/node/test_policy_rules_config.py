@@ -81,14 +81,20 @@ min_disjoint_paths = 3
 when_dry = "refuse"
 [[policy.rules]]
 wait_s = 9
+[[policy.rules]]
+when_dry = "expand"
 """)
     assert [rule.gives for rule in policy.rules] == [
         {"default_size_bits": 256, "min_size_bits": 64, "max_size_bits": 512},
         {"relay": "secret-shared", "min_disjoint_paths": 3, "relay_threshold": None},
         {"when_dry": "refuse", "wait_s": 0.0},
         {"when_dry": "wait", "wait_s": 9.0},
+        {"when_dry": "expand", "wait_s": 3.0},
     ]
     assert policy.base == PairPolicy(wait_s=3.0)
+    assert (policy.has_expand, policy.has_hybrid) == (True, False)
+    assert read(rule('hybrid = "xor"')).has_hybrid
+    assert not read(rule('hybrid = "none"')).has_hybrid
 
 
 def rule(text: str) -> str:
@@ -105,7 +111,8 @@ def rule(text: str) -> str:
         (rule("max_size_bits = 128"), "comes to min_size_bits 64, default_size_bits 256 and max_size_bits 128", "as"),
         (rule("key_lifetime_s = 601"), "key_lifetime_s = 601, when bytes are erased after 600 s", "[policy] key_life"),
         (rule('when_dry = "refuse"\nwait_s = 1'), 'wait_s beside when_dry = "refuse"', "give one of them"),
-        (rule('when_dry = "weit"'), 'when_dry = "weit": shall be "wait" or "refuse"', 'did you mean "wait"?'),
+        (rule('when_dry = "weit"'), 'when_dry = "weit": shall be "wait" or "refuse" or "expand"', 'you mean "wait"?'),
+        (rule('when_dry = "expand"\nhybrid = "xor"'), 'hybrid beside when_dry = "expand"', "give one of them"),
         (rule('sources = ["bb48"]'), 'the source "bb48", which makes no keys', 'did you mean "bb84"?'),
         (rule('sources = ["xyz"]'), 'the source "xyz"', "the sources are: rate, bb84"),
         (rule("sources = []"), "sources = []: shall be a list of length from 1 to 16", "made the bytes"),

@@ -69,7 +69,7 @@ def test_both_ends_get_the_same_key_and_are_told_how_it_was_made(hybrid: Hybrid,
     theirs = got(fetch(net, keys.runs[0].ids))
     assert material(theirs) == material(keys)
     for end in (keys, theirs):
-        assert {run.combiner for run in end.runs} == {name}
+        assert {run.mark for run in end.runs} == {name}
         assert encode_keys(end).count(b'"key_extension":{"keyhop_combiner":"%b"}' % name.encode()) == number
     for kme in net.kmes.values():
         assert [record["source"] for record in kme.audit.records() if "keys" in record] == [f"virtual, {name}"]
@@ -78,7 +78,7 @@ def test_both_ends_get_the_same_key_and_are_told_how_it_was_made(hybrid: Hybrid,
 def test_keys_of_others_are_as_they_were() -> None:
     net = network()
     keys = got(ask(net, GetKey(A2, B)))
-    assert keys.runs[0].combiner is None
+    assert keys.runs[0].mark is None
     assert b"key_extension" not in encode_keys(keys)
     assert material(got(fetch(net, keys.runs[0].ids, A2))) == material(keys)
 
@@ -170,7 +170,7 @@ def test_a_key_that_is_sent_again_is_told_how_it_was_made() -> None:
     keys = got(ask(net, GetKey(A, B)))
     for _ in range(2):
         again = got(fetch(net, keys.runs[0].ids))
-        assert (again.runs[0].combiner, material(again)) == ("mlkem768-xor-v1", material(keys))
+        assert (again.runs[0].mark, material(again)) == ("mlkem768-xor-v1", material(keys))
 
 
 def test_keys_for_several_slaves_are_refused_and_those_of_one_kme_its_own() -> None:
@@ -178,7 +178,7 @@ def test_keys_for_several_slaves_are_refused_and_those_of_one_kme_its_own() -> N
     refusal = ask(net, GetKey(A, B, additional_slaves=(B2,)))
     assert isinstance(refusal, BadRequest)
     assert refusal.message == "for SAE b keys are combined with ML-KEM, and only those for one slave can be"
-    assert got(ask(net, GetKey(A, A2))).runs[0].combiner is None
+    assert got(ask(net, GetKey(A, A2))).runs[0].mark is None
 
 
 def test_nothing_is_agreed_on_where_no_rule_wants_it() -> None:

@@ -60,6 +60,8 @@ def _stock(story: Story, kme: Kme, target: KmeId, policy: PairPolicy) -> None:
     text = "; ".join(told for told, _ in states)
     if any(enough for _, enough in states):
         story.yes("stock", text)
+    elif policy.expands and kme.delivery.routes.expand(target, policy):
+        story.yes("stock", f"{text}; pads for such keys would be expanded from a seed")
     else:
         why = kme.delivery.routes.dry(pairs[0], saes, policy.admission, story.size_bytes, story.number)
         story.no("stock", f"{why.message} ({text})")

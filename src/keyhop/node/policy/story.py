@@ -177,4 +177,6 @@ def _sources(story: Story, policy: PairPolicy, kinds: frozenset[str]) -> None:
 
 def _when_dry(story: Story, policy: PairPolicy) -> None:
     waits = f"waits {policy.wait_s:g} s at most" if policy.wait_s else "is refused at once (503)"
+    if policy.expands:
+        waits = "gets expanded ones, marked so"
     story.note("when dry", f"a request that finds no key {waits}")

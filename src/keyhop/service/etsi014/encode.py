@@ -19,6 +19,7 @@ _MAX_COLUMN_BYTES = 128
 
 _ENTRY = b'{"key_ID":"%b","key":"%b"%b}'
 _COMBINER = b',"key_extension":{"keyhop_combiner":"%b"}'
+_EXPANDED = b',"key_extension":{"keyhop_expanded":true}'
 _ID_AT = len(b'{"key_ID":"')
 _KEY_AT = len(b'{"key_ID":"%b","key":"' % bytes(36))
 _HEX_COLUMNS = tuple(column for column in range(36) if column not in (8, 13, 18, 23))
@@ -67,7 +68,9 @@ def _encode_one(key_id: bytes, material: Buffer, extension: bytes) -> bytes:
 
 def _extension(run: KeyRun) -> bytes:
     """What follows each key of the run."""
-    return _COMBINER % run.combiner.encode("ascii") if run.combiner else b""
+    if run.mark is None:
+        return b""
+    return _EXPANDED if run.mark == "expanded" else _COMBINER % run.mark.encode("ascii")
 
 
 def _encode_columns(run: KeyRun) -> bytes:

@@ -9,7 +9,7 @@ from keyhop.network.feeder.planning import USUAL_PRIORITY, Terms
 from keyhop.network.relay.messages import Strategy
 from keyhop.network.relay.parcels import source_label
 
-WhenDry = Literal["wait", "refuse"]
+WhenDry = Literal["wait", "refuse", "expand"]
 Hybrid = Literal["none", "xor", "kdf"]
 _IN_ONE_PIECE = frozenset(source_label(strategy) for strategy in get_args(Strategy) if strategy != "secret-shared")
 """What relayed bytes are labelled with of which a single node knew all."""
@@ -47,6 +47,11 @@ class PairPolicy:
         if self.sources is None and self.key_lifetime_s is None and not shared:
             return None
         return Admission(self.sources, _IN_ONE_PIECE if shared else frozenset(), self.key_lifetime_s)
+
+    @property
+    def expands(self) -> bool:
+        """Whether keys may go under pads that a KDF makes, while there are no others."""
+        return self.when_dry == "expand" and self.hybrid == "none"
 
     @property
     def relaying(self) -> Terms | None:

@@ -32,6 +32,11 @@ class Policy:
         """Whether keys of any pair are combined with ML-KEM."""
         return any(rule.gives.get("hybrid", "none") != "none" for rule in self.rules)
 
+    @property
+    def has_expand(self) -> bool:
+        """Whether keys of any pair may be expanded."""
+        return any(rule.gives.get("when_dry") == "expand" for rule in self.rules)
+
 
 class Policies:
     """Answers for each pair of SAEs. A request costs one look at what is remembered; a reload forgets that."""
