@@ -3,7 +3,8 @@
     topology   what the network is: KMEs, SAEs, links, delays (a TOML file, or the name of one in topologies/)
     layout     where everything of a lab lies in its directory
     addresses  where its nodes listen and find each other, on free ports
-    setup      topology -> PKI, link secrets and a node.toml per node, made once and kept; link_tables for its links
+    setup      topology -> PKI, link secrets and a node.toml per node, made once and kept; link_tables for its links,
+               gateways for what is beyond them
     process    one node process: start it, recognise it again, end it
     managed    a process that the lab keeps, by the number in a file
     file_device  a process that drops key files for links of kind `files`

@@ -6,8 +6,6 @@ from typing import Self
 from keyhop.lab.ports import LOOPBACK, free_ports
 from keyhop.lab.topology import Delay, Topology
 
-LISTENERS = ("etsi014", "management", "peers")
-
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
@@ -20,19 +18,31 @@ class Addresses:
     @classmethod
     def choose(cls, topology: Topology) -> Self:
         """Free ports of this machine. Raises ConfigurationError."""
-        kmes = topology.kme_ids()
+        listeners = {kme: _listeners(topology, kme) for kme in topology.kme_ids()}
         ways = [way for delay in topology.delays for way in _both_ways(delay)]
-        ports = iter(free_ports(len(kmes) * len(LISTENERS) + len(ways)))
-        listen = {kme: {name: f"{LOOPBACK}:{next(ports)}" for name in LISTENERS} for kme in kmes}
-        return cls(listen, {way: f"{LOOPBACK}:{next(ports)}" for way in ways})
+        ports = free_ports(sum(map(len, listeners.values())) + len(ways))
+        addresses = iter([f"{LOOPBACK}:{port}" for port in ports])
+        listen = {kme: {name: next(addresses) for name in names} for kme, names in listeners.items()}
+        return cls(listen, {way: next(addresses) for way in ways})
 
     def of_peer(self, kme: str, *, caller: str) -> str:
-        """Where `caller` finds the node `kme`."""
+        """Where `caller` finds the node `kme` of its network."""
         return self.delayed.get((kme, caller), self.listen[kme]["peers"])
 
-    def forwards(self, delay: Delay) -> list[tuple[str, str]]:
+    def of_gateway(self, kme: str, *, caller: str) -> str:
+        """Where `caller` finds the gateway `kme` of another network."""
+        return self.delayed.get((kme, caller), self.listen[kme]["etsi020"])
+
+    def forwards(self, topology: Topology, delay: Delay) -> list[tuple[str, str]]:
         """What the process between two nodes does: where it listens, and where it connects to."""
-        return [(self.delayed[called, caller], self.listen[called]["peers"]) for called, caller in _both_ways(delay)]
+        networks = topology.networks()
+        name = "peers" if networks[delay.ends[0]] == networks[delay.ends[1]] else "etsi020"
+        return [(self.delayed[called, caller], self.listen[called][name]) for called, caller in _both_ways(delay)]
+
+
+def _listeners(topology: Topology, kme: str) -> tuple[str, ...]:
+    names = ("etsi014", "management", "peers")
+    return (*names, "etsi020") if topology.beyond(kme) else names
 
 
 def _both_ways(delay: Delay) -> tuple[tuple[str, str], tuple[str, str]]:

@@ -15,6 +15,7 @@ import tomli_w
 from keyhop.core.errors import ConfigurationError
 from keyhop.lab.addresses import Addresses
 from keyhop.lab.delay_proxy import Forwards
+from keyhop.lab.gateways import foreign_saes_tables, gateway_tables
 from keyhop.lab.layout import Layout
 from keyhop.lab.link_tables import link_secrets, link_table
 from keyhop.lab.ports import LOOPBACK
@@ -75,7 +76,9 @@ def _write_forwards(layout: Layout, topology: Topology, addresses: Addresses) ->
     for delay in topology.delays:
         path = layout.forwards(delay.id)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, msgspec.json.encode(Forwards(delay.one_way_ms, tuple(addresses.forwards(delay)))), PUBLIC)
+        write_file(
+            path, msgspec.json.encode(Forwards(delay.one_way_ms, tuple(addresses.forwards(topology, delay)))), PUBLIC
+        )
 
 
 def node_configuration(layout: Layout, topology: Topology, kme: str, addresses: Addresses) -> dict[str, Any]:
@@ -104,6 +107,8 @@ def node_configuration(layout: Layout, topology: Topology, kme: str, addresses: 
     if topology.psk_refresh_s and peers:
         add_psks(document, layout, topology.psk_refresh_s, relative)
     document["saes"] = [{"id": sae.id, "kme": sae.kme} for sae in topology.all_saes() if sae.kme in (kme, *peers)]
+    document["gateways"] = gateway_tables(layout, topology, kme, addresses, relative)
+    document["foreign_saes"] = foreign_saes_tables(topology, kme)
     document["links"] = [
         link_table(layout, topology, link, kme, addresses, relative) for link in topology.links if kme in link.ends
     ]

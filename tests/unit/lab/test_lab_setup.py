@@ -147,6 +147,23 @@ def test_distance_lies_between_two_nodes_in_both_directions_and_nowhere_else(tmp
     assert told == Forwards(45, ((found["c", "a"], listen["a"]), (found["a", "c"], listen["c"])))
 
 
+def test_gateways_know_each_other_over_the_distance_and_everyone_else_knows_the_way(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    set_up(layout, load_topology("toronto-cambridge"))
+    near, far = (configuration(layout, kme) for kme in ("toronto-z", "cambridge-x"))
+    assert near["gateways"][0]["saes"] == ["application-b", "cambridge-office"]
+    told = msgspec.json.decode(layout.forwards("toronto-z--cambridge-x").read_bytes(), type=Forwards)
+    behind = dict(told.forwards)
+    for here, there in ((near, far), (far, near)):
+        (gateway,) = here["gateways"]
+        assert behind[gateway["url"].removeprefix("https://")] == there["etsi020"]["listen"]
+        assert there["gateways"][0]["callback_url"] == gateway["url"] + "/kmapi/v1/ext_keys/ack"
+    inner = configuration(layout, "toronto-x")
+    assert inner["foreign_saes"] == [{"kme": "toronto-z", "saes": ["application-b", "cambridge-office"]}]
+    assert "etsi020" not in inner
+    assert inner["gateways"] == near["foreign_saes"] == []
+
+
 def test_numbered_saes_have_certificates_and_stand_everywhere(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     set_up(layout, parse_topology('kmes = [{id = "a", saes = 2}]', origin="one"))

@@ -118,7 +118,7 @@ def test_an_unknown_key_names_the_nearest() -> None:
     error = refusal(PAIR + "[zzz]\n")
     assert (error.message, error.hint) == (
         'net.toml: unknown key "zzz"',
-        "known here: kmes, saes, links, delays, policy, relay, psk_refresh_s",
+        "known here: kmes, saes, links, gateways, delays, policy, relay, psk_refresh_s",
     )
 
 
@@ -181,6 +181,19 @@ saes = ["a at v", "b at v"]
 """.replace(" at v", "-at-v")
 
 
+TWO_GATEWAYS = '[[gateways]]\nends = ["a", "va"]\n\n[[gateways]]\nends = ["b", "vb"]\n'
+FAR_APART = '\n[[delays]]\nends = ["a", "vb"]\none_way_ms = 1'
+
+
+def test_a_gateway_joins_two_networks_and_may_be_far_away() -> None:
+    text = PAIR + FED + '[[gateways]]\nends = ["a", "va"]\n[[delays]]\nends = ["va", "a"]\none_way_ms = 45\n'
+    topology = parse_topology(text, origin="net.toml")
+    assert (topology.beyond("a"), topology.beyond("va")) == ({"va": "vendor"}, {"a": "main"})
+    assert topology.beyond("b") == {}
+    assert topology.saes_of("vendor") == ["a-at-v", "b-at-v"]
+    assert parse_topology(topology_text(topology), origin="copy") == topology
+
+
 def test_kmes_of_different_networks_need_no_link_and_are_no_peers() -> None:
     topology = parse_topology(PAIR + FED, origin="net.toml")
     assert topology.peers("a") == ["b"]
@@ -225,6 +238,10 @@ def test_one_kme_needs_no_link() -> None:
         (PAIR + "kind = 7", "kind"),
         ('kmes = [{id = "a", saes = -1}]', "saes"),
         ('kmes = [{id = "a", saes = 2}]\nsaes = [{id = "a-2", kme = "a"}]', "SAE `a-2` stands there twice"),
+        (PAIR + '[[gateways]]\nends = ["a", "c"]', "[[gateways]] names the KME `c`"),
+        (PAIR + '[[gateways]]\nends = ["a", "b"]', "a and b are of one network"),
+        (PAIR + FED + TWO_GATEWAYS, "b and vb join two networks that are joined already"),
+        (PAIR + FED + TWO_GATEWAYS.partition("\n\n")[0] + FAR_APART, "nothing to say to each other"),
         (PAIR + '[[delays]]\nends = ["a", "c"]\none_way_ms = 1', "[[delays]] names the KME `c`"),
         (PAIR + '[[delays]]\nends = ["a", "a"]\none_way_ms = 1', "nothing to say to each other"),
         (PAIR + FED + '[[delays]]\nends = ["a", "va"]\none_way_ms = 1', "nothing to say to each other"),

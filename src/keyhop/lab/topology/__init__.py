@@ -8,6 +8,7 @@
            many SAEs there, called ID-1 to ID-14
 [[saes]]   id, kme
 [[links]]  id, ends = ["alice", "bob"], kind = "rate" or another, and the options of that kind, as in a node.toml
+[[gateways]]  ends = ["toronto-z", "cambridge-x"]: these KMEs of two networks hand keys over to each other
 [[delays]] ends = ["alice", "bob"], one_way_ms = 45: what these two nodes say to each other takes so long
 [policy], [relay]  optional; passed to every node as they are
 psk_refresh_s = 60, before all tables: nodes know each other by pre-shared keys, refreshed so often, not by certificates
@@ -21,11 +22,12 @@ configuration when the lab is set up.
 """
 
 from keyhop.lab.topology.file import load_topology, parse_topology, shipped_topologies, topology_text
-from keyhop.lab.topology.model import Delay, Device, Kme, Link, Sae, Topology
+from keyhop.lab.topology.model import Delay, Device, Gateway, Kme, Link, Sae, Topology
 
 __all__ = [
     "Delay",
     "Device",
+    "Gateway",
     "Kme",
     "Link",
     "Sae",

@@ -11,7 +11,7 @@ import msgspec
 import tomli_w
 
 from keyhop.core.errors import ConfigurationError
-from keyhop.lab.topology.model import Delay, Kme, Link, Sae, Topology
+from keyhop.lab.topology.model import Delay, Gateway, Kme, Link, Sae, Topology
 from keyhop.lab.topology.rules import check
 
 MAX_TOPOLOGY_BYTES = 1 << 20
@@ -84,7 +84,13 @@ def _unknown_key(complaint: str, origin: str) -> ConfigurationError | None:
     if unknown is None:
         return None
     key, section = unknown.groups()
-    parts: dict[str | None, type[msgspec.Struct]] = {"kmes": Kme, "saes": Sae, "links": Link, "delays": Delay}
+    parts: dict[str | None, type[msgspec.Struct]] = {
+        "kmes": Kme,
+        "saes": Sae,
+        "links": Link,
+        "gateways": Gateway,
+        "delays": Delay,
+    }
     part = parts.get(section, Topology)
     known = [field.name for field in msgspec.structs.fields(part)]
     nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)

@@ -44,6 +44,12 @@ class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     options: dict[str, Any] = {}
 
 
+class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Two KMEs of different networks that hand keys over to each other by ETSI GS QKD 020."""
+
+    ends: tuple[Name, Name]
+
+
 class Delay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long what two nodes say to each other is on its way, in each direction."""
 
@@ -65,6 +71,7 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     kmes: Annotated[tuple[Kme, ...], msgspec.Meta(min_length=1)]
     saes: tuple[Sae, ...] = ()
     links: tuple[Link, ...] = ()
+    gateways: tuple[Gateway, ...] = ()
     delays: tuple[Delay, ...] = ()
     policy: dict[str, Any] = {}
     relay: dict[str, Any] = {}
@@ -91,3 +98,14 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         """The other KMEs of its network."""
         networks = self.networks()
         return [other for other in self.kme_ids() if other != kme and networks[other] == networks[kme]]
+
+    def beyond(self, kme: str) -> dict[str, str]:
+        """The other networks' KMEs to which this one hands keys over, and the network of each."""
+        networks = self.networks()
+        pairs = [gateway.ends for gateway in self.gateways] + [gateway.ends[::-1] for gateway in self.gateways]
+        return {far: networks[far] for near, far in pairs if near == kme}
+
+    def saes_of(self, network: str) -> list[str]:
+        """The IDs of a network's SAEs."""
+        networks = self.networks()
+        return [sae.id for sae in self.all_saes() if networks[sae.kme] == network]

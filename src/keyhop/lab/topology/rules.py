@@ -11,6 +11,7 @@ def check(topology: Topology, origin: str) -> None:
     _check_names(topology, origin)
     _check_references(topology, origin)
     _check_networks(topology, origin)
+    _check_gateways(topology, origin)
     _check_delays(topology, origin)
     _check_connected(topology, origin)
 
@@ -30,6 +31,7 @@ def _check_references(topology: Topology, origin: str) -> None:
     known = topology.kme_ids()
     mentions = [(f"SAE `{sae.id}`", sae.kme) for sae in topology.saes]
     mentions += [(f"link `{link.id}`", end) for link in topology.links for end in link.ends]
+    mentions += [("[[gateways]]", end) for gateway in topology.gateways for end in gateway.ends]
     mentions += [("[[delays]]", end) for delay in topology.delays for end in delay.ends]
     for who, kme in mentions:
         if kme not in known:
@@ -63,18 +65,35 @@ def _check_networks(topology: Topology, origin: str) -> None:
                 )
 
 
+def _check_gateways(topology: Topology, origin: str) -> None:
+    networks = topology.networks()
+    joined: set[frozenset[str]] = set()
+    for gateway in topology.gateways:
+        pair = frozenset(networks[end] for end in gateway.ends)
+        if len(pair) == 1:
+            raise ConfigurationError(f"{origin}: [[gateways]] {' and '.join(gateway.ends)} are of one network")
+        if pair in joined:
+            raise ConfigurationError(
+                f"{origin}: [[gateways]] {' and '.join(gateway.ends)} join two networks that are joined already",
+                hint="one gateway leads to an SAE",
+            )
+        joined.add(pair)
+
+
 def _check_delays(topology: Topology, origin: str) -> None:
     networks = topology.networks()
+    joined = {frozenset(gateway.ends) for gateway in topology.gateways}
     seen: set[frozenset[str]] = set()
     for delay in topology.delays:
         first, second = delay.ends
         if frozenset(delay.ends) in seen:
             raise ConfigurationError(f"{origin}: there are two [[delays]] between `{first}` and `{second}`")
         seen.add(frozenset(delay.ends))
-        if first == second or networks[first] != networks[second]:
+        same = networks[first] == networks[second]
+        if first == second or not (same or frozenset(delay.ends) in joined):
             raise ConfigurationError(
                 f"{origin}: [[delays]] between `{first}` and `{second}`, which have nothing to say to each other",
-                hint="name two KMEs of one network",
+                hint="name two KMEs of one network, or of [[gateways]]",
             )
 
 
