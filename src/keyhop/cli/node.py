@@ -71,9 +71,11 @@ def check(config: Config, as_json: AsJson = False) -> None:
         "etsi014": found.etsi014.listen,
         "management": found.management.listen,
         "peers": found.peers.listen,
-        "kmes": [kme.id for kme in found.kmes],
+        "kmes": [f"{kme.id} (PSK)" if kme.psk_file else kme.id for kme in found.kmes],
         "saes": [sae.id for sae in found.saes],
         "links": [f"{link.id} ({link.kind}, to {link.peer})" for link in found.links],
+        "relay": found.relay.strategy,
+        "buffering": found.relay.buffering,
         "min_size_bits": found.policy.min_size_bits,
         "default_size_bits": found.policy.default_size_bits,
         "max_size_bits": found.policy.max_size_bits,
@@ -142,7 +144,7 @@ def _print_state(state: NodeState) -> None:
         columns = ("gateway", "url", "state", "keys sent", "keys received")
         print_table(columns, [_gateway_row(gateway) for gateway in state.gateways])
     print_table(
-        ("stream", "route", "role", "epoch", *ACCOUNTS, "runway s", "balanced"),
+        ("stream, in bytes", "route", "role", "epoch", *ACCOUNTS, "runway s", "balanced"),
         [_stream_row(end) for end in state.streams],
     )
 

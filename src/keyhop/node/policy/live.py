@@ -50,6 +50,8 @@ def _paths(story: Story, kme: Kme, target: KmeId, policy: PairPolicy) -> None:
     wanted = policy.min_disjoint_paths
     if len(paths) < wanted and paths:
         told += f": {wanted} are wanted"
+    if trouble := kme.feeder.trouble(target):
+        told += f"; nothing is relayed: {trouble}"
     story.note("paths", told)
 
 
