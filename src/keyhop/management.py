@@ -24,6 +24,7 @@ from keyhop.node.state import (
     NodeInfo,
     PeerInfo,
     Readiness,
+    RelayInfo,
     StreamInfo,
     TopologyInfo,
 )
@@ -84,6 +85,10 @@ class Management:
     def gateways(self) -> list[GatewayInfo]:
         """The KMSs of other domains that it is joined to."""
         return self._get("/v1/gateways", list[GatewayInfo])
+
+    def relay(self) -> RelayInfo:
+        """How its keys are relayed, and how fairly."""
+        return self._get("/v1/relay", RelayInfo)
 
     def audit(self) -> AuditInfo:
         """How far its audit log has come: what to keep elsewhere, to hold the log against."""

@@ -20,6 +20,7 @@ from keyhop.node.state import (
     NodeInfo,
     PeerInfo,
     Readiness,
+    RelayInfo,
     StreamInfo,
     TopologyInfo,
 )
@@ -112,6 +113,10 @@ class Desk:
     def gateways(self) -> list[GatewayInfo]:
         """GET /v1/gateways."""
         return self._network.gateways()
+
+    def relay(self) -> RelayInfo:
+        """GET /v1/relay."""
+        return self._network.relay()
 
     def audit(self) -> AuditInfo:
         """GET /v1/audit."""

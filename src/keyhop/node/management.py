@@ -68,6 +68,7 @@ def management_app(view: NodeControl, *, names: Collection[str] = ()) -> ASGIApp
         _route("/v1/peers", lambda: _json(view.peers())),
         _route("/v1/topology", lambda: _json(view.topology())),
         _route("/v1/gateways", lambda: _json(view.gateways())),
+        _route("/v1/relay", lambda: _json(view.relay())),
         _route("/v1/audit", lambda: _json(view.audit())),
         policy_route(view),
     ]

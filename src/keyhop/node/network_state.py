@@ -17,10 +17,12 @@ from keyhop.node.readiness import readiness
 from keyhop.node.state import (
     AuditInfo,
     AvoidedEdge,
+    Fairness,
     GatewayInfo,
     LinkInfo,
     PeerInfo,
     Readiness,
+    RelayInfo,
     StreamInfo,
     TopologyEdge,
     TopologyInfo,
@@ -65,6 +67,12 @@ class NetworkState:
             [sorted(part) for part in view.parts],
             [AvoidedEdge(_told(what), reason) for what, reason in view.failures().items()],
         )
+
+    def relay(self) -> RelayInfo:
+        """GET /v1/relay."""
+        feeder = self._kme.feeder
+        shares = [Fairness(priority, index) for priority, index in feeder.fairness().items()]
+        return RelayInfo(self._kme.terms.strategy, feeder.options.buffering, shares)
 
     def audit(self) -> AuditInfo:
         """GET /v1/audit."""

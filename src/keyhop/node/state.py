@@ -210,6 +210,23 @@ class GatewayInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Fairness:
+    """Jain's index over the relayed streams of one priority, of what part of what was asked for was there lately."""
+
+    priority: int
+    jains_index: float
+
+
+@dataclass(frozen=True, slots=True)
+class RelayInfo:
+    """How this node's keys travel to KMEs over others."""
+
+    strategy: str
+    buffering: str
+    fairness: list[Fairness]
+
+
+@dataclass(frozen=True, slots=True)
 class Readiness:
     """Whether the node serves keys for one other KME at least; `missing` names what it lacks for all of them, such as
     `peer bob: not connected`."""
@@ -235,6 +252,10 @@ class NetworkView(Protocol):
 
     def topology(self) -> TopologyInfo:
         """The network as the node sees it."""
+        ...
+
+    def relay(self) -> RelayInfo:
+        """How keys are relayed, and how fairly."""
         ...
 
     def audit(self) -> AuditInfo:

@@ -152,7 +152,7 @@ class Delivery:
             self._multicast.get_key(request, homes, policies, size, number, deadline, reply)
         else:
             supply.wait(pairs, size, number, saes, admission, deadline, give)
-        self._feeder.kick(target)
+        self._feeder.kick(target, policy.priority)
 
     def _from_records(self, request: GetKey, reply: KeyReply) -> None:
         slaves = (request.slave, *request.additional_slaves)

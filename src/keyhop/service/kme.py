@@ -243,6 +243,11 @@ class Kme:
         for pair in self.peers[source].fetched_within:
             pair.windows.expect()
 
+    @property
+    def terms(self) -> Terms:
+        """How keys are relayed as usual."""
+        return self._options.terms
+
     def _terms(self, destination: KmeId) -> Terms:
         return self._options.terms
 

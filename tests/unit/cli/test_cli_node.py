@@ -29,6 +29,7 @@ from keyhop.node.state import (
     AuditInfo,
     AvoidedEdge,
     Disturbance,
+    Fairness,
     GatewayInfo,
     LinkActivity,
     LinkInfo,
@@ -36,6 +37,7 @@ from keyhop.node.state import (
     NodeInfo,
     PeerInfo,
     Readiness,
+    RelayInfo,
     StreamInfo,
     TopologyEdge,
     TopologyInfo,
@@ -106,6 +108,9 @@ class View:
 
     def gateways(self) -> list[GatewayInfo]:
         return [GATEWAY]
+
+    def relay(self) -> RelayInfo:
+        return RelayInfo("hop-by-hop", "prefetch", [Fairness(4, 0.875)])
 
     def audit(self) -> AuditInfo:
         return AuditInfo(17, "ab" * 32)

@@ -14,6 +14,7 @@ from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
 from keyhop.node.state import (
     AuditInfo,
     AvoidedEdge,
+    Fairness,
     GatewayInfo,
     LinkActivity,
     LinkInfo,
@@ -21,6 +22,7 @@ from keyhop.node.state import (
     NodeInfo,
     PeerInfo,
     Readiness,
+    RelayInfo,
     StreamInfo,
     TopologyEdge,
     TopologyInfo,
@@ -97,6 +99,9 @@ class View:
     def gateways(self) -> list[GatewayInfo]:
         return [GATEWAY]
 
+    def relay(self) -> RelayInfo:
+        return RelayInfo("hop-by-hop", "prefetch", [Fairness(4, 0.875)])
+
     def audit(self) -> AuditInfo:
         return AuditInfo(17, "ab" * 32)
 
@@ -148,6 +153,11 @@ def test_the_node_and_what_belongs_to_it() -> None:
             "details": {},
         }
     ]
+    assert ask("/v1/relay").json() == {
+        "strategy": "hop-by-hop",
+        "buffering": "prefetch",
+        "fairness": [{"priority": 4, "jains_index": 0.875}],
+    }
     assert ask("/v1/peers").json() == [
         {
             "id": "bob",

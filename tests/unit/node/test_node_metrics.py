@@ -7,9 +7,11 @@ from keyhop.node.expiry import Expiry
 from keyhop.node.state import (
     AuditInfo,
     AvoidedEdge,
+    Fairness,
     GatewayInfo,
     LinkInfo,
     PeerInfo,
+    RelayInfo,
     StreamInfo,
     TopologyEdge,
     TopologyInfo,
@@ -50,6 +52,9 @@ class View:
 
     def gateways(self) -> list[GatewayInfo]:
         return [GATEWAY]
+
+    def relay(self) -> RelayInfo:
+        return RelayInfo("hop-by-hop", "prefetch", [Fairness(4, 0.875)])
 
     def audit(self) -> AuditInfo:
         return AuditInfo(17, "ab" * 32)
@@ -160,3 +165,7 @@ def test_what_expires_is_read_at_each_scrape() -> None:
     assert scrape(metrics)["keyhop_crl_expiry_timestamp_seconds", ()] == 1_000
     expiry.not_after = 2_000.0
     assert scrape(metrics)["keyhop_crl_expiry_timestamp_seconds", ()] == 2_000
+
+
+def test_how_fairly_keys_are_relayed() -> None:
+    assert scrape(Metrics(View(), version="1"))["keyhop_relay_fairness", (("priority", "4"),)] == 0.875

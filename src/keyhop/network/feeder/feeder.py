@@ -8,7 +8,7 @@ A path that fails is told to the routes, and the next parcel takes another at on
 What is under way on a path that is known to be broken is not waited for.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, Protocol
@@ -30,6 +30,8 @@ from keyhop.network.sealing import MAC_KEY_BYTES
 PARCEL_S = 12.0
 """A block that has not arrived by then is given up: pads of scarce links are waited for."""
 MOST_UNDER_WAY = 4
+ASKED_S = 30.0
+"""How long a stream is fed with the priority of whoever found it empty."""
 PAUSES_S = (0.0, 0.2, 0.5, 1.0, 2.0)
 """After each failure in a row."""
 
@@ -70,6 +72,8 @@ class _Feed:
     rising: bool = False
     window: int = 1
     parcels: list[_UnderWay] = field(default_factory=list)
+    asked_at: dict[int, float] = field(default_factory=dict)
+    """When somebody of a priority found it empty last."""
     failures: int = 0
     not_before: float = 0.0
     trouble: str | None = None
@@ -109,9 +113,10 @@ class Feeder:
         for feed in sorted(hungry, key=self._urgency):
             self._feed(feed)
 
-    def kick(self, peer: KmeId) -> None:
-        """Somebody found its stream empty."""
+    def kick(self, peer: KmeId, priority: int) -> None:
+        """Somebody of that priority found its stream empty."""
         feed = self._feeds[peer]
+        feed.asked_at[priority] = self._clock.monotonic()
         if self._may_rise(feed):
             self._feed(feed)
 
@@ -131,26 +136,30 @@ class Feeder:
         state = self._feeds[peer].peer
         return self._marks(state) if self._is_wanted(state) else None
 
-    def fairness(self, priority: int) -> float:
-        """Jain's index over the streams of a priority, of what part of what was asked for was there."""
-        meters = (feed.peer.relayed.meter for feed in self._of(priority))
-        return jains_index(part for meter in meters if (part := meter.satisfied) is not None)
+    def fairness(self) -> dict[int, float]:
+        """Jain's index of each priority, over its streams, of what part of what was asked for was there."""
+        parts: dict[int, list[float]] = {}
+        for feed in self._feeds.values():
+            part = feed.peer.relayed.meter.satisfied
+            if part is not None:
+                parts.setdefault(self._priority(feed), []).append(part)
+        return {priority: jains_index(parts[priority]) for priority in sorted(parts)}
 
     def path_failed(self, path: Path, at: KmeId, reason: str) -> None:
         """A share that took this path went no further than a node, or may have gone no further."""
         if at in path[:-1]:
             self._routes.failed((at, path[path.index(at) + 1]), reason)
 
-    def _of(self, priority: int) -> Iterable[_Feed]:
-        return (feed for name, feed in self._feeds.items() if self._terms(name).priority == priority)
-
     def _urgency(self, feed: _Feed) -> tuple[int, float]:
         low = self._marks(feed.peer).low
-        return -self._priority(feed.peer), self._stock(feed) / low if low else 0.0
+        return -self._priority(feed), self._stock(feed) / low if low else 0.0
 
-    def _priority(self, peer: Peer) -> int:
-        usual = self._terms(peer.id).priority
-        return usual if _demand(peer) or peer.relayed.leasing.waiting_units else max(usual - 1, 0)
+    def _priority(self, feed: _Feed) -> int:
+        """The highest of those who found it empty of late; less than usual for one of which nobody asks anything."""
+        recently = self._clock.monotonic() - ASKED_S
+        asked = [priority for priority, at in feed.asked_at.items() if at >= recently]
+        usual = self._terms(feed.peer.id).priority
+        return max(asked) if asked else usual if _demand(feed.peer) else max(usual - 1, 0)
 
     def _is_wanted(self, peer: Peer) -> bool:
         """Whether its relayed stream is to hold anything: not while links fill the direct one, however slowly: around
@@ -191,7 +200,7 @@ class Feeder:
             self._fail(feed, way)
             return
         data = KeyMaterial(self._entropy.token(MAC_KEY_BYTES + size))
-        parcel = Parcel(feed.peer.id, BlockPayload(), data, self._priority(feed.peer))
+        parcel = Parcel(feed.peer.id, BlockPayload(), data, self._priority(feed))
         under_way = _UnderWay(size, way)
         feed.parcels.append(under_way)
         self._relay.send(parcel, way, self._clock.monotonic() + PARCEL_S, partial(self._sent, feed, under_way))

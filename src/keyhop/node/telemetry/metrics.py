@@ -97,6 +97,12 @@ class _ViewCollector(Collector):
         yield from self._peers()
         yield from self._topology()
         yield from self._gateways()
+        fairness = GaugeMetricFamily(
+            "keyhop_relay_fairness", "Jain's index over the relayed streams of a priority.", labels=("priority",)
+        )
+        for of in self._view.relay().fairness:
+            fairness.add_metric((str(of.priority),), of.jains_index)
+        yield fairness
         records = CounterMetricFamily("keyhop_audit_records", "Records that the audit log holds.")
         records.add_metric((), self._view.audit().records)
         yield records

@@ -8,6 +8,7 @@ from keyhop.core.units import UNIT_BYTES
 from keyhop.network.feeder.feeder import FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import Pair
+from keyhop.service.policy import Policy, Rule
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.network import VirtualNetwork
 
@@ -175,3 +176,18 @@ def delivered(network: VirtualNetwork) -> tuple[int, int]:
     streams = (network.kmes[A].peers[C], network.kmes[B].peers[D])
     first, second = (peer.relayed.owned.ledger.delivered for peer in streams)
     return first, second
+
+
+def test_streams_of_a_higher_priority_are_fed_first_and_fairness_is_of_one_priority() -> None:
+    """A→C and B→D both need the link between B and C, which has enough for one of them."""
+    urgent = Policy(rules=(Rule(master="a", gives={"priority": 7}),))
+    sites = network(links=((A, B), (B, C), (C, D)), policy=urgent)
+    for _ in range(150):
+        sites.produce(1, 1024)
+        for _ in range(30):
+            sites.get_key(A, GetKey(SAE_A, SAE_C))
+            sites.get_key(B, GetKey(SAE_B, SAE_D))
+        sites.pass_time(1.0)
+    first, second = delivered(sites)
+    assert first > 2 * second
+    assert sites.kmes[A].kme.feeder.fairness()[7] == 1.0
