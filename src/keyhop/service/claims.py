@@ -53,12 +53,15 @@ class Claims:
         self._clock = clock
 
     def get_key_with_ids(self, request: GetKeyWithIds, source: KmeId, policy: PairPolicy, reply: KeyReply) -> None:
-        """`source` is the master's KME; `policy` is the pair's. Raises Unavailable; otherwise replies."""
-        gates = self._gates(source)
+        """`source` is the master's KME; `policy` is the pair's. Raises Unavailable; otherwise replies.
+
+        Keys of this very KME go through the gates of some peer, so that they are covered.
+        """
+        peer = self._peers.get(source) or next(iter(self._peers.values()), None)
+        gates = peer.fetched_within if peer else ()
         lookup = self._lookup(request.master, source, gates)
-        for gate in gates:
-            if not gate.windows.ready:
-                raise _not_synchronised(gate.peer)
+        if peer and not all(pair.windows.ready for pair in peer.pairs):  # any of them may have been a gate before
+            raise _not_synchronised(peer.id)
 
         def deliver() -> None:
             try:
@@ -74,11 +77,6 @@ class Claims:
         for gate in gates:
             enter = partial(gate.windows.enter, enter, partial(_late, gate.peer, reply))
         enter()
-
-    def _gates(self, source: KmeId) -> tuple[Pair, ...]:
-        """The pairs within whose windows keys of that KME are delivered; of this very KME, those of some peer."""
-        peer = self._peers.get(source) or next(iter(self._peers.values()), None)
-        return peer.fetched_within if peer else ()
 
     def _lookup(self, master: SaeId, source: KmeId, gates: tuple[Pair, ...]) -> Lookup:
         if self._foreign(master):

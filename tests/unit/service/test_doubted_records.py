@@ -4,6 +4,7 @@ import pytest
 
 from keyhop.core.errors import KeyhopError, Unavailable
 from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.keys import KeyMaterial
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.network import VirtualNetwork
 
@@ -76,3 +77,27 @@ def test_who_waits_for_a_window_when_the_doubt_comes_gets_none(network: Network)
     network.settle()
     (refused,) = answers
     assert isinstance(refused, Unavailable)
+
+
+def test_a_record_waits_for_all_streams_of_its_master_s_kme() -> None:
+    """It may have been delivered before within a window of the one that has not been compared yet."""
+    network = VirtualNetwork({SaeId("a"): ALICE, B: BOB, B2: BOB})
+    network.settle()
+    alice, bob = network.kmes[ALICE].peers[BOB], network.kmes[BOB].peers[ALICE]
+    block = KeyMaterial(network.random.randbytes(4096))
+    assert bob.relayed.filling.their_block(0, block, network.clock.wall(), "relay")
+    alice.relayed.filling.own_block(0, block, network.clock.wall(), "relay")
+    network.settle()
+    answers = network.get_key(ALICE, GetKey(SaeId("a"), B, additional_slaves=(B2,)))
+    network.settle()
+    (keys,) = answers
+    assert isinstance(keys, Keys)
+    bob.neighbour.windows.doubted()
+    fetch = GetKeyWithIds(B, SaeId("a"), keys.runs[0].ids)
+    (refused,) = network.get_key_with_ids(BOB, fetch)
+    assert isinstance(refused, Unavailable)
+    bob.neighbour.windows.synchronised()
+    answers = network.get_key_with_ids(BOB, fetch)
+    network.settle()
+    (keys,) = answers
+    assert isinstance(keys, Keys)
