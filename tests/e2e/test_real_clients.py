@@ -160,7 +160,7 @@ def test_etsi_qkd_014_client_sends_extensions_and_reads_errors(foreign: tuple[QK
     at_bob, at_alice = foreign
     code, got = at_bob.get_key("alicesae", extension_mandatory=[{"keyhop_provenance": True}])
     assert code == 200
-    assert got.key_container_extension["keyhop_provenance"]["path"] == ["bob", "alice"]
+    assert got.key_container_extension["keyhop_provenance"]["paths"] == [["bob", "alice"]]
     code, got = at_bob.get_key("alicesae", additional_slave_sae_ids=["alicesae2", "bobsae2"])
     assert code == 200
     code, refused = at_bob.get_key("alicesae", size=12)

@@ -89,7 +89,7 @@ class MemoryKeys:
         for i in range(number):
             self.keys[ids[16 * i : 16 * i + 16]] = material[size * i : size * i + size]
         self.given += number
-        where = Provenance("rate", (KmeId("a"), KmeId("b")), 1.5) if request.provenance else None
+        where = Provenance("rate", ((KmeId("a"), KmeId("b")),), 1.5) if request.provenance else None
         return Keys((KeyRun(ids, size, KeyMaterial(material)),), where)
 
     def _stored(self, request: GetKeyWithIds) -> Keys | KeyhopError:
@@ -340,7 +340,7 @@ def test_provenance_on_request(running: Running) -> None:
     wish = json.dumps({"extension_mandatory": [{"keyhop_provenance": True}]})
     _, answer, _ = running.ask("POST", ENC, wish, JSON)
     assert answer["key_container_extension"] == {
-        "keyhop_provenance": {"source": "rate", "path": ["a", "b"], "age_s": 1.5}
+        "keyhop_provenance": {"source": "rate", "paths": [["a", "b"]], "age_s": 1.5}
     }
 
 

@@ -16,7 +16,7 @@ from keyhop.core.key_id import Located
 from keyhop.core.ledger import Purpose
 from keyhop.core.store.base import Slot
 from keyhop.core.store.memory import MemoryStore
-from keyhop.core.streams import ID_KEY_UNITS, Block, FollowedStream, Lease, OwnedStream, Place, StreamRef
+from keyhop.core.streams import ID_KEY_UNITS, Ages, Block, FollowedStream, Lease, OwnedStream, Place, StreamRef
 from keyhop.core.units import UNIT_BYTES, units_for
 
 REF = StreamRef(KmeId("alice"), KmeId("bob"))
@@ -57,6 +57,12 @@ class StreamMachine(RuleBasedStateMachine):
         data = b"".join((self.serial + i + 1).to_bytes(UNIT_BYTES) for i in range(units)) + bytes(tail)
         self.serial += units
         return Block(data, 32, b"tag", self.now, "test")
+
+    def has_ages(self, epoch: int, start: int, end: int, ages: Ages) -> None:
+        """These are the ages of the units from start to before end, and of no others."""
+        told = {at: next(age.produced_at for until, age in ages if at < until) for at in range(start, end)}
+        assert told == {at: self.born[epoch, at] for at in range(start, end)}
+        assert all(until < end for until, _ in ages[:-1])
 
     @rule(blocks=st.lists(st.tuples(st.integers(9, 1100), st.integers(0, 7)), min_size=1, max_size=3))
     def append(self, blocks: list[tuple[int, int]]) -> None:
@@ -118,8 +124,7 @@ class StreamMachine(RuleBasedStateMachine):
         if taken is None:
             return
         assert taken.position + width * count <= self.noted, "used before the follower had noted it"
-        first = (taken.epoch, taken.position)
-        assert taken.age.produced_at == self.born[first]
+        self.has_ages(taken.epoch, taken.position, taken.position + width * count, taken.ages)
         for i in range(count):
             start = taken.position + width * i
             places = [(taken.epoch, start + j) for j in range(width)]
@@ -141,9 +146,9 @@ class StreamMachine(RuleBasedStateMachine):
         assert self.followed.find(key_id, SLAVE, MASTER) is None
         if there:
             assert self.followed.find(key_id, MASTER, SLAVE) == place
-            got, age = self.followed.consume(place, "delivered")
+            got, ages = self.followed.consume(place, "delivered")
             assert got == key
-            assert age.produced_at == self.born[place.epoch, place.located.position]
+            self.has_ages(place.epoch, place.located.position, place.located.end, ages)
             self.kept -= places
 
     @rule(start=st.integers(0, 3000), size=st.integers(1, 3000))

@@ -11,7 +11,7 @@ from keyhop.core.key_id import EpochKeyIds
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook
 from keyhop.network import carriage, sealing, wire
-from keyhop.network.arrivals import Arrivals
+from keyhop.network.arrivals import Arrivals, Opened
 from keyhop.network.filling import Filling
 from keyhop.network.leasing import Leasing
 from keyhop.network.relay.messages import RecordsPayload
@@ -107,8 +107,8 @@ def copies_differ(patch: pytest.MonkeyPatch) -> None:
     """What is carried is not what the master gets."""
     keep = Arrivals._keep
 
-    def other(self: Arrivals, batch: wire.Carry | RecordsPayload, keys: bytes) -> None:
-        keep(self, batch, keys[:-1] + bytes([keys[-1] ^ 1]))
+    def other(self: Arrivals, batch: wire.Carry | RecordsPayload, opened: Opened) -> None:
+        keep(self, batch, Opened(opened.keys[:-1] + bytes([opened.keys[-1] ^ 1]), opened.paths))
 
     patch.setattr(Arrivals, "_keep", other)
 

@@ -7,6 +7,7 @@ import msgspec
 
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.origin import Path
 from keyhop.core.records import record_ids
 from keyhop.network.relay.messages import (
     Announce,
@@ -21,7 +22,7 @@ from keyhop.network.relay.messages import (
     Stored,
     Stuck,
 )
-from keyhop.network.relay.parcels import Parcel, Path, Plan
+from keyhop.network.relay.parcels import Parcel, Plan
 from keyhop.testing.relays import VirtualRelays, sae_of
 
 A, B, C, D, E, F = (KmeId(name) for name in "ABCDEF")

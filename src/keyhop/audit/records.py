@@ -37,7 +37,7 @@ class HandedOver(msgspec.Struct, forbid_unknown_fields=True):
     sae: str
     master: str
     slaves: tuple[str, ...]
-    path: tuple[str, ...]
+    paths: tuple[tuple[str, ...], ...]
     source: str
     keys: tuple[KeysOfASize, ...]
 
@@ -55,7 +55,7 @@ class KeyRow(NamedTuple):
     sae: str
     master: str
     slaves: tuple[str, ...]
-    path: tuple[str, ...]
+    paths: tuple[str, ...]
     source: str
     size_bits: int
     key_id: str
@@ -90,7 +90,7 @@ def rows_of(handed: HandedOver) -> Iterator[KeyRow]:
                 handed.sae,
                 handed.master,
                 handed.slaves,
-                handed.path,
+                tuple(map(">".join, handed.paths)),
                 handed.source,
                 keys.size_bits,
                 key_id_text(ids[at : at + KEY_ID_BYTES]),

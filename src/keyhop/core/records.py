@@ -12,6 +12,7 @@ import msgspec
 from keyhop.core.ids import SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.origin import Path
 from keyhop.core.store.base import KeyStore, Slot
 
 MAX_RECORDS = 1 << 18
@@ -25,6 +26,7 @@ class _Record(msgspec.Struct):
     created_at: float
     served: list[SaeId] = []
     expanded: bool = False
+    paths: tuple[Path, ...] = ()
 
 
 class RecordBook:
@@ -56,11 +58,13 @@ class RecordBook:
         master: SaeId,
         slaves: tuple[SaeId, ...],
         created_at: float,
+        paths: tuple[Path, ...] = (),
         *,
         expanded: bool = False,
     ) -> None:
-        """Keeps a key for its slaves at this KME; durable with the journal. `expanded`: it came under such a pad."""
-        self._records[key_id] = _Record(master, list(slaves), key.reveal(), created_at, expanded=expanded)
+        """Keeps a key for its slaves at this KME, to which it came over these paths, unless it was made here; durable
+        with the journal. `expanded`: it came under such a pad."""
+        self._records[key_id] = _Record(master, list(slaves), key.reveal(), created_at, paths=paths, expanded=expanded)
         self._held[master] += 1
         self._save(key_id)
 
@@ -79,6 +83,10 @@ class RecordBook:
     def is_expanded(self, key_id: bytes) -> bool:
         """Whether the key came under a pad that was expanded from a seed."""
         return self._records[key_id].expanded
+
+    def paths(self, key_id: bytes) -> tuple[Path, ...]:
+        """Over which it came here; none when it was made here."""
+        return self._records[key_id].paths
 
     def entitles(self, key_id: bytes, master: SaeId, slave: SaeId) -> bool:
         """Whether that slave may still fetch the key as one of that master's."""

@@ -4,14 +4,24 @@ Those for SAEs of another network are passed on (`exports`) and kept by nobody h
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from keyhop.core.clock import Clock
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.origin import Path
 from keyhop.core.records import RecordBook, record_ids
 from keyhop.network.exports import Exported, Exports
 from keyhop.network.relay.messages import RecordsPayload
 from keyhop.network.wire import Carry
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Opened:
+    """The keys of a batch, one after the other, and the paths over which they came."""
+
+    keys: bytes
+    paths: tuple[Path, ...]
 
 
 class Arrivals:
@@ -42,7 +52,7 @@ class Arrivals:
         source: KmeId,
         batch: Carry | RecordsPayload,
         size_bytes: int,
-        keys: Callable[[], bytes | None],
+        keys: Callable[[], Opened | None],
         answer: Callable[[bool], None],
     ) -> None:
         """Answers, perhaps later, whether the slaves of a batch can have it. `keys` proves it, and opens it once."""
@@ -74,13 +84,13 @@ class Arrivals:
         here = bool(ids) and all(k in records and records.master(k) == batch.master for k in ids)
         return here and self._home(SaeId(batch.master)) == source
 
-    def _keep(self, batch: Carry | RecordsPayload, keys: bytes) -> None:
+    def _keep(self, batch: Carry | RecordsPayload, opened: Opened) -> None:
         """Stores what may come; durable with the journal."""
-        ids = _each(batch.ids, KEY_ID_BYTES)
+        keys, ids = opened.keys, _each(batch.ids, KEY_ID_BYTES)
         slaves = tuple(SaeId(slave) for slave in batch.slaves)
         created_at = self._clock.wall()  # by the clock that they will be too old by
         for key_id, key in zip(ids, _each(keys, len(keys) // len(ids)), strict=True):
-            record = (key_id, KeyMaterial(key), SaeId(batch.master), slaves, created_at)
+            record = (key_id, KeyMaterial(key), SaeId(batch.master), slaves, created_at, opened.paths)
             self._records.add(*record, expanded=isinstance(batch, Carry) and batch.number > 0)
 
     def recall(self, source: KmeId, ids: bytes) -> None:
@@ -108,7 +118,7 @@ class Arrivals:
         source: KmeId,
         batch: Carry | RecordsPayload,
         size_bytes: int,
-        keys: Callable[[], bytes | None],
+        keys: Callable[[], Opened | None],
         answer: Callable[[bool], None],
     ) -> None:
         master, outcome = SaeId(batch.master), self._outcome(source, batch)
@@ -120,7 +130,7 @@ class Arrivals:
             answer(outcome == "yes")
             return
         slaves = tuple(map(SaeId, batch.slaves))
-        self._exports.export(master, slaves, batch.ids, KeyMaterial(opened), answer)
+        self._exports.export(master, slaves, batch.ids, KeyMaterial(opened.keys), answer)
 
     def _outcome(self, source: KmeId, batch: Carry | RecordsPayload) -> Exported:
         master = SaeId(batch.master)

@@ -8,7 +8,7 @@ used for another. While the stream is dry, pad and MAC key may be expanded from 
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -16,12 +16,13 @@ from keyhop.core.clock import Clock
 from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import SaeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.origin import Path, crossed
 from keyhop.core.streams import Admission, FollowedStream, OwnedStream, StreamRef, Taken
-from keyhop.network.arrivals import Arrivals
+from keyhop.network.arrivals import Arrivals, Opened
 from keyhop.network.expanding.held import HeldSeeds
 from keyhop.network.expanding.own import ExpandedPad, OwnSeed
 from keyhop.network.leasing import Leasing
-from keyhop.network.sealing import MAC_KEY_BYTES, claimed, is_tagged, pad_of, tag_of, tagged, xor
+from keyhop.network.sealing import MAC_KEY_BYTES, claimed, is_tagged, pad_of, place_of, tag_of, tagged, xor
 from keyhop.network.wire import Body, Carried, Carry, Recall
 
 RESEND_S = 1.0
@@ -35,7 +36,7 @@ type Done = Callable[[str | None], None]
 class Batch:
     """Keys of one size for slaves at one KME: 16-byte IDs and key bytes, each one after the other.
 
-    `admission` says which bytes may be their pad.
+    `admission` says which bytes may be their pad. `crossed` are the paths that they were sent over.
     """
 
     batch: bytes
@@ -44,6 +45,7 @@ class Batch:
     ids: bytes
     keys: KeyMaterial
     admission: Admission | None = None
+    crossed: set[Path] = field(default_factory=set)
 
     @property
     def pad_bytes(self) -> int:
@@ -92,6 +94,7 @@ class Carriage:
             if taken is None:
                 done("no key material is left for its pad")
                 return
+            batch.crossed.update(crossed((age.source for _, age in taken.ages), self._owned.ref.ends))
             self._begin(tagged(_sealed(batch, taken), taken, self._owned), deadline, done)
 
         pair = (batch.master, batch.slaves[0])
@@ -108,17 +111,19 @@ class Carriage:
         if pad is None:
             done("there is no seed to expand")
         else:
+            batch.crossed.update(self.seed.paths)
             self._begin(_expanded(batch, pad, self._owned.ref), deadline, done)
 
     def received(self, message: Carry) -> None:
         """A batch from the peer: kept if it is what the peer's KME sent for our SAEs, else refused."""
 
-        def keys() -> bytes | None:
+        def keys() -> Opened | None:
+            paths = self._paths_of_pad(message)
             if message.number:
                 pad = self._expanded_pad(message)
             else:
                 pad = claimed(message, len(message.sealed), self._followed)
-            return None if pad is None else xor(message.sealed, pad)
+            return None if pad is None else Opened(xor(message.sealed, pad), paths)
 
         def answer(stored: bool) -> None:
             self._send(Carried(message.batch, stored))
@@ -166,6 +171,13 @@ class Carriage:
         for each in under_way.values():
             with suppress(StoreFailure):  # who recalls other copies finds that the journal takes nothing any more
                 each.done("the store of this KME has failed")
+
+    def _paths_of_pad(self, message: Carry) -> tuple[Path, ...]:
+        """Over which the peer's pad came, while it is here."""
+        if message.number:
+            return self.seeds.paths(message.epoch, message.pad)
+        stream, place = self._followed, place_of(message, len(message.sealed))
+        return crossed((age.source for age in stream.ages(place)), stream.ref.ends) if stream.has(place) else ()
 
     def _begin(self, message: Carry, deadline: float, done: Done) -> None:
         self._under_way[message.batch] = _UnderWay(message, deadline, self._clock.monotonic(), done)

@@ -42,6 +42,11 @@ def is_tagged(message: Carry | Forward | PadPlace, mac_key: bytes, ref: StreamRe
     return True
 
 
+def place_of(message: Carry | Forward | PadPlace, size_bytes: int) -> Place:
+    """Where its MAC key and its pad of `size_bytes` are."""
+    return Place(message.epoch, Located(message.pad, MAC_KEY_BYTES + size_bytes))
+
+
 def claimed(message: Carry | Forward | PadPlace, size_bytes: int, stream: FollowedStream) -> bytes | None:
     """The message's pad of `size_bytes`, erased here with the journal's next commit: use it only after that.
 
@@ -50,7 +55,7 @@ def claimed(message: Carry | Forward | PadPlace, size_bytes: int, stream: Follow
     """
     if isinstance(message, PadPlace) and message.size != size_bytes:
         return None
-    place = Place(message.epoch, Located(message.pad, MAC_KEY_BYTES + size_bytes))
+    place = place_of(message, size_bytes)
     if not stream.has(place):
         return None
     if not is_tagged(message, stream.peek(place)[:MAC_KEY_BYTES], stream.ref):

@@ -6,7 +6,7 @@ from typing import Annotated, get_args
 from msgspec import Meta
 
 from keyhop.network.relay.messages import Strategy
-from keyhop.network.relay.parcels import source_label
+from keyhop.network.relay.parcels import source_kind
 from keyhop.service.policy import Hybrid, PairPolicy, Rule, SaeClass, WhenDry
 
 _Size = Annotated[int, Meta(ge=8, le=8192, multiple_of=8)]
@@ -125,7 +125,7 @@ class RuleEntry:
             if any(name in gives for name in group):
                 gives = {name: getattr(base, name) for name in group} | gives
         if self.sources is not None:
-            relayed = {source_label(strategy) for strategy in get_args(Strategy)} if RELAYED in self.sources else set()
+            relayed = {source_kind(strategy) for strategy in get_args(Strategy)} if RELAYED in self.sources else set()
             gives["sources"] = frozenset(relayed.union(self.sources) - {RELAYED})
         if self.when_dry == "refuse":
             gives["wait_s"] = 0.0

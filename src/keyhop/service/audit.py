@@ -1,6 +1,6 @@
 """Keys leave through here, whoever asked for them: the audit log's record first, then the reply.
 
-A request leaves one record; a dec_keys request for keys of several sources, one for each source. It names the call, the
+A request leaves one record, or one for each source and each way that its keys came. It names the call, the
 interface, the SAE that gets the keys, the master and the slaves, the KMEs that the bytes crossed, what made them, and
 all key IDs: 16 bytes each in hexadecimal, one after the other, so that `grep` finds one.
 """
@@ -12,8 +12,9 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.ids import SaeId
 from keyhop.core.journal import Journal
+from keyhop.core.origin import Path
 from keyhop.service.requests import Interface, KeyReply, KeyRun, Keys
 
 MAX_REMEMBERED = 4096
@@ -31,7 +32,8 @@ class Handover(NamedTuple):
     sae: SaeId
     master: SaeId
     slaves: tuple[SaeId, ...]
-    path: tuple[KmeId, ...]
+    paths: tuple[Path, ...]
+    """None of a redelivery: the record of the first time has them."""
     source: str
     """What made the bytes; `memory` for those of a redelivery."""
 

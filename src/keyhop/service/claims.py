@@ -3,19 +3,22 @@
 What the IDs name is found first (`lookup`). Then everything is taken at once, and the answer waits for the journal.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from keyhop.core.clock import Clock
 from keyhop.core.errors import KeyhopError, Unavailable
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.origin import Path
 from keyhop.core.records import RecordBook
+from keyhop.core.units import units_for
 from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
 from keyhop.service.audit import AuditedReplies, Call, Handed, Handover
 from keyhop.service.lookup import Found, InRecord, InStream, Lookup
 from keyhop.service.making import Remaking, remaking
+from keyhop.service.origins import by_origin
 from keyhop.service.policy import PairPolicy
 from keyhop.service.redelivery import Redelivery
 from keyhop.service.requests import FOREIGN_SOURCE, RECORD_SOURCE, GetKeyWithIds, KeyReply, KeyRun, Keys, Mark
@@ -95,9 +98,9 @@ class Claims:
         for found in all_found:
             ids = request.ids[at : at + KEY_ID_BYTES * found.number]
             at += len(ids)
-            run, how = self._take(request, source, found, ids, maker)
-            runs.append(run)
-            handed.setdefault(how, []).append(run)
+            for how, run in self._take(request, found, ids, maker):
+                runs.append(run)
+                handed.setdefault(how, []).append(run)
         again = 0
         for how, taken in handed.items():
             if how.call == "redelivery":
@@ -108,28 +111,31 @@ class Claims:
         return Keys(tuple(runs), sent_before=again), handed
 
     def _take(
-        self, request: GetKeyWithIds, source: KmeId, found: Found, ids: bytes, maker: Remaking
-    ) -> tuple[KeyRun, Handover]:
+        self, request: GetKeyWithIds, found: Found, ids: bytes, maker: Remaking
+    ) -> Iterator[tuple[Handover, KeyRun]]:
         """Keys that were found, out of where they are, and how they are handed over."""
         master, slave = request.master, request.slave
         if isinstance(found, InStream):
-            run, age = maker.take(found, master, slave, ids)
-            return run, self._handover(request, source, "dec_keys", run.made_by(age.source))
-        if isinstance(found, InRecord):
+            run, ages = maker.take(found, master, slave, ids)
+            located, link = found.place.located, found.stream.ref.ends
+            for origin, keys in by_origin(run, located.position, units_for(located.size_bytes), ages, link):
+                yield self._handover(request, "dec_keys", origin.paths, run.made_by(origin.source)), keys
+        elif isinstance(found, InRecord):
+            paths = self._records.paths(found.record_id) or ((self._me,),)
             mark: Mark | None = "expanded" if self._records.is_expanded(found.record_id) else None
             data = self._records.deliver(found.record_id, slave)
             run = KeyRun(ids, len(data), KeyMaterial(data), mark)
-            return run, self._handover(request, source, "dec_keys", run.made_by(self._made_by(master)))
-        run = self._redelivery.take(master, slave, found.key_id)
-        return run, self._handover(request, source, "redelivery", "memory")
+            yield self._handover(request, "dec_keys", paths, run.made_by(self._made_by(master))), run
+        else:
+            run = self._redelivery.take(master, slave, found.key_id)
+            yield self._handover(request, "redelivery", (), "memory"), run
 
     def _made_by(self, master: SaeId) -> str:
         """The source of a master's records."""
         return FOREIGN_SOURCE if self._foreign(master) else RECORD_SOURCE
 
-    def _handover(self, request: GetKeyWithIds, source: KmeId, call: Call, made_by: str) -> Handover:
-        path = (self._me,) if source == self._me else (source, self._me)
-        return Handover(call, request.interface, request.slave, request.master, (request.slave,), path, made_by)
+    def _handover(self, request: GetKeyWithIds, call: Call, paths: tuple[Path, ...], made_by: str) -> Handover:
+        return Handover(call, request.interface, request.slave, request.master, (request.slave,), paths, made_by)
 
     def _check_not_doubted(self) -> None:
         """A record is of no stream, so no window keeps a copy of this node from delivering it too."""

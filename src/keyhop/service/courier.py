@@ -88,6 +88,7 @@ class Courier:
         if isinstance(way, str):
             done(way)
             return
+        batch.crossed.update(way.paths)
         payload = RecordsPayload(batch.master, batch.slaves, batch.ids)
         parcel = Parcel(kme, payload, batch.keys, terms.priority)
 

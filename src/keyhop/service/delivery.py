@@ -22,12 +22,13 @@ from keyhop.network.feeder.feeder import Feeder
 from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
 from keyhop.service import supply
-from keyhop.service.audit import AuditedReplies, Handover
+from keyhop.service.audit import AuditedReplies, Handed, Handover
 from keyhop.service.claims import Claims
 from keyhop.service.courier import Courier
 from keyhop.service.limits import Charge, Limits
 from keyhop.service.making import make_keys
 from keyhop.service.multicast import Multicast
+from keyhop.service.origins import by_origin, origin_of
 from keyhop.service.policy import PairPolicy, Policies
 from keyhop.service.redelivery import Redelivery
 from keyhop.service.requests import (
@@ -35,6 +36,7 @@ from keyhop.service.requests import (
     GetKeyWithIds,
     GetStatus,
     KeyReply,
+    KeyRun,
     Keys,
     Provenance,
     Status,
@@ -195,10 +197,7 @@ class Delivery:
             return
         try:
             keys = self._keys(request, pair, policy, size, number, taken)
-            made_by = keys.runs[0].made_by(taken.age.source)
-            master, slaves, path = request.master, (request.slave,), (self._me, pair.peer)
-            handover = Handover("enc_keys", request.interface, master, master, slaves, path, made_by)
-            self._replies.give(keys, {handover: keys.runs}, reply)
+            self._replies.give(keys, self._handed(request, pair, taken, units_for(size), *keys.runs), reply)
         except (StoreFailure, Unavailable) as failure:
             reply(failure)
 
@@ -221,9 +220,18 @@ class Delivery:
         run = make_keys(pair, policy, request.master, request.slave, taken, size, number)
         provenance = None
         if request.provenance:
-            age = max(self._clock.wall() - taken.age.produced_at, 0.0)
-            provenance = Provenance(taken.age.source, (self._me, pair.peer), age)
+            age = max(self._clock.wall() - min(age.produced_at for _, age in taken.ages), 0.0)
+            provenance = Provenance(*origin_of(taken.ages, pair.owned.ref.ends), age)
         return Keys((run,), provenance)
+
+    def _handed(self, request: GetKey, pair: Pair, taken: Taken, units: int, run: KeyRun) -> Handed:
+        handed: dict[Handover, list[KeyRun]] = {}
+        master, slaves = request.master, (request.slave,)
+        for origin, keys in by_origin(run, taken.position, units, taken.ages, pair.owned.ref.ends):
+            made_by = run.made_by(origin.source)
+            how = Handover("enc_keys", request.interface, master, master, slaves, origin.paths, made_by)
+            handed.setdefault(how, []).append(keys)
+        return handed
 
     def _check_alive(self) -> None:
         if self._journal.failure is not None:

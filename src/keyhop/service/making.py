@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from keyhop.core.errors import Unavailable
 from keyhop.core.ids import SaeId
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.streams import Age, FollowedStream, Taken, Uses, plain
+from keyhop.core.streams import Ages, FollowedStream, Taken, Uses, plain
 from keyhop.network.pair import Pair
 from keyhop.service.combining import COMBINERS, Combiner, combined, use_of
 from keyhop.service.lookup import InStream
@@ -45,16 +45,17 @@ class Remaking:
         kept = self._pairs[stream.ref.route].hybrid.kept
         return lambda epoch: (use_of(combiner, secret) for secret in kept.of(epoch))
 
-    def take(self, found: InStream, master: SaeId, slave: SaeId, ids: bytes) -> tuple[KeyRun, Age]:
-        """What was found, out of its stream: the keys, and the age of the stream's bytes."""
+    def take(self, found: InStream, master: SaeId, slave: SaeId, ids: bytes) -> tuple[KeyRun, Ages]:
+        """What was found, out of its stream: the keys, and the ages of the stream's bytes."""
         place, combiner = found.place, self._combiner
-        data, age = found.stream.consume(place, "delivered", found.number)
+        data, ages = found.stream.consume(place, "delivered", found.number)
         size = place.located.size_bytes
         if combiner is None:
-            return KeyRun(ids, size, KeyMaterial(data)), age
+            return KeyRun(ids, size, KeyMaterial(data)), ages
         kept = self._pairs[found.stream.ref.route].hybrid.kept
         secret = next(each for each in kept.of(place.epoch) if use_of(combiner, each) == place.use)
-        return KeyRun(ids, size, KeyMaterial(combined(combiner, secret, master, slave, ids, size, data)), combiner), age
+        keys = combined(combiner, secret, master, slave, ids, size, data)
+        return KeyRun(ids, size, KeyMaterial(keys), combiner), ages
 
 
 _AS_THEY_ARE = Remaking((), None)

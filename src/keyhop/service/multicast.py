@@ -64,17 +64,18 @@ class Multicast:
         ids = record_ids(self._entropy.token(KEY_ID_BYTES * number))
         keys = KeyMaterial(self._entropy.token(size * number))
 
+        copies = Copies(request.master, homes, ids, ids, keys, policies=policies, expanded=expanded)
+
         def spread(failure: str | None) -> None:
             if failure is not None:
                 reply(Unavailable(failure, retry_after_s=1.0))
                 return
-            path = (self._me, *sorted(set(homes.values()) - {self._me}))
-            provenance = Provenance(RECORD_SOURCE, path, 0.0) if request.provenance else None
+            paths = tuple(sorted(copies.crossed)) or ((self._me,),)
+            provenance = Provenance(RECORD_SOURCE, paths, 0.0) if request.provenance else None
             run = KeyRun(ids, size, keys, "expanded" if expanded else None)
             given = Keys((run,), provenance)
             master, slaves, made_by = request.master, tuple(homes), run.made_by(RECORD_SOURCE)
-            handover = Handover("enc_keys", request.interface, master, master, slaves, path, made_by)
+            handover = Handover("enc_keys", request.interface, master, master, slaves, paths, made_by)
             self._replies.give(given, {handover: given.runs}, reply)
 
-        copies = Copies(request.master, homes, ids, ids, keys, policies=policies, expanded=expanded)
         self._spreading.spread(copies, deadline, spread)

@@ -11,6 +11,7 @@ import msgspec
 from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.origin import Path
 from keyhop.service.combining import Combiner
 
 RouteType = Literal["direct", "any"]
@@ -91,10 +92,10 @@ class GetKeyWithIds(msgspec.Struct, frozen=True):
 
 
 class Provenance(msgspec.Struct, frozen=True):
-    """Where key bytes come from: the kind of source, the trusted nodes they crossed, the age of the oldest byte."""
+    """Where key bytes come from: the kind of source, the KMEs they crossed, the age of the oldest byte."""
 
     source: str
-    path: tuple[KmeId, ...]
+    paths: tuple[Path, ...]
     age_s: float
 
 
@@ -117,6 +118,13 @@ class KeyRun(msgspec.Struct, frozen=True):
     def count(self) -> int:
         """How many keys."""
         return len(self.ids) // KEY_ID_BYTES
+
+    def part(self, first: int, count: int) -> "KeyRun":
+        """So many of them, from one on."""
+        start, end = first, first + count
+        ids = self.ids[KEY_ID_BYTES * start : KEY_ID_BYTES * end]
+        secret = self.material.reveal()[self.size_bytes * start : self.size_bytes * end]
+        return KeyRun(ids, self.size_bytes, KeyMaterial(secret), self.mark)
 
 
 class Keys(msgspec.Struct, frozen=True):

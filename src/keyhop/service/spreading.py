@@ -13,6 +13,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.origin import Path
 from keyhop.core.records import RecordBook
 from keyhop.core.streams import Admission
 from keyhop.network.carriage import Batch
@@ -31,7 +32,8 @@ type Spreaded = Callable[[str | None], None]
 class Copies:
     """Keys of one size, one after the other. `ids` are for SAEs and other domains, `kept_as` for KMEs of this one.
 
-    They travel as the `policies` of their slaves want it; `expanded`, under pads of that kind.
+    They travel as the `policies` of their slaves want it; `expanded`, under pads of that kind. `crossed` are the paths
+    that they were sent over.
     """
 
     master: SaeId
@@ -43,6 +45,7 @@ class Copies:
     key_optional: dict[bytes, dict[str, Any]] = field(default_factory=dict)
     policies: Mapping[SaeId, PairPolicy] = field(default_factory=dict)
     expanded: bool = False
+    crossed: set[Path] = field(default_factory=set)
 
     @property
     def number(self) -> int:
@@ -121,7 +124,8 @@ class Spreading:
                 slaves = tuple(slave for slave, home in copies.homes.items() if home == name)
                 token = self._entropy.token(KEY_ID_BYTES)
                 policies = [copies.policies[slave] for slave in slaves if slave in copies.policies]
-                batch = Batch(token, copies.master, slaves, copies.kept_as, copies.keys, _admission(policies))
+                what = (copies.master, slaves, copies.kept_as, copies.keys)
+                batch = Batch(token, *what, _admission(policies), copies.crossed)
                 self._courier.carry(name, batch, _way(policies, copies.expanded), deadline, arrived)
 
     def reclaim(self, kept_as: bytes, homes: Mapping[SaeId, KmeId], done: Callable[[frozenset[bytes]], None]) -> None:

@@ -7,6 +7,7 @@ them. Both KMEs go by their own policy.
 from collections.abc import Iterable
 
 from keyhop.core.errors import BadRequest, Unauthorised
+from keyhop.core.origin import kind_of
 from keyhop.core.records import RecordBook
 from keyhop.core.streams import Admission, Age
 from keyhop.service.lookup import NOT_FOUND, Found, InRecord, InStream
@@ -35,7 +36,7 @@ def _check_age(age: Age, admission: Admission, now: float) -> None:
     if admission.max_age_s is not None and now - age.produced_at > AS_LONG_AGAIN * admission.max_age_s:
         raise BadRequest(NOT_FOUND)
     if not admission.admits_source(age.source):
-        raise Unauthorised(f"these SAEs may not share keys that a {age.source} made")
+        raise Unauthorised(f"these SAEs may not share keys that a {kind_of(age.source)} made")
 
 
 def _ages(found: Found, records: RecordBook, made_by: str) -> list[Age]:

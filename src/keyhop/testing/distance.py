@@ -12,7 +12,7 @@ from typing import Any
 
 from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import KmeId, SaeId
-from keyhop.network.relay.parcels import Path
+from keyhop.core.origin import Path
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.network import VirtualNetwork
 

@@ -18,7 +18,7 @@ from keyhop.core.ids import KmeId
 from keyhop.testing.virtual import VirtualClock
 
 ALICE = KmeId("alice")
-KEY = b'"call":"enc_keys","interface":"etsi014","sae":"a","master":"a","slaves":["b"],"path":["alice","bob"],' + (
+KEY = b'"call":"enc_keys","interface":"etsi014","sae":"a","master":"a","slaves":["b"],"paths":[["alice","bob"]],' + (
     b'"source":"bb84","keys":[{"size_bits":256,"ids":"%s"}]' % (b"0f" * 16)
 )
 

@@ -43,8 +43,8 @@ def directory(tmp_path: Path) -> Iterator[Path]:
 
     def give(call: str, sae: str, ids: bytes, size: int) -> None:
         keys = Keys((KeyRun(ids, size, KeyMaterial(bytes(size * len(ids) // 16))),))
-        master, slave, path = SaeId('a, "b"'), SaeId("b1"), (KmeId("alice"), KmeId("bob"))
-        handover = Handover("enc_keys", "etsi014", SaeId(sae), master, (slave, SaeId("b2")), path, "bb84")
+        master, slave, paths = SaeId('a, "b"'), SaeId("b1"), ((KmeId("alice"), KmeId("bob")),)
+        handover = Handover("enc_keys", "etsi014", SaeId(sae), master, (slave, SaeId("b2")), paths, "bb84")
         replies.give(keys, {handover: keys.runs}, lambda answer: None)
         journal.flush()
 
@@ -104,7 +104,7 @@ def test_export_has_a_row_for_each_key(directory: Path, capsys: Run) -> None:
         "sae": 'a, "b"',
         "master": 'a, "b"',
         "slaves": "b1 b2",
-        "path": "alice bob",
+        "paths": "alice>bob",
         "source": "bb84",
         "size_bits": "256",
         "key_id": FIRST_TEXT,

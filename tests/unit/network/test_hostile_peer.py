@@ -43,13 +43,20 @@ class Bob:
             {A1: ALICE, B1: BOB, B2: BOB, C1: CAROL},
             self.clock,
             SeededEntropy(1),
-            lambda peer, data: self.sent[peer].append(wire.decode(data)),
+            self._note,
             Policy(),
             PairOptions(stock_bytes=STOCK_BYTES),
         )
         self._sessions = 0
         self.synchronise(CAROL)
         self.synchronise(ALICE)
+        for peer in self.kme.peers.values():
+            peer.relayed.windows.synchronised()
+
+    def _note(self, peer: KmeId, data: bytes) -> None:
+        envelope = wire.decode(data)
+        if envelope.route == "direct":
+            self.sent[peer].append(envelope)
 
     @property
     def pair(self) -> Pair:

@@ -52,7 +52,7 @@ def test_a_key_of_a_stream_is_recorded_at_both_ends() -> None:
     net.settle()
     ids = ids_of(answers[0])
     wanted = {"size_bits": 512, "ids": b"".join(ids).hex()}
-    common = {"interface": "etsi014", "master": "a1", "slaves": ["b1"], "path": ["alice", "bob"]}
+    common = {"interface": "etsi014", "master": "a1", "slaves": ["b1"], "paths": [["alice", "bob"]]}
     source = {"source": "virtual"}
     assert handed(net, ALICE) == [{"call": "enc_keys", "sae": "a1", **common, **source, "keys": [wanted]}]
     net.get_key_with_ids(BOB, GetKeyWithIds(B1, A1, b"".join(ids)))
@@ -76,14 +76,14 @@ def test_records_name_every_slave_and_every_kme() -> None:
     answers = net.get_key(ALICE, GetKey(A1, B1, 1, 256, (B2, A2)))
     net.pass_time(1.0)
     (record,) = handed(net, ALICE)
-    assert (record["slaves"], record["path"], record["source"]) == (["b1", "b2", "a2"], ["alice", "bob"], "kme")
+    assert (record["slaves"], record["paths"], record["source"]) == (["b1", "b2", "a2"], [["alice", "bob"]], "kme")
     ids = ids_of(answers[0])
     net.get_key_with_ids(ALICE, GetKeyWithIds(A2, A1, b"".join(ids)))
     net.get_key_with_ids(BOB, GetKeyWithIds(B2, A1, b"".join(ids)))
     net.pass_time(1.0)
     at_home, away = handed(net, ALICE)[-1], handed(net, BOB)[-1]
-    assert (at_home["sae"], at_home["slaves"], at_home["path"]) == ("a2", ["a2"], ["alice"])
-    assert (away["sae"], away["slaves"], away["path"]) == ("b2", ["b2"], ["alice", "bob"])
+    assert (at_home["sae"], at_home["slaves"], at_home["paths"]) == ("a2", ["a2"], [["alice"]])
+    assert (away["sae"], away["slaves"], away["paths"]) == ("b2", ["b2"], [["alice", "bob"]])
     assert net.kmes[BOB].audit.key_ids("b2") == set(ids)
 
 
@@ -150,7 +150,7 @@ def test_a_record_is_json_for_every_name(master: str, kme: str, slaves: list[str
     sink = MemoryAudit(VirtualClock())
     journal = Journal(MemoryStore(), lambda: None, sink)
     handover = Handover(
-        "enc_keys", "etsi014", SaeId(master), SaeId(master), tuple(map(SaeId, slaves)), (KmeId(kme),), kme
+        "enc_keys", "etsi014", SaeId(master), SaeId(master), tuple(map(SaeId, slaves)), ((KmeId(kme),),), kme
     )
     runs = tuple(
         KeyRun(UUIDS[16 * i : 16 * i + 16], 8 + size, KeyMaterial(bytes(8 + size))) for i, size in enumerate(sizes)
@@ -161,7 +161,7 @@ def test_a_record_is_json_for_every_name(master: str, kme: str, slaves: list[str
     journal.flush()
     first, second = (json.loads(line) for line in sink.written.decode().splitlines() if line.startswith('{"seq"'))
     assert first["keys"] == second["keys"]
-    assert (first["master"], first["slaves"], first["path"], first["source"]) == (master, slaves, [kme], kme)
+    assert (first["master"], first["slaves"], first["paths"], first["source"]) == (master, slaves, [[kme]], kme)
     assert "".join(run["ids"] for run in first["keys"]) == UUIDS[: 16 * len(runs)].hex()
     assert [run["size_bits"] for run in first["keys"] for _ in range(len(run["ids"]) // 32)] == [
         64 + 8 * size for size in sizes

@@ -190,7 +190,7 @@ def test_the_audit_logs_of_both_gateways_tell_the_story() -> None:
     assert events(both.west.kmes[WEST]) == ["etsi020 keys sent: handed over", "etsi020 keys sent: relayed"]
     assert events(both.east.kmes[EAST]) == ["etsi020 keys received: handed over", "etsi020 keys received: relayed"]
     (handed,) = [record for record in both.east.kmes[BOB].audit.records() if "call" in record]
-    assert (handed["source"], handed["path"]) == ("etsi020", ["east", "bob"])
+    assert (handed["source"], handed["paths"]) == ("etsi020", [["east", "bob"]])
     assert handed["keys"] == [{"size_bits": 256, "ids": ids}]
 
 

@@ -7,9 +7,10 @@ import pytest
 from keyhop.core.errors import BadRequest, KeyhopError, Unauthorised, Unavailable
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.origin import label
 from keyhop.network.pair import PairOptions
 from keyhop.network.relay.messages import Strategy
-from keyhop.network.relay.parcels import source_label
+from keyhop.network.relay.parcels import source_kind
 from keyhop.service.kme import KmeOptions
 from keyhop.service.policy import PairPolicy, Policy, Rule
 from keyhop.service.requests import GetKey, GetKeyWithIds, GetStatus, Keys
@@ -207,7 +208,11 @@ def test_a_rule_says_whether_a_request_waits() -> None:
 
 def relay(net: VirtualNetwork, strategy: Strategy = "hop-by-hop") -> None:
     """A block for alice's stream to bob, over other nodes."""
-    data, now, source = net.random.randbytes(4096), net.clock.wall(), source_label(strategy)
+    data, now, source = (
+        net.random.randbytes(4096),
+        net.clock.wall(),
+        label(source_kind(strategy), [(ALICE, KmeId("carol"), BOB)]),
+    )
     assert net.kmes[BOB].peers[ALICE].relayed.filling.their_block(0, KeyMaterial(data), now, source)
     net.kmes[ALICE].peers[BOB].relayed.filling.own_block(0, KeyMaterial(data), now, source)
     net.settle()

@@ -1,7 +1,7 @@
 """What both ends of a stream speak of."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
@@ -9,6 +9,7 @@ from keyhop.core.chunk import Chunk
 from keyhop.core.ids import KmeId
 from keyhop.core.key_id import ID_KEY_BYTES, Located
 from keyhop.core.ledger import Ledger
+from keyhop.core.origin import Path, kind_of
 from keyhop.core.store.base import KeyStore, Slot
 from keyhop.core.units import UNIT_BYTES
 
@@ -28,6 +29,11 @@ class StreamRef(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.owner}→{self.follower}" + (" (relayed)" if self.route == "relayed" else "")
+
+    @property
+    def ends(self) -> Path:
+        """The way of what a link brings."""
+        return (self.owner, self.follower)
 
     def slot(self, role: Role) -> Slot:
         """Where the state of one end is stored."""
@@ -68,10 +74,14 @@ def history_with(history: bytes, block: Block) -> bytes:
 
 
 class Age(NamedTuple):
-    """When the oldest byte of something was produced, and by what."""
+    """When something was produced, and where it comes from (`core.origin`)."""
 
     produced_at: float
     source: str
+
+
+type Ages = Sequence[tuple[int, Age]]
+"""Of bytes that follow each other: up to before which unit they have which age."""
 
 
 class Admission(NamedTuple):
@@ -87,7 +97,8 @@ class Admission(NamedTuple):
 
     def admits_source(self, source: str) -> bool:
         """Whether bytes of that source will do."""
-        return source not in self.refused and (self.sources is None or source in self.sources)
+        kind = kind_of(source)
+        return kind not in self.refused and (self.sources is None or kind in self.sources)
 
 
 class Lease(NamedTuple):
@@ -105,7 +116,12 @@ class Taken(NamedTuple):
     epoch: int
     position: int
     data: bytes
-    age: Age
+    ages: Ages
+
+    @property
+    def age(self) -> Age:
+        """Of the first byte."""
+        return self.ages[0][1]
 
 
 class Place(NamedTuple):

@@ -9,7 +9,7 @@ from keyhop.core.journal import Journal
 from keyhop.core.key_id import ID_KEY_BYTES, EpochKeyIds
 from keyhop.core.ledger import Ledger, Purpose
 from keyhop.core.store.base import KeyStore
-from keyhop.core.streams.base import ID_KEY_UNITS, Age, Block, Place, StreamRef, Uses, booked, history_with, plain
+from keyhop.core.streams.base import ID_KEY_UNITS, Age, Ages, Block, Place, StreamRef, Uses, booked, history_with, plain
 from keyhop.core.streams.follower_state import EpochState, FollowerState
 from keyhop.core.streams.holdings import Holdings
 from keyhop.core.units import UNIT_BYTES, units_for
@@ -165,10 +165,10 @@ class FollowedStream:
         """Those of the bytes at the place. The caller has asked `has`."""
         return self._holdings.ages(place.epoch, *_range(place, count))
 
-    def consume(self, place: Place, purpose: Purpose, count: int = 1) -> tuple[bytes, Age]:
+    def consume(self, place: Place, purpose: Purpose, count: int = 1) -> tuple[bytes, Ages]:
         """Erases the place and returns what it held. The caller has asked `has`, and uses the bytes only once the
         journal has made this durable."""
-        raw, age = self._holdings.take(place.epoch, *_range(place, count))
+        raw, ages = self._holdings.take(place.epoch, *_range(place, count))
         size, total = place.located.size_bytes, len(raw)
         if total != size * count:
             width = total // count
@@ -176,7 +176,7 @@ class FollowedStream:
         self._state.ledger.spend(purpose, len(raw))
         self._state.ledger.voided += total - len(raw)
         self._save()
-        return raw, age
+        return raw, ages
 
     def void(self, epoch: int, start: int, end: int) -> None:
         """Erases what the owner will never use."""

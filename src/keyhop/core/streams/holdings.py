@@ -6,7 +6,7 @@ from functools import partial
 from keyhop.core.chunk import Chunk, split
 from keyhop.core.journal import Journal
 from keyhop.core.store.base import KeyStore
-from keyhop.core.streams.base import Age, StreamRef, load_chunks
+from keyhop.core.streams.base import Age, Ages, StreamRef, load_chunks
 from keyhop.core.streams.shelf import Shelf
 
 
@@ -51,12 +51,12 @@ class Holdings:
         """Those of the units of [start, end)."""
         return [Age(chunk.produced_at, chunk.source) for chunk in self._shelves[epoch].covering(start, end)]
 
-    def take(self, epoch: int, start: int, end: int) -> tuple[bytes, Age]:
+    def take(self, epoch: int, start: int, end: int) -> tuple[bytes, Ages]:
         """Erases the units of [start, end) and returns what they were. The caller has asked `has`."""
         covering = self._shelves[epoch].covering(start, end)
         taken = b"".join([chunk.take(start, end) for chunk in covering])
         self._note(epoch, covering, end - start)
-        return taken, Age(covering[0].produced_at, covering[0].source)
+        return taken, [(chunk.end, Age(chunk.produced_at, chunk.source)) for chunk in covering]
 
     def erase(self, epoch: int, start: int, end: int) -> int:
         """Erases what is there of [start, end): how many units."""

@@ -154,18 +154,20 @@ class OwnedStream:
         width, total = units * UNIT_BYTES, units * count * UNIT_BYTES
         offset = (self._cursor - self._lease_start) * UNIT_BYTES
         raw = self._lease[offset : offset + total]
-        position, age = self._cursor, self._ages[0][1]
+        position, ages = self._cursor, [self._ages[0]]
         self._cursor += units * count
         self.used_units += units * count
         while self._ages and self._ages[0][0] <= self._cursor:
             self._ages.popleft()
+            if ages[-1][0] < self._cursor:
+                ages.append(self._ages[0])
         if width != size_bytes:
             raw = b"".join(raw[i : i + size_bytes] for i in range(0, total, width))
         ledger = self._state.ledger
         ledger.leased -= total
         ledger.spend(purpose, len(raw))
         ledger.voided += total - len(raw)
-        return Taken(self.epoch, position, raw, age)
+        return Taken(self.epoch, position, raw, ages)
 
     def next_age(self) -> Age | None:
         """The age of the byte that would be taken next, or None when there is none."""

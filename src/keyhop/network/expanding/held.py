@@ -4,6 +4,7 @@ import msgspec
 
 from keyhop.core.journal import Journal
 from keyhop.core.key_id import Located
+from keyhop.core.origin import Path, crossed
 from keyhop.core.store.base import KeyStore, Slot
 from keyhop.core.streams import FollowedStream, Place
 from keyhop.network.expanding.messages import SeedTaken
@@ -17,6 +18,7 @@ class _Seed(msgspec.Struct):
     epoch: int
     position: int
     seed: bytes
+    paths: tuple[Path, ...]
     used: int = 0
 
 
@@ -40,12 +42,18 @@ class HeldSeeds:
         place = Place(message.epoch, Located(message.position, SEED_BYTES))
         if not self._stream.has(place):
             return False
-        seed, _ = self._stream.consume(place, "seed")
-        self._seeds.append(_Seed(message.epoch, message.position, seed))
+        seed, ages = self._stream.consume(place, "seed")
+        paths = crossed((age.source for _, age in ages), self._stream.ref.ends)
+        self._seeds.append(_Seed(message.epoch, message.position, seed, paths))
         self._save(self._seeds[-1])
         for oldest in self._seeds[:-MAX_HELD]:
             self._forget(oldest)
         return True
+
+    def paths(self, epoch: int, position: int) -> tuple[Path, ...]:
+        """Over which a seed came; none when it is not here."""
+        seed = self._find(epoch, position)
+        return seed.paths if seed else ()
 
     def pad(self, epoch: int, position: int, number: int, size_bytes: int) -> bytes | None:
         """The pad of a number that was not used yet; None for any other."""

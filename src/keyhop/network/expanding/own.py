@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from keyhop.core.clock import Clock
+from keyhop.core.origin import Path, crossed
 from keyhop.core.streams import OwnedStream, Taken
 from keyhop.network.expanding.messages import SeedHeld, SeedMessage, SeedTaken
 from keyhop.network.expanding.pads import SEED_BYTES, expanded
@@ -48,6 +49,12 @@ class OwnSeed:
         """What made the seed; None while there is none that can be used."""
         seed = self._usable
         return seed.age.source if seed else None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Over which it came."""
+        seed = self._usable
+        return crossed((age.source for _, age in seed.ages), self._stream.ref.ends) if seed else ()
 
     def take(self, size_bytes: int) -> ExpandedPad | None:
         """The next pad, for one message."""

@@ -17,6 +17,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.origin import Path
 from keyhop.core.streams import Admission
 from keyhop.core.units import UNIT_BYTES
 from keyhop.network.feeder.fairness import jains_index
@@ -24,7 +25,7 @@ from keyhop.network.feeder.planning import Routes, Terms, plan
 from keyhop.network.feeder.water import Marks, block_bytes, marks
 from keyhop.network.peer import Peer
 from keyhop.network.relay.messages import BlockPayload
-from keyhop.network.relay.parcels import Done, Parcel, Path, Plan, source_label
+from keyhop.network.relay.parcels import Done, Parcel, Plan, source_kind
 from keyhop.network.sealing import MAC_KEY_BYTES
 
 PARCEL_S = 12.0
@@ -122,7 +123,7 @@ class Feeder:
 
     def is_feeding(self, peer: KmeId, admission: Admission | None = None) -> bool:
         """Whether its stream is being filled, with what will do."""
-        if admission is not None and not admission.admits_source(source_label(self._terms(peer).strategy)):
+        if admission is not None and not admission.admits_source(source_kind(self._terms(peer).strategy)):
             return False
         feed = self._feeds[peer]
         return feed.rising or bool(feed.parcels) or feed.peer.relayed.filling.waiting_units > 0

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from keyhop.core.ids import KmeId
+from keyhop.core.origin import Path
 from keyhop.network.relay.messages import Strategy
-from keyhop.network.relay.parcels import Path, Plan
+from keyhop.network.relay.parcels import Plan
 
 USUAL_PRIORITY = 4
 

@@ -10,7 +10,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.errors import PeerError
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
-from keyhop.network.arrivals import Arrivals
+from keyhop.network.arrivals import Arrivals, Opened
 from keyhop.network.relay.announcing import header_of, plan_of
 from keyhop.network.relay.assembly import Assembly
 from keyhop.network.relay.memory import ITEM_BYTES, Budget, Remembered
@@ -156,24 +156,24 @@ class Destination:
         source, parcel = name
         payload = announce.payload
         if not isinstance(payload, RecordsPayload):
-            blocks, label = self._nodes.blocks(source), source_label(announce.strategy)
+            blocks, label = self._nodes.blocks(source), source_label(plan_of(announce))
             taken = blocks.their_block(block_number(parcel), KeyMaterial(data), self._clock.wall(), label)
             self._answer(name, Stored(parcel) if taken else Refused(parcel, "no such block is wanted"))
             return
 
         def answer(stored: bool) -> None:
             self._answer(name, _records_answer(parcel, stored))
-            if stored:
-                self._end_other_attempts(source, payload)
+            if stored:  # a slave may fetch them from now on, and they must not come again
+                for other in self._attempts(source, payload):
+                    self._answer((source, other.parcel), Stored(other.parcel))
 
-        self._arrivals.take(source, payload, len(data), lambda: data, answer)
+        paths = dict.fromkeys(path for each in self._attempts(source, payload) for path in plan_of(each).paths)
+        self._arrivals.take(source, payload, len(data), lambda: Opened(data, tuple(paths)), answer)
 
-    def _end_other_attempts(self, source: KmeId, payload: RecordsPayload) -> None:
-        """The source may have sent the same records before, over a path that did not bring them in time. Now that they
-        are here a slave may fetch them, and they must not come again."""
-        for name, other in list(self._assemblies.items()):
-            if name[0] == source and other.announce is not None and other.announce.payload == payload:
-                self._answer(name, Stored(name[1]))
+    def _attempts(self, source: KmeId, payload: RecordsPayload) -> list[Announce]:
+        """The source may have sent the same records before, over paths that did not bring them in time."""
+        of_source = (assembly.announce for name, assembly in self._assemblies.items() if name[0] == source)
+        return [announce for announce in of_source if announce is not None and announce.payload == payload]
 
     def _answer(self, name: ParcelName, answer: Stored | Refused) -> None:
         self._drop(name)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.origin import Path, label
 from keyhop.network.relay.messages import (
     MAX_HOPS,
     MAX_SHARES,
@@ -13,9 +14,6 @@ from keyhop.network.relay.messages import (
     RecordsPayload,
     Strategy,
 )
-
-type Path = tuple[KmeId, ...]
-"""The nodes that a share comes through, both ends included."""
 
 type Done = Callable[[str | None], None]
 """Gets None for a parcel that arrived, or the reason why it did not, as far as is known."""
@@ -54,9 +52,14 @@ def block_number(parcel: bytes) -> int:
     return int.from_bytes(parcel[:8]) >> 1
 
 
-def source_label(strategy: Strategy) -> str:
-    """What the bytes of a relayed block are said to come from."""
+def source_kind(strategy: Strategy) -> str:
+    """What the bytes of a relayed block are said to be made by."""
     return f"relay, {strategy}"
+
+
+def source_label(plan: Plan) -> str:
+    """Where the bytes of a relayed block are said to come from: with the paths of all shares, lost ones too."""
+    return label(source_kind(plan.strategy), plan.paths)
 
 
 def fault(plan: Plan, source: KmeId, destination: KmeId) -> str | None:

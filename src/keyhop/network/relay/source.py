@@ -15,6 +15,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import KmeId
+from keyhop.core.origin import Path
 from keyhop.core.streams import Taken
 from keyhop.network.relay.announcing import header_of
 from keyhop.network.relay.messages import (
@@ -27,7 +28,7 @@ from keyhop.network.relay.messages import (
     Stuck,
 )
 from keyhop.network.relay.nodes import Nodes
-from keyhop.network.relay.parcels import Done, Flow, Parcel, Path, Plan, block_number, fault, source_label
+from keyhop.network.relay.parcels import Done, Flow, Parcel, Plan, block_number, fault, source_label
 from keyhop.network.relay.proof import KEY_BYTES, check_of, secret_of
 from keyhop.network.relay.sharing import split
 from keyhop.network.relay.under_way import UnderWay
@@ -80,7 +81,7 @@ class Source:
         """The destination has it."""
         under_way = self._answered(peer, message)
         if under_way:
-            parcel, label = under_way.parcel, source_label(under_way.plan.strategy)
+            parcel, label = under_way.parcel, source_label(under_way.plan)
             if isinstance(parcel.payload, BlockPayload):
                 self._nodes.blocks(peer).own_block(block_number(message.parcel), parcel.data, under_way.made_at, label)
             under_way.done(None)

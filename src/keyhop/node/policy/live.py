@@ -2,6 +2,7 @@
 
 from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import KmeId, SaePair
+from keyhop.core.origin import kind_of
 from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.pair import Pair
 from keyhop.node.policy.story import Story
@@ -76,7 +77,7 @@ def _state(story: Story, pair: Pair, saes: SaePair, policy: PairPolicy) -> tuple
     told = f"{pair.route} stream: {keys} such keys for these SAEs"
     age = pair.owned.next_age()
     if age is not None:
-        told += f", next bytes from {age.source}"
+        told += f", next bytes from {kind_of(age.source)}"
     will_do = pair.leasing.meets(policy.admission, units * story.number)
     if not will_do:
         told += ", which the policy does not allow or are too old"

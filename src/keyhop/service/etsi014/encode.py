@@ -42,7 +42,7 @@ def encode_error(error: KeyhopError) -> bytes:
 
 
 def _encode_provenance(provenance: Provenance) -> bytes:
-    value = {"source": provenance.source, "path": list(provenance.path), "age_s": round(provenance.age_s, 3)}
+    value = {"source": provenance.source, "paths": provenance.paths, "age_s": round(provenance.age_s, 3)}
     return json.dumps({"keyhop_provenance": value}).encode("ascii")
 
 

@@ -7,11 +7,11 @@ from keyhop.core.errors import BadRequest
 from keyhop.core.streams import Admission
 from keyhop.network.feeder.planning import USUAL_PRIORITY, Terms
 from keyhop.network.relay.messages import Strategy
-from keyhop.network.relay.parcels import source_label
+from keyhop.network.relay.parcels import source_kind
 
 WhenDry = Literal["wait", "refuse", "expand"]
 Hybrid = Literal["none", "xor", "kdf"]
-_IN_ONE_PIECE = frozenset(source_label(strategy) for strategy in get_args(Strategy) if strategy != "secret-shared")
+_IN_ONE_PIECE = frozenset(source_kind(strategy) for strategy in get_args(Strategy) if strategy != "secret-shared")
 """What relayed bytes are labelled with of which a single node knew all."""
 
 

@@ -10,9 +10,10 @@ from relay_ways import DATA, LINKS, PLANS, SOME, THREE, TWO, XOR, A, B, C, D, E,
 from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.origin import Path
 from keyhop.core.records import record_ids
 from keyhop.network.relay.messages import MAX_DATA_BYTES, Forward, OfRelay, RecordsPayload, Stored
-from keyhop.network.relay.parcels import Parcel, Path, Plan, fault
+from keyhop.network.relay.parcels import Parcel, Plan, fault
 from keyhop.network.relay.source import RESEND_S
 from keyhop.testing.relays import VirtualRelays, sae_of
 

@@ -4,8 +4,9 @@ import pytest
 from relay_ways import LINKS, SOME, THREE, TWO, XOR, A, B, C, D, E, F, block, drain, network_of_relays
 
 from keyhop.core.ids import KmeId
+from keyhop.core.origin import Path
 from keyhop.network.relay.messages import NOT_PROVEN, Announce, Forward, Refused, Request, Stored, Stuck
-from keyhop.network.relay.parcels import Path, Plan
+from keyhop.network.relay.parcels import Plan
 from keyhop.testing.relays import VirtualRelays
 
 

@@ -50,10 +50,10 @@ def test_every_way_of_encoding(size: int, count: int) -> None:
 
 
 def test_provenance_is_a_container_extension() -> None:
-    keys = Keys((make_run(1, 32, 1),), Provenance('rate"', (KmeId("a"), KmeId("ä")), 1.23456))
+    keys = Keys((make_run(1, 32, 1),), Provenance('rate"', ((KmeId("a"), KmeId("ä")),), 1.23456))
     answer = json.loads(encode_keys(keys))
     assert answer["key_container_extension"] == {
-        "keyhop_provenance": {"source": 'rate"', "path": ["a", "ä"], "age_s": 1.235}
+        "keyhop_provenance": {"source": 'rate"', "paths": [["a", "ä"]], "age_s": 1.235}
     }
     assert len(answer["keys"]) == 1
 

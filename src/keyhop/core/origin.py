@@ -1,0 +1,32 @@
+"""Where key bytes come from: one label, stored with them, which says what made them and over which nodes they came.
+
+bb84                                    a link of that kind, from one end of a stream to the other
+relay, hop-by-hop⏎alice carol bob       other nodes, both ends included: a path on each line
+"""
+
+from collections.abc import Iterable
+
+from keyhop.core.ids import KmeId
+
+type Path = tuple[KmeId, ...]
+"""The KMEs that bytes came through, both ends included."""
+
+
+def label(kind: str, paths: Iterable[Path]) -> str:
+    """The label of bytes that came over these paths. No name has a space in it."""
+    return "\n".join((kind, *map(" ".join, paths)))
+
+
+def kind_of(source: str) -> str:
+    """What made the bytes."""
+    return source.partition("\n")[0]
+
+
+def paths_of(source: str) -> tuple[Path, ...]:
+    """Over which paths they came; none for those of a link."""
+    return tuple(tuple(map(KmeId, line.split(" "))) for line in source.split("\n")[1:])
+
+
+def crossed(sources: Iterable[str], link: Path) -> tuple[Path, ...]:
+    """Over which paths bytes of all these came; `link` is the path of those that a link brought."""
+    return tuple(dict.fromkeys(path for source in sources for path in paths_of(source) or (link,)))

@@ -1,0 +1,47 @@
+"""Of which keys of a run the bytes came from where: what made them, and over which KMEs each key came."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import groupby
+from typing import NamedTuple
+
+from keyhop.core.origin import Path, crossed, kind_of
+from keyhop.core.streams import Ages
+from keyhop.service.requests import KeyRun
+
+MAX_REMEMBERED = 1024
+
+
+class Origin(NamedTuple):
+    """Kinds of sources, and paths from the master's KME to the slave's: of a key in shares there are several."""
+
+    source: str
+    paths: tuple[Path, ...]
+
+
+def origin_of(ages: Ages, link: Path) -> Origin:
+    """Of all bytes that have these ages; `link` is the path of those that a link brought."""
+    return _origin(tuple(dict.fromkeys([age.source for _, age in ages])), link)
+
+
+def by_origin(run: KeyRun, start: int, units: int, ages: Ages, link: Path) -> Iterator[tuple[Origin, KeyRun]]:
+    """The keys of a run, in their order, those of one origin together. They lie one after the other from unit `start`
+    on, with so many `units` each."""
+    if len({age.source for _, age in ages}) == 1:
+        yield origin_of(ages, link), run
+        return
+    ends = [end for end, _ in ages]
+
+    def of_key(index: int) -> Origin:
+        first = start + units * index
+        return origin_of(ages[bisect_right(ends, first) : bisect_right(ends, first + units - 1) + 1], link)
+
+    for origin, keys in groupby(range(run.count), of_key):
+        first, *others = keys
+        yield origin, run.part(first, 1 + len(others))
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _origin(sources: tuple[str, ...], link: Path) -> Origin:
+    return Origin(" + ".join(dict.fromkeys(map(kind_of, sources))), crossed(sources, link))
