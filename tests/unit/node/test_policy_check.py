@@ -7,6 +7,7 @@ import pytest
 
 from keyhop.cli import main
 from keyhop.core.ids import KmeId, SaeId
+from keyhop.network.feeder.feeder import FeederOptions
 from keyhop.network.pair import PairOptions
 from keyhop.node.config import parse_config
 from keyhop.node.policy.check import check_config, check_kme
@@ -147,6 +148,27 @@ def test_a_running_kme_tells_of_its_stock() -> None:
     assert f"direct stream: {keys} such keys for these SAEs, next bytes from virtual" in text
     assert said(now(net, PolicyQuestion(A, B, 8192, 1000)), "stock")[0] == "no"
     assert said(check, "limits") == ("yes", "none is set for these SAEs")
+
+
+def test_where_nothing_is_kept_a_key_can_be_had_while_a_path_is_there() -> None:
+    ends = {A: ALICE, B: BOB, C: KmeId("carol")}
+    links = [(ALICE, KmeId("carol")), (BOB, KmeId("carol"))]
+    kept = Policy(PairPolicy(), rules=(Rule("b", "*", {"when_dry": "refuse", "wait_s": 0.0}),))
+    net = VirtualNetwork(ends, links=links, policy=kept, feeder=FeederOptions(buffering="on-demand"))
+    net.settle()
+    assert said(now(net, PolicyQuestion(A, B)), "stock")[0] == "no"
+    for _ in range(3):
+        net.produce(8)
+        net.pass_time(1.0)
+    check = now(net, PolicyQuestion(A, B))
+    assert said(check, "stock") == (
+        "yes",
+        "relayed stream: 0 such keys for these SAEs; one that is asked for is relayed then",
+    )
+    assert said(now(net, PolicyQuestion(B, A), BOB), "stock")[0] == "no"
+    answers = net.get_key(ALICE, GetKey(A, B))
+    net.pass_time(1.0)
+    assert isinstance(answers[0], Keys)
 
 
 def test_a_secret_that_is_not_agreed_on_is_told() -> None:

@@ -58,15 +58,18 @@ def _paths(story: Story, kme: Kme, target: KmeId, policy: PairPolicy) -> None:
 
 def _stock(story: Story, kme: Kme, target: KmeId, policy: PairPolicy) -> None:
     saes = (story.question.master, story.question.slave)
-    pairs = kme.delivery.routes.allowed(target, policy)
+    routes, units = kme.delivery.routes, units_for(story.size_bytes) * story.number
+    pairs = routes.allowed(target, policy)
     states = [_state(story, pair, saes, policy) for pair in pairs]
     text = "; ".join(told for told, _ in states)
     if any(enough for _, enough in states):
         story.yes("stock", text)
-    elif policy.expands and kme.delivery.routes.expand(target, policy):
+    elif policy.wait_s > 0 and routes.are_relayed_on_demand(pairs, saes, policy, units):
+        story.yes("stock", f"{text}; one that is asked for is relayed then")
+    elif policy.expands and routes.expand(target, policy):
         story.yes("stock", f"{text}; pads for such keys would be expanded from a seed")
     else:
-        why = kme.delivery.routes.dry(pairs[0], saes, policy.admission, story.size_bytes, story.number)
+        why = routes.dry(pairs[0], saes, policy.admission, story.size_bytes, story.number)
         story.no("stock", f"{why.message} ({text})")
 
 
