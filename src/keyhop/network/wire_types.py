@@ -10,7 +10,9 @@ MAX_RECORDS_PER_BATCH = 1 << 14
 
 Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Position = Annotated[int, Meta(ge=0, le=1 << 36)]
-Name = Annotated[str, Meta(min_length=1, max_length=64)]
+Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s\x00-\x1f\x7f-\x9f]+\Z")]
+Words = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
+"""What people are to read, without what a terminal would obey."""
 Tag = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
 

@@ -12,7 +12,7 @@ from keyhop.core.ids import KmeId
 from keyhop.core.streams import Taken
 from keyhop.network.relay.hop import REMEMBERED_BYTES, REMEMBERED_S
 from keyhop.network.relay.memory import Budget, Remembered
-from keyhop.network.relay.messages import SECRET_HEAD_BYTES, Contribution, PadPlace, Request
+from keyhop.network.relay.messages import NOT_KNOWN, SECRET_HEAD_BYTES, Contribution, PadPlace, Request
 from keyhop.network.relay.nodes import Direct, Nodes
 from keyhop.network.relay.parcels import Flow
 from keyhop.network.relay.places import ParcelName, Places
@@ -58,6 +58,9 @@ class Combining:
         combination = _Combination(request, KmeId(request.route[index - 1]), KmeId(request.route[index + 1]))
         after, size = self._nodes.neighbour(combination.after), combination.size_bytes
         of_source.put(request.parcel, combination, 2 * size, self._clock.monotonic())
+        if not self._nodes.know_all(request.route):
+            self._stop(combination, NOT_KNOWN)
+            return
         if after is None:
             self._stop(combination, f"no connection to KME {combination.after}")
             return

@@ -15,6 +15,7 @@ from keyhop.network.relay.announcing import header_of, plan_of
 from keyhop.network.relay.assembly import Assembly
 from keyhop.network.relay.memory import ITEM_BYTES, Budget, Remembered
 from keyhop.network.relay.messages import (
+    NOT_KNOWN,
     NOT_PROVEN,
     SECRET_HEAD_BYTES,
     Announce,
@@ -113,6 +114,8 @@ class Destination:
     def _refusal(self, source: KmeId, announce: Announce) -> Stored | Refused | None:
         """The answer before anything has come, or None."""
         payload = announce.payload
+        if not all(map(self._nodes.know_all, announce.paths)):
+            return Refused(announce.parcel, NOT_KNOWN)
         if isinstance(payload, RecordsPayload):
             foreseen = self._arrivals.foreseen(source, payload, announce.size)
             if foreseen is not None:

@@ -16,7 +16,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.ids import KmeId
 from keyhop.core.streams import Taken
 from keyhop.network.relay.memory import Budget, Remembered
-from keyhop.network.relay.messages import Forward
+from keyhop.network.relay.messages import NOT_KNOWN, Forward
 from keyhop.network.relay.nodes import Direct, Nodes
 from keyhop.network.relay.parcels import Flow
 from keyhop.network.sealing import claimed, pad_of, tagged, xor
@@ -56,6 +56,9 @@ class Hop:
             self._tell(peer, step)
             return
         step = _Step(msgspec.structs.replace(message, sealed=b""))
+        if not self._nodes.know_all(message.route):
+            self._stop(peer, step, NOT_KNOWN)
+            return
         onward = self._nodes.neighbour(_next(message, self._nodes.me))
         if onward is None:
             self._stop(peer, step, f"no connection to KME {_next(message, self._nodes.me)}")

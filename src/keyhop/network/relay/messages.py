@@ -8,7 +8,16 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from keyhop.network.wire_types import MAX_RECORDS_PER_BATCH, MAX_SEALED_BYTES, Id, Message, Name, Number, Position
+from keyhop.network.wire_types import (
+    MAX_RECORDS_PER_BATCH,
+    MAX_SEALED_BYTES,
+    Id,
+    Message,
+    Name,
+    Number,
+    Position,
+    Words,
+)
 
 MAX_HOPS = 16
 MAX_SHARES = 8
@@ -16,6 +25,7 @@ MAX_DATA_BYTES = MAX_SEALED_BYTES
 SECRET_HEAD_BYTES = 64
 """What stands in front of the data and travels with it (`proof`)."""
 
+NOT_KNOWN = "it names a KME that is not known here"
 NOT_PROVEN = "what came is not what was announced"
 """The reason of a Refused that speaks against the nodes that the parcel came over."""
 
@@ -26,7 +36,6 @@ _Priority = Annotated[int, Meta(ge=0, le=7)]
 _Route = Annotated[tuple[Name, ...], Meta(min_length=2, max_length=MAX_HOPS + 1)]
 _Size = Annotated[int, Meta(ge=1, le=MAX_DATA_BYTES)]
 _Secret = Annotated[bytes, Meta(min_length=SECRET_HEAD_BYTES + 1, max_length=SECRET_HEAD_BYTES + MAX_DATA_BYTES)]
-_Reason = Annotated[str, Meta(max_length=200)]
 
 
 class OfRelay(Message, frozen=True):
@@ -73,7 +82,7 @@ class Refused(OfRelay, frozen=True):
     """From the destination to the source: it will not have the parcel."""
 
     parcel: Id
-    reason: _Reason
+    reason: Words
 
 
 class Stuck(OfRelay, frozen=True):
@@ -82,7 +91,7 @@ class Stuck(OfRelay, frozen=True):
     parcel: Id
     share: _Share
     came_from: Name
-    reason: _Reason
+    reason: Words
 
 
 class Forward(OfRelay, frozen=True):

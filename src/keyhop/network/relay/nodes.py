@@ -1,6 +1,6 @@
 """Whom the relay of this KME can reach: any KME for a few words, neighbours also under a pad."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from keyhop.core.errors import PeerError
@@ -69,6 +69,10 @@ class Nodes:
     def knows(self, kme: KmeId) -> bool:
         """Whether there is such a KME."""
         return kme in self._others
+
+    def know_all(self, path: Iterable[str]) -> bool:
+        """Whether all on a path are KMEs."""
+        return all(node == self.me or node in self._others for node in path)
 
     def reaches(self, kme: KmeId) -> bool:
         """Whether it can be told something now."""

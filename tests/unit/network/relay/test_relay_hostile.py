@@ -12,9 +12,11 @@ from keyhop.core.key_id import Located
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import record_ids
 from keyhop.core.streams import Place
+from keyhop.network import wire
 from keyhop.network.relay import memory
 from keyhop.network.relay.messages import (
     Announce,
+    BlockPayload,
     Contribution,
     Forward,
     OfRelay,
@@ -359,3 +361,43 @@ def test_a_source_that_asks_for_a_longer_pad_than_was_taken_gets_no_bytes_of_oth
     key = stream.take(640, 1, "delivered")
     assert key is not None
     assert network.nodes[deceived].direct(before).followed.has(Place(key.epoch, Located(key.position, 640)))
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "a\nb", "\u009b1m"])
+def test_what_a_terminal_would_obey_is_no_message(text: str) -> None:
+    bodies: list[wire.Body] = [Stuck(bytes(16), 0, "B", text), Refused(bytes(16), text)]
+    bodies.append(Forward(bytes(16), 0, ("A", text, "D"), 4, 1, 8, bytes(80), bytes(16)))
+    for body in bodies:
+        with pytest.raises(PeerError):
+            wire.decode(wire.encode(wire.Envelope("relayed", 1, 1, body)))
+
+
+STRANGER = KmeId("stranger")
+
+
+def test_shares_of_kmes_that_are_none_take_no_pads(network: VirtualRelays) -> None:
+    """Each pair of ends has its turn for the pads of a link: who invents ends would have more turns than others."""
+
+    def renamed(target: KmeId, message: OfRelay) -> Iterator[tuple[KmeId, OfRelay]]:
+        if isinstance(message, Forward):
+            message = replace(message, route=(*message.route[:-1], STRANGER))
+        if isinstance(message, Request):
+            message = replace(message, route=(*message.route[:-1], STRANGER))
+        yield target, network.watch.retagged(A, target, message)
+
+    network.lies[A] = renamed
+    for plan in (THREE, XOR):
+        network.send("A", block(), plan)
+        network.settle()
+    assert not [m for who, _, m in network.said if who != A and isinstance(m, Forward | PadPlace)]
+    assert {m.reason for _, _, m in network.said if isinstance(m, Stuck)} == {"it names a KME that is not known here"}
+
+
+def test_a_path_over_kmes_that_are_none_is_refused(network: VirtualRelays) -> None:
+    paths = ((A, B, D), (A, STRANGER, D))
+    network.nodes[D].relay.received(
+        A, Announce(bytes(16), BlockPayload(), "secret-shared", paths, 2, 8, bytes(32), bytes(16))
+    )
+    network.settle()
+    refusal = sent(network, Refused, D)
+    assert refusal.reason == "it names a KME that is not known here"
