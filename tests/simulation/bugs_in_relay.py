@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from keyhop.core.ids import KmeId
 from keyhop.core.key_id import Located
+from keyhop.core.keys import KeyMaterial
 from keyhop.core.streams import FollowedStream, Place, Taken
 from keyhop.network import sealing
 from keyhop.network.relay import combining, destination, hop, under_way
@@ -45,7 +46,7 @@ def one_pad_for_all_shares(patch: pytest.MonkeyPatch) -> None:
     depart = Source._depart
     first: dict[tuple[int, int], Taken] = {}
 
-    def again(self: Source, name: bytes, share: int, data: bytes, taken: Taken | None) -> None:
+    def again(self: Source, name: bytes, share: int, data: KeyMaterial, taken: Taken | None) -> None:
         if taken is not None:
             taken = first.setdefault((id(self), len(data)), taken)
         depart(self, name, share, data, taken)
@@ -98,7 +99,7 @@ def forwarded_before_it_is_erased(patch: pytest.MonkeyPatch) -> None:
             onward = self._onward
             onward._node.network.transmit(onward._journal, onward._node.name, onward._peer, message)
 
-    def hasty(self: Hop, peer: Any, step: Any, onward: Any, data: bytes, taken: Taken | None) -> None:
+    def hasty(self: Hop, peer: Any, step: Any, onward: Any, data: KeyMaterial, taken: Taken | None) -> None:
         with pytest.MonkeyPatch.context() as inner:
             inner.setattr(Nodes, "neighbour", lambda nodes, kme: AtOnce(onward))
             depart(self, peer, step, onward, data, taken)

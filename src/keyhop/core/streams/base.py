@@ -53,6 +53,9 @@ class Block(NamedTuple):
     produced_at: float
     source: str
 
+    def __repr__(self) -> str:
+        return f"<Block: {len(self.data)} bytes>"
+
     @property
     def units(self) -> int:
         """Whole units; what is left over is voided."""
@@ -117,6 +120,9 @@ class Taken(NamedTuple):
     position: int
     data: bytes
     ages: Ages
+
+    def __repr__(self) -> str:
+        return f"<Taken: {len(self.data)} bytes from unit {self.position} of epoch {self.epoch}>"
 
     @property
     def age(self) -> Age:

@@ -25,6 +25,9 @@ class ExpandedPad(NamedTuple):
     number: int
     pad: bytes
 
+    def __repr__(self) -> str:
+        return f"<ExpandedPad: {len(self.pad)} bytes>"
+
 
 class OwnSeed:
     """Takes a seed while it is `wanted` and there is something to take it of, and another when it is worn."""

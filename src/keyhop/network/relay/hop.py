@@ -14,6 +14,7 @@ import msgspec
 
 from keyhop.core.clock import Clock
 from keyhop.core.ids import KmeId
+from keyhop.core.keys import KeyMaterial
 from keyhop.core.streams import Taken
 from keyhop.network.relay.memory import Budget, Remembered
 from keyhop.network.relay.messages import NOT_KNOWN, Forward
@@ -74,7 +75,7 @@ class Hop:
         steps.put(came, step, size, self._clock.monotonic())
         self._budget.charge(peer, source, size)
         flow = Flow(source, KmeId(message.route[-1]), message.priority)
-        use = partial(self._depart, peer, step, onward, xor(message.sealed, pad))
+        use = partial(self._depart, peer, step, onward, KeyMaterial(xor(message.sealed, pad)))
         onward.pads.take(flow, size, self._clock.monotonic() + onward.pads.patience_s(size), use)
 
     def tick(self) -> None:
@@ -82,13 +83,13 @@ class Hop:
         for steps in self._steps.values():
             steps.expire(self._clock.monotonic())
 
-    def _depart(self, peer: KmeId, step: _Step, onward: Direct, data: bytes, taken: Taken | None) -> None:
+    def _depart(self, peer: KmeId, step: _Step, onward: Direct, data: KeyMaterial, taken: Taken | None) -> None:
         came = step.came
         self._budget.refund(peer, KmeId(came.route[0]), len(data))
         if taken is None:
             step.stuck = f"no key material is left for a pad to KME {_next(came, self._nodes.me)}"
         else:
-            sealed = xor(data, pad_of(taken))
+            sealed = xor(data.reveal(), pad_of(taken))
             went = Forward(came.parcel, came.share, came.route, came.priority, taken.epoch, taken.position, sealed)
             step.went = tagged(went, taken, onward.owned)
         self._tell(peer, step)

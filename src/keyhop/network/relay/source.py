@@ -15,6 +15,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import KmeId
+from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path
 from keyhop.core.streams import Taken
 from keyhop.network.relay.announcing import header_of
@@ -75,7 +76,7 @@ class Source:
         self._under_way[name] = UnderWay(parcel, plan, announce, deadline, done, now, made_at)
         shares = split(secret, len(plan.paths), plan.threshold, self._entropy)
         for share, data in enumerate(shares):
-            self._take_pad(name, share, data)
+            self._take_pad(name, share, KeyMaterial(data))
 
     def stored(self, peer: KmeId, message: Stored) -> None:
         """The destination has it."""
@@ -120,7 +121,7 @@ class Source:
             with suppress(StoreFailure):  # who would undo something finds that the journal takes nothing any more
                 each.done("the store of this KME has failed")
 
-    def _take_pad(self, name: bytes, share: int, data: bytes) -> None:
+    def _take_pad(self, name: bytes, share: int, data: KeyMaterial) -> None:
         under_way = self._under_way.get(name)
         if under_way is None:
             return  # given up for the sake of another share
@@ -134,7 +135,7 @@ class Source:
         use = partial(self._depart, name, share, data)
         under_way.cancels.append(neighbour.pads.take(flow, len(data), under_way.deadline, use))
 
-    def _depart(self, name: bytes, share: int, data: bytes, taken: Taken | None) -> None:
+    def _depart(self, name: bytes, share: int, data: KeyMaterial, taken: Taken | None) -> None:
         under_way = self._under_way.get(name)
         if under_way is None:
             return
@@ -143,7 +144,7 @@ class Source:
         if taken is None or neighbour is None:
             self._lose(name, share, self._nodes.me, f"no key material is left for a pad to KME {path[1]}")
             return
-        under_way.seal(self._nodes, share, data, taken, neighbour)
+        under_way.seal(self._nodes, share, data.reveal(), taken, neighbour)
 
     def _answered(self, peer: KmeId, message: Stored | Refused) -> UnderWay | None:
         under_way = self._under_way.get(message.parcel)

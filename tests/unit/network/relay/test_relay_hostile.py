@@ -11,8 +11,9 @@ from keyhop.core.ids import KmeId
 from keyhop.core.key_id import Located
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import record_ids
-from keyhop.core.streams import Place
+from keyhop.core.streams import Block, Place, Taken
 from keyhop.network import wire
+from keyhop.network.expanding.own import ExpandedPad
 from keyhop.network.relay import memory
 from keyhop.network.relay.messages import (
     Announce,
@@ -27,6 +28,7 @@ from keyhop.network.relay.messages import (
     Stored,
     Stuck,
 )
+from keyhop.network.relay.pads import Pads
 from keyhop.network.relay.parcels import Parcel, Plan
 from keyhop.network.sealing import xor
 from keyhop.testing.relays import VirtualRelays, sae_of
@@ -401,3 +403,24 @@ def test_a_path_over_kmes_that_are_none_is_refused(network: VirtualRelays) -> No
     network.settle()
     refusal = sent(network, Refused, D)
     assert refusal.reason == "it names a KME that is not known here"
+
+
+def test_no_repr_shows_what_waits_for_a_pad(network: VirtualRelays, monkeypatch: pytest.MonkeyPatch) -> None:
+    for owner, follower in ((A, B), (C, D)):
+        drain(network, owner, follower)
+        direct = network.nodes[owner].direct(follower)
+        monkeypatch.setattr(direct, "pads", Pads(direct.leasing, network.clock, lambda flow: 1.0))
+    for way in ((A, B, D), (A, C, D)):
+        network.send("A", block(data=b"SECRET" * 100), Plan("hop-by-hop", (way,)))
+        network.settle()
+    for owner, follower in ((A, B), (C, D)):
+        waiting = network.nodes[owner].direct(follower).pads
+        assert waiting._first is not None
+        assert "SECRET" not in repr((waiting._first, waiting._leasing._wants))
+
+
+def test_no_repr_shows_bytes_of_a_stream() -> None:
+    secret = b"SECRET" * 4
+    shown = repr((Taken(1, 8, secret, []), Block(secret, 0, b"", 0.0, "x"), ExpandedPad(1, 8, 1, secret)))
+    assert "SECRET" not in shown
+    assert "24 bytes" in shown
