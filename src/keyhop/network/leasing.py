@@ -67,9 +67,9 @@ class Leasing:
         self._shares.settle(stream.stock_units)
         self._noted = (0, 0)
 
-    def reserve(self, bytes_per_pair: int, pairs: Pairs, stock_bytes: int) -> None:
-        """Reserves so much of the stock for each of these pairs of SAEs, and half of the stock in all at most."""
-        most = stock_bytes // UNIT_BYTES // 2 // max(len(pairs), 1)
+    def reserve(self, bytes_per_pair: int, pairs: Pairs, usual_bytes: int) -> None:
+        """Reserves so much for each of these pairs of SAEs, and half of what the stock usually is in all at most."""
+        most = usual_bytes // UNIT_BYTES // 2 // max(len(pairs), 1)
         self._shares.reserve(min(bytes_per_pair // UNIT_BYTES, most), pairs)
         self._serve()
 

@@ -146,11 +146,14 @@ class Pair:
         self.generating = True
         """Whether links bring key for this route, as far as those who keep the links know."""
 
-    def limit(self, options: PairOptions, sae_pairs: Pairs) -> None:
-        """Takes over other limits, for these masters and slaves that may share keys; what is over goes with time."""
+    def limit(self, options: PairOptions, sae_pairs: Pairs, usual_bytes: int) -> None:
+        """Takes over other limits, for these masters and slaves that may share keys; what is over goes with time.
+
+        `usual_bytes` is what the stock is when nobody asks for much.
+        """
         self._options = options
         self.filling.stock_units = options.stock_bytes // UNIT_BYTES
-        self.leasing.reserve(options.reserved_bytes_per_pair, sae_pairs, options.stock_bytes)
+        self.leasing.reserve(options.reserved_bytes_per_pair, sae_pairs, usual_bytes)
         self.hybrid.wanted = options.hybrid
         self.carriage.seed.wanted = options.expand
 

@@ -90,7 +90,8 @@ class PolicySection:
             ge=0,
             le=1 << 30,
             description="Bytes of the stock that are reserved for each master and slave, so that others cannot take "
-            "everything; half of stock_bytes in all at most. 0: nothing is reserved.",
+            "everything. In all at most half of stock_bytes, and of a relayed stream half of what it usually "
+            "holds. 0: nothing is reserved.",
         ),
     ] = 4096
     unfetched_bytes: Annotated[

@@ -260,5 +260,7 @@ class Kme:
         self.peers[peer].relayed.tell(report)
 
     def _limit_pairs(self) -> None:
+        usual_bytes = {"direct": self._options.pairs.stock_bytes, "relayed": self._options.feeder.usual_bytes}
         for pair in self.pairs():
-            pair.limit(self._options.pairs, self._options.sae_pairs.get(pair.peer, ()))
+            sae_pairs = self._options.sae_pairs.get(pair.peer, ())
+            pair.limit(self._options.pairs, sae_pairs, usual_bytes[pair.route])

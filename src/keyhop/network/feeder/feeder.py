@@ -50,6 +50,11 @@ class FeederOptions:
     least_bytes: int = 8192
     most_bytes: int = 16 << 20
 
+    @property
+    def usual_bytes(self) -> int:
+        """What such a stream holds once it is fed."""
+        return marks(0.0, 0, self.least_bytes, self.most_bytes).high
+
 
 class Sends(Protocol):
     """The relay."""
