@@ -1,7 +1,9 @@
 """Where key bytes come from: one label, stored with them, which says what made them and over which nodes they came.
 
-bb84                                    a link of that kind, from one end of a stream to the other
-relay, hop-by-hop⏎alice carol bob       other nodes, both ends included: a path on each line
+    bb84                                      a link of that kind, from one end of a stream to the other
+    relay, hop-by-hop⏎1⏎alice carol bob       other nodes: a path on each line, both ends included
+
+The number says how many of the paths it takes to learn the bytes.
 """
 
 from collections.abc import Iterable
@@ -12,9 +14,10 @@ type Path = tuple[KmeId, ...]
 """The KMEs that bytes came through, both ends included."""
 
 
-def label(kind: str, paths: Iterable[Path]) -> str:
-    """The label of bytes that came over these paths. No name has a space in it."""
-    return "\n".join((kind, *map(" ".join, paths)))
+def label(kind: str, paths: Iterable[Path], needed: int = 1) -> str:
+    """The label of bytes that came over these paths, of which `needed` are enough to learn them. No name has a space in
+    it."""
+    return "\n".join((kind, str(needed), *map(" ".join, paths)))
 
 
 def kind_of(source: str) -> str:
@@ -24,7 +27,13 @@ def kind_of(source: str) -> str:
 
 def paths_of(source: str) -> tuple[Path, ...]:
     """Over which paths they came; none for those of a link."""
-    return tuple(tuple(map(KmeId, line.split(" "))) for line in source.split("\n")[1:])
+    return tuple(tuple(map(KmeId, line.split(" "))) for line in source.split("\n")[2:])
+
+
+def hides_from(source: str) -> int | None:
+    """On how many paths somebody has to be, to learn the bytes; None for those of a link, which are on none."""
+    lines = source.split("\n")
+    return int(lines[1]) if len(lines) > 1 else None
 
 
 def crossed(sources: Iterable[str], link: Path) -> tuple[Path, ...]:

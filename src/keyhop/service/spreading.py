@@ -202,14 +202,14 @@ def _admission(policies: Sequence[PairPolicy]) -> Admission | None:
     """A key is no safer than its pad, so that may come only from what all slaves may have keys of."""
     all_given = [policy.admission for policy in policies if policy.admission is not None]
     limited = [each.sources for each in all_given if each.sources is not None]
-    refused = frozenset[str]().union(*(each.refused for each in all_given))
-    return Admission(frozenset.intersection(*limited) if limited else None, refused) if all_given else None
+    least_paths = max((each.least_paths for each in all_given), default=1)
+    return Admission(frozenset.intersection(*limited) if limited else None, least_paths) if all_given else None
 
 
 def _way(policies: Sequence[PairPolicy], expanded: bool) -> Way:
     """As the strictest of the policies wants it."""
     relaying = [policy.relaying for policy in policies if policy.relaying is not None]
-    strictest = max(relaying, key=lambda terms: (terms.strategy == "secret-shared", terms.least_paths), default=None)
+    strictest = max(relaying, key=lambda terms: (terms.needed, terms.least_paths), default=None)
     return Way(any(policy.direct_only for policy in policies), strictest, expanded)
 
 

@@ -206,12 +206,12 @@ def test_a_rule_says_whether_a_request_waits() -> None:
     got(answer)
 
 
-def relay(net: VirtualNetwork, strategy: Strategy = "hop-by-hop") -> None:
+def relay(net: VirtualNetwork, strategy: Strategy = "hop-by-hop", nodes: str = "C", needed: int = 1) -> None:
     """A block for alice's stream to bob, over other nodes."""
     data, now, source = (
         net.random.randbytes(4096),
         net.clock.wall(),
-        label(source_kind(strategy), [(ALICE, KmeId("carol"), BOB)]),
+        label(source_kind(strategy), [(ALICE, KmeId(node), BOB) for node in nodes], needed),
     )
     assert net.kmes[BOB].peers[ALICE].relayed.filling.their_block(0, KeyMaterial(data), now, source)
     net.kmes[ALICE].peers[BOB].relayed.filling.own_block(0, KeyMaterial(data), now, source)
@@ -254,8 +254,25 @@ def test_shares_are_wanted_where_a_single_node_must_not_know_the_key() -> None:
     for strategy in get_args(Strategy):
         comes = strategy == "secret-shared"
         net = network(Rule("a", "*", {"relay": "secret-shared", "min_disjoint_paths": 2}))
-        relay(net, strategy)
+        relay(net, strategy, "CD" if comes else "C", 2 if comes else 1)
         assert isinstance(ask(net, GetKey(A, B)), Keys) == comes
         assert isinstance(ask(net, GetKey(A, B, additional_slaves=(B2,))), Keys) == comes
         stock(net, "rate")
         got(ask(net, GetKey(A, B)))
+
+
+@pytest.mark.parametrize(
+    ("rule", "nodes", "needed", "comes"),
+    [
+        ({"min_disjoint_paths": 3}, "CD", 2, False),
+        ({"min_disjoint_paths": 3}, "CDE", 3, True),
+        ({"min_disjoint_paths": 3}, "CDE", 2, False),
+        ({"min_disjoint_paths": 3, "relay_threshold": 2}, "CDE", 2, True),
+    ],
+)
+def test_a_stream_that_fewer_nodes_can_betray_than_the_policy_wants_gives_nothing(
+    rule: dict[str, int], nodes: str, needed: int, comes: bool
+) -> None:
+    net = network(Rule("a", "*", {"relay": "secret-shared", **rule}))
+    relay(net, "secret-shared", nodes, needed)
+    assert isinstance(ask(net, GetKey(A, B)), Keys) == comes

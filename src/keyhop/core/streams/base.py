@@ -9,7 +9,7 @@ from keyhop.core.chunk import Chunk
 from keyhop.core.ids import KmeId
 from keyhop.core.key_id import ID_KEY_BYTES, Located
 from keyhop.core.ledger import Ledger
-from keyhop.core.origin import Path, kind_of
+from keyhop.core.origin import Path, hides_from, kind_of
 from keyhop.core.store.base import KeyStore, Slot
 from keyhop.core.units import UNIT_BYTES
 
@@ -88,10 +88,11 @@ type Ages = Sequence[tuple[int, Age]]
 
 
 class Admission(NamedTuple):
-    """Which bytes may be taken: of these sources (None: any) but the refused ones, none older than that (None: any)."""
+    """Which bytes may be taken: of these sources (None: any), none older than that (None: any), and of those that were
+    relayed only such as whoever is on fewer paths has not learnt."""
 
     sources: frozenset[str] | None = None
-    refused: frozenset[str] = frozenset()
+    least_paths: int = 1
     max_age_s: float | None = None
 
     def admits(self, age: Age, now: float) -> bool:
@@ -100,8 +101,10 @@ class Admission(NamedTuple):
 
     def admits_source(self, source: str) -> bool:
         """Whether bytes of that source will do."""
-        kind = kind_of(source)
-        return kind not in self.refused and (self.sources is None or kind in self.sources)
+        paths = hides_from(source)
+        if paths is not None and paths < self.least_paths:
+            return False
+        return self.sources is None or kind_of(source) in self.sources
 
 
 class Lease(NamedTuple):

@@ -17,7 +17,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.origin import Path
+from keyhop.core.origin import Path, label
 from keyhop.core.streams import Admission
 from keyhop.core.units import UNIT_BYTES
 from keyhop.network.feeder.fairness import jains_index
@@ -128,7 +128,8 @@ class Feeder:
 
     def is_feeding(self, peer: KmeId, admission: Admission | None = None) -> bool:
         """Whether its stream is being filled, with what will do."""
-        if admission is not None and not admission.admits_source(source_kind(self._terms(peer).strategy)):
+        terms = self._terms(peer)
+        if admission is not None and not admission.admits_source(label(source_kind(terms.strategy), (), terms.needed)):
             return False
         feed = self._feeds[peer]
         return feed.rising or bool(feed.parcels) or feed.peer.relayed.filling.waiting_units > 0

@@ -26,6 +26,11 @@ class Terms:
     threshold: int = 0
     priority: int = USUAL_PRIORITY
 
+    @property
+    def needed(self) -> int:
+        """On how many paths somebody has to be at least, to learn a key."""
+        return self.threshold or max(2, self.least_paths) if self.strategy == "secret-shared" else 1
+
 
 class Routes(Protocol):
     """What is known of the network's paths."""

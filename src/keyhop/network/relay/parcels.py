@@ -59,7 +59,7 @@ def source_kind(strategy: Strategy) -> str:
 
 def source_label(plan: Plan) -> str:
     """Where the bytes of a relayed block are said to come from: with the paths of all shares, lost ones too."""
-    return label(source_kind(plan.strategy), plan.paths)
+    return label(source_kind(plan.strategy), plan.paths, plan.threshold)
 
 
 def fault(plan: Plan, source: KmeId, destination: KmeId) -> str | None:

@@ -1,18 +1,15 @@
 """What holds for one master and one slave."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from keyhop.core.errors import BadRequest
 from keyhop.core.streams import Admission
 from keyhop.network.feeder.planning import USUAL_PRIORITY, Terms
 from keyhop.network.relay.messages import Strategy
-from keyhop.network.relay.parcels import source_kind
 
 WhenDry = Literal["wait", "refuse", "expand"]
 Hybrid = Literal["none", "xor", "kdf"]
-_IN_ONE_PIECE = frozenset(source_kind(strategy) for strategy in get_args(Strategy) if strategy != "secret-shared")
-"""What relayed bytes are labelled with of which a single node knew all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +40,10 @@ class PairPolicy:
     @property
     def admission(self) -> Admission | None:
         """Which bytes a key of this pair may be made of; None: any."""
-        shared = self.relay == "secret-shared"
-        if self.sources is None and self.key_lifetime_s is None and not shared:
+        least_paths = self.relaying.needed if self.relaying else 1
+        if self.sources is None and self.key_lifetime_s is None and least_paths == 1:
             return None
-        return Admission(self.sources, _IN_ONE_PIECE if shared else frozenset(), self.key_lifetime_s)
+        return Admission(self.sources, least_paths, self.key_lifetime_s)
 
     @property
     def expands(self) -> bool:
