@@ -34,11 +34,15 @@ from keyhop.service.requests import (
     GetKey,
     GetKeyWithIds,
     GetStatus,
+    InsertKeys,
+    InsertReply,
     KeyReply,
     KeyRun,
     Keys,
     Provenance,
     Status,
+    VoidKeys,
+    VoidReply,
 )
 
 ENC = "/api/v1/keys/bobsae/enc_keys"
@@ -72,6 +76,12 @@ class MemoryKeys:
     def get_key_with_ids(self, request: GetKeyWithIds, reply: KeyReply) -> None:
         self.asked.append(request)
         self._answer(lambda: self._stored(request), reply)
+
+    def insert_keys(self, request: InsertKeys, reply: InsertReply) -> None:
+        raise NotImplementedError
+
+    def void_keys(self, request: VoidKeys, reply: VoidReply) -> None:
+        raise NotImplementedError
 
     def _answer(self, make: Callable[[], Keys | KeyhopError], reply: KeyReply) -> None:
         def answer() -> None:

@@ -7,7 +7,8 @@ from keyhop.core.chunk import CHUNK_UNITS, Chunk, split
 from keyhop.core.ids import SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.records import RecordBook, record_ids
+from keyhop.core.record_ids import record_ids
+from keyhop.core.records import RecordBook, RecordOrigin
 from keyhop.core.store.base import Slot
 from keyhop.core.store.memory import MemoryStore
 
@@ -63,6 +64,9 @@ steps = st.one_of(
         st.integers(0, 100),
     ),
     st.tuples(st.just("deliver"), key_ids, st.sampled_from(MASTERS), st.sampled_from(SLAVES)),
+    st.tuples(
+        st.just("void"), key_ids, st.sampled_from(MASTERS), st.sets(st.sampled_from(SLAVES), min_size=1).map(tuple)
+    ),
     st.tuples(st.just("discard"), key_ids),
     st.tuples(st.just("expire"), st.integers(0, 110)),
     st.tuples(st.just("restart")),
@@ -70,17 +74,36 @@ steps = st.one_of(
 
 
 @given(st.lists(steps, max_size=40))
-def test_every_slave_gets_a_record_once_also_over_restarts(steps: list[tuple]) -> None:  # type: ignore[type-arg]
+def test_every_slave_gets_a_record_once_unless_it_was_voided_also_over_restarts(steps: list[tuple]) -> None:  # type: ignore[type-arg]
     store = MemoryStore()
     journal = Journal(store, lambda: None)
     book = RecordBook(store, journal)
     model: dict[bytes, tuple[SaeId, set[SaeId], int, bytes]] = {}
+    named: dict[bytes, set[SaeId]] = {}
+    void: dict[bytes, set[SaeId]] = {}
     for number, step in enumerate(steps):
         match step:
-            case ("add", key_id, master, slaves, created_at) if key_id not in model:
+            case ("add", key_id, master, slaves, created_at) if not book.knows(key_id):
                 key = number.to_bytes(32)
-                book.add(key_id, KeyMaterial(key), master, slaves, created_at)
+                book.add(key_id, KeyMaterial(key), slaves, RecordOrigin(master, "kme", created_at))
                 model[key_id] = (master, set(slaves), created_at, key)
+                named[key_id], void[key_id] = set(slaves), set()
+            case ("void", key_id, master, slaves) if key_id in model:
+                owner, waiting, *_ = model[key_id]
+                if owner == master and set(slaves) <= named[key_id]:
+                    void[key_id] |= waiting & set(slaves)
+                    assert book.void(key_id, master, slaves) == (set(slaves) <= void[key_id])
+                    waiting.difference_update(slaves)
+                    assert all(book.is_over(key_id, master, s) for s in slaves if waiting)
+                    if not waiting:
+                        del model[key_id]
+                else:
+                    assert not book.void(key_id, master, slaves)
+            case ("void", key_id, master, slaves) if key_id in book.endings:
+                ending = book.endings.get(key_id)
+                assert ending is not None
+                expected = ending.master == master and set(slaves) <= void[key_id]
+                assert book.void(key_id, master, slaves) == expected
             case ("deliver", key_id, master, slave) if key_id in model:
                 owner, waiting, _, key = model[key_id]
                 assert book.entitles(key_id, master, slave) == (owner == master and slave in waiting)
@@ -95,6 +118,8 @@ def test_every_slave_gets_a_record_once_also_over_restarts(steps: list[tuple]) -
             case ("expire", before):
                 book.expire(before)
                 model = {k: record for k, record in model.items() if record[2] >= before}
+                endings = [ending for key_id in named if (ending := book.endings.get(key_id))]
+                assert all(ending.created_at >= before for ending in endings)
             case ("restart",):
                 journal.flush()
                 store = MemoryStore(store.values)
@@ -102,9 +127,9 @@ def test_every_slave_gets_a_record_once_also_over_restarts(steps: list[tuple]) -
                 book = RecordBook(store, journal)
         journal.flush()
         assert len(book) == len(model)
-        assert all(key_id in book and book.master(key_id) == record[0] for key_id, record in model.items())
+        assert all(key_id in book and book.origin(key_id).master == record[0] for key_id, record in model.items())
         assert all(book.size_bytes(key_id) == 32 for key_id in model)
-        assert len(store.values) == len(model)
+        assert len(store.values) == len(model) + len(book.endings)
 
 
 @given(st.integers(0, 20).flatmap(lambda count: st.binary(min_size=16 * count, max_size=16 * count)))

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,7 +16,21 @@ from keyhop.service.etsi014.answers import CONTINUE
 from keyhop.service.etsi014.connection import SaeConnection
 from keyhop.service.etsi014.surroundings import Limits, Peer
 from keyhop.service.etsi014.wire import READ_BYTES
-from keyhop.service.requests import GetKey, GetKeyWithIds, GetStatus, KeyReply, KeyRun, Keys, Status
+from keyhop.service.requests import (
+    GetKey,
+    GetKeyWithIds,
+    GetStatus,
+    InsertedKeys,
+    InsertKeys,
+    InsertReply,
+    KeyReply,
+    KeyRun,
+    Keys,
+    Status,
+    VoidedKeys,
+    VoidKeys,
+    VoidReply,
+)
 
 PATH = b"/api/v1/keys/bobsae/"
 
@@ -70,12 +85,19 @@ class Service:
         material = KeyMaterial(bytes(len(request.key_ids)))
         self._answer(Keys((KeyRun(b"".join(request.key_ids), 1, material),)), reply)
 
-    def _answer(self, keys: Keys, reply: KeyReply) -> None:
+    def insert_keys(self, request: InsertKeys, reply: InsertReply) -> None:
+        self._answer(InsertedKeys(request.ids or bytes(16 * request.count)), reply)
+
+    def void_keys(self, request: VoidKeys, reply: VoidReply) -> None:
+        flags = tuple(bool(byte & 1) for byte in request.ids[::16])
+        self._answer(VoidedKeys(request.ids, flags), reply)
+
+    def _answer[A](self, answer: A, reply: Callable[[A], None]) -> None:
         assert not self.held
         if self.later:
-            self.held.append(lambda: reply(keys))
+            self.held.append(lambda: reply(answer))
         else:
-            reply(keys)
+            reply(answer)
 
 
 class AtOnce:
@@ -136,6 +158,10 @@ requests = st.one_of(
     st.just(post(b"dec_keys", {"key_IDs": [{"key_ID": KEY_ID}]})),
     st.just(request(b"GET", PATH + b"dec_keys?key_ID=" + KEY_ID.encode())),
     st.just(request(b"GET", PATH + b"status")),
+    sizes.map(lambda size: post(b"keyhop_insert", {"keys": [{"key": b64encode(bytes(size)).decode()}]})),
+    st.just(post(b"keyhop_insert", {"keys": [{"key": "AAAA", "key_ID": KEY_ID}]}, b"expect: 100-continue\r\n")),
+    st.just(post(b"keyhop_void", {"key_IDs": [{"key_ID": KEY_ID}]})),
+    st.just(request(b"GET", PATH + b"keyhop_void")),
     st.just(request(b"GET", b"/api/v1/keys/nobody/status")),
     st.just(request(b"PUT", PATH + b"enc_keys", b"{}")),
     st.just(request(b"GET", b"/")),

@@ -33,10 +33,14 @@ BODIES: tuple[wire.Body, ...] = (
     wire.Void(1, 8, 16),
     wire.Mark(3),
     wire.MarkNoted(3),
-    wire.Carry(TAG, 1, 8, "master", ("one", "two"), bytes(32), bytes(64), TAG),
+    wire.Carry(TAG, "kme", 1, 8, "master", ("one", "two"), bytes(32), bytes(64), TAG),
     wire.Carried(TAG, True),
     wire.Recall(bytes(32)),
-    Announce(TAG, RecordsPayload("m", ("s",), TAG), "hop-by-hop", (("a", "b", "c"),), 1, 32, bytes(32), TAG),
+    wire.Reclaim(TAG, "master", ("one",), bytes(32), True),
+    wire.Reclaimed(TAG, bytes(16)),
+    Announce(
+        TAG, RecordsPayload(bytes(16), "kme", "m", ("s",), TAG), "hop-by-hop", (("a", "b", "c"),), 1, 32, bytes(32), TAG
+    ),
     Announce(TAG, BlockPayload(), "xor-at-destination", (("a", "b"),), 1, 32, bytes(32), TAG, bytes(96)),
     Stored(TAG),
     Refused(TAG, "no"),

@@ -8,7 +8,7 @@ import msgspec
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path
-from keyhop.core.records import record_ids
+from keyhop.core.record_ids import record_ids
 from keyhop.network.relay.messages import (
     Announce,
     BlockPayload,
@@ -167,7 +167,7 @@ class World:
         if self.random.random() < 0.4:
             ids = record_ids(self.random.randbytes(32))
             self.ids[ids] = ends
-            payload = RecordsPayload(sae_of(ends[0]), (sae_of(ends[1]),), ids)
+            payload = RecordsPayload(bytes(16), "kme", sae_of(ends[0]), (sae_of(ends[1]),), ids)
         self.sent[data] = ends
         self.plans.append(plan)
         self.outcomes.append((data, self.network.send(ends[0], Parcel(ends[1], payload, KeyMaterial(data)), plan)))

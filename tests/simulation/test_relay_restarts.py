@@ -5,7 +5,7 @@ from relay_world import LINKS, WAYS, A, D
 
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.records import record_ids
+from keyhop.core.record_ids import record_ids
 from keyhop.network.relay.messages import BlockPayload, RecordsPayload
 from keyhop.network.relay.parcels import Parcel, Plan
 from keyhop.testing.relays import VirtualRelays, sae_of
@@ -18,7 +18,7 @@ PLANS = {
     "all shares": Plan("secret-shared", WAYS[1:], 2),
     "some shares": Plan("secret-shared", WAYS, 2),
 }
-PAYLOADS = {"block": BlockPayload(), "records": RecordsPayload(sae_of(A), (sae_of(D),), IDS)}
+PAYLOADS = {"block": BlockPayload(), "records": RecordsPayload(bytes(16), "kme", sae_of(A), (sae_of(D),), IDS)}
 
 
 class Stopping(VirtualRelays):

@@ -1,14 +1,17 @@
-"""Keys that are at no stream position: multicast keys, keys of two SAEs at the same KME, keys from other domains.
+"""Keys that are at no stream position: multicast keys, keys of two SAEs at the same KME, keys that a master brought or
+another domain.
 
 A record has a random UUID (version 4, so it is never taken for a stream's key ID). Every entitled SAE may fetch it
-once; after the last one it is erased.
+once, unless the key was voided for it; when nobody may any more it is erased.
 """
 
-import hashlib
 from collections import Counter
+from collections.abc import Collection
+from typing import Literal, NamedTuple
 
 import msgspec
 
+from keyhop.core.endings import Ending, Endings
 from keyhop.core.ids import SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
@@ -19,14 +22,30 @@ MAX_RECORDS = 1 << 18
 """How many keys may wait to be fetched at one KME."""
 
 
-class _Record(msgspec.Struct):
+RecordSource = Literal["kme", "sae", "etsi020"]
+"""What made the bytes of a record: the master's KME, the master itself, or another domain."""
+
+
+class RecordOrigin(NamedTuple):
+    """Whose record it is, what made its bytes, when in wall time, and the batch in which another KME sent it.
+
+    `paths` are those over which it came here, none when it was made here; `expanded`: under a pad of that kind.
+    """
+
     master: SaeId
+    source: RecordSource
+    created_at: float
+    batch: bytes = b""
+    paths: tuple[Path, ...] = ()
+    expanded: bool = False
+
+
+class _Record(msgspec.Struct):
+    origin: RecordOrigin
     waiting: list[SaeId]
     key: bytes
-    created_at: float
     served: list[SaeId] = []
-    expanded: bool = False
-    paths: tuple[Path, ...] = ()
+    voided: list[SaeId] = []
 
 
 class RecordBook:
@@ -39,7 +58,8 @@ class RecordBook:
             for slot, value in store.scan("record")
         }
         self._stored = tuple(self._records)
-        self._held = Counter(record.master for record in self._records.values())
+        self._held = Counter(record.origin.master for record in self._records.values())
+        self.endings = Endings(store, journal)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -51,73 +71,77 @@ class RecordBook:
         """Whether a master may have that many more: at most as many as are left for all others."""
         return self._held[master] + count <= MAX_RECORDS - len(self._records)
 
-    def add(
-        self,
-        key_id: bytes,
-        key: KeyMaterial,
-        master: SaeId,
-        slaves: tuple[SaeId, ...],
-        created_at: float,
-        paths: tuple[Path, ...] = (),
-        *,
-        expanded: bool = False,
-    ) -> None:
-        """Keeps a key for its slaves at this KME, to which it came over these paths, unless it was made here; durable
-        with the journal. `expanded`: it came under such a pad."""
-        self._records[key_id] = _Record(master, list(slaves), key.reveal(), created_at, paths=paths, expanded=expanded)
-        self._held[master] += 1
+    def add(self, key_id: bytes, key: KeyMaterial, slaves: Collection[SaeId], origin: RecordOrigin) -> None:
+        """Keeps a key for its slaves at this KME; durable with the journal."""
+        self._records[key_id] = _Record(origin, list(slaves), key.reveal())
+        self._held[origin.master] += 1
         self._save(key_id)
 
     def size_bytes(self, key_id: bytes) -> int:
         """The key's length."""
         return len(self._records[key_id].key)
 
-    def master(self, key_id: bytes) -> SaeId:
-        """Who asked for the key."""
-        return self._records[key_id].master
+    def origin(self, key_id: bytes) -> RecordOrigin:
+        """Where the record comes from."""
+        return self._records[key_id].origin
 
-    def created_at(self, key_id: bytes) -> float:
-        """When the key was made, in wall time."""
-        return self._records[key_id].created_at
+    def knows(self, key_id: bytes) -> bool:
+        """Whether such a key is here, or is remembered to have been."""
+        return key_id in self._records or key_id in self.endings
 
-    def is_expanded(self, key_id: bytes) -> bool:
-        """Whether the key came under a pad that was expanded from a seed."""
-        return self._records[key_id].expanded
+    def came_in(self, batch: bytes, key_id: bytes, master: SaeId) -> bool:
+        """Whether that batch brought this master's key, which is here or was.
 
-    def paths(self, key_id: bytes) -> tuple[Path, ...]:
-        """Over which it came here; none when it was made here."""
-        return self._records[key_id].paths
+        What a KME or another domain has made comes under its ID with the same bytes only, in whatever batch.
+        """
+        record, ending = self._records.get(key_id), self.endings.get(key_id)
+        if record is not None:
+            origin = record.origin
+            return origin.master == master and (origin.source != "sae" or origin.batch == batch)
+        return ending is not None and (ending.master, ending.batch) == (master, batch)
 
     def entitles(self, key_id: bytes, master: SaeId, slave: SaeId) -> bool:
         """Whether that slave may still fetch the key as one of that master's."""
         record = self._records[key_id]
-        return record.master == master and slave in record.waiting
+        return record.origin.master == master and slave in record.waiting
 
-    def was_delivered(self, key_id: bytes, master: SaeId, slave: SaeId) -> bool:
-        """Whether that slave has fetched the key as one of that master's, while others may still."""
+    def is_over(self, key_id: bytes, master: SaeId, slave: SaeId) -> bool:
+        """Whether that slave has fetched the key, or it was voided for it, while others may still fetch it."""
         record = self._records[key_id]
-        return record.master == master and slave in record.served
+        return record.origin.master == master and (slave in record.served or slave in record.voided)
 
     def deliver(self, key_id: bytes, slave: SaeId) -> bytes:
         """The key's bytes, for the one time that this slave may have them; use them only once that is durable."""
         record = self._records[key_id]
         record.waiting.remove(slave)
         record.served.append(slave)
-        if record.waiting:
-            self._save(key_id)
-        else:
-            self.discard(key_id)
+        self._settle(key_id)
         return record.key
 
-    def was_touched(self, key_id: bytes) -> bool:
-        """Whether a slave has fetched the key."""
-        return bool(self._records[key_id].served)
+    def void(self, key_id: bytes, master: SaeId, slaves: Collection[SaeId], *, spare_fetched: bool = False) -> bool:
+        """Voids a master's key for those of the slaves that have not fetched it; or, with `spare_fetched`, for none
+        when one of them has.
+
+        Whether none of them was given it, and none will be; not so, either, of what is no such key. Idempotent.
+        """
+        record = self._records.get(key_id)
+        if record is None:
+            return self.endings.is_void(key_id, master, slaves)
+        if record.origin.master != master or not {*slaves} <= {*record.waiting, *record.served, *record.voided}:
+            return False
+        if spare_fetched and {*slaves} & {*record.served}:
+            return False
+        if gone := [slave for slave in record.waiting if slave in slaves]:
+            record.waiting = [slave for slave in record.waiting if slave not in gone]
+            record.voided += gone
+            self._settle(key_id)
+        return {*slaves} <= {*record.voided}
 
     def discard(self, key_id: bytes) -> None:
         """Erases a record. Idempotent."""
         record = self._records.pop(key_id, None)
         if record is not None:
-            self._held[record.master] -= 1
+            self._held[record.origin.master] -= 1
             self._journal.delete(_slot(key_id))
 
     def forget_stored(self) -> None:
@@ -134,9 +158,21 @@ class RecordBook:
             self.discard(key_id)
 
     def expire(self, before: float) -> None:
-        """Erases what was created before that wall time."""
-        for key_id in [k for k, record in self._records.items() if record.created_at < before]:
+        """Erases what was created before that wall time, and forgets what became of such keys."""
+        for key_id in [k for k, record in self._records.items() if record.origin.created_at < before]:
             self.discard(key_id)
+        self.endings.expire(before)
+
+    def _settle(self, key_id: bytes) -> None:
+        """A slave has it, or may not have it any more."""
+        record = self._records[key_id]
+        if record.waiting:
+            self._save(key_id)
+            return
+        self.discard(key_id)
+        origin = record.origin
+        if record.voided or origin.source == "sae":  # it may be voided again, or come again
+            self.endings.add(key_id, Ending(origin.master, record.voided, origin.created_at, origin.batch))
 
     def _save(self, key_id: bytes) -> None:
         record = self._records[key_id]
@@ -145,20 +181,3 @@ class RecordBook:
 
 def _slot(key_id: bytes) -> Slot:
     return Slot("record", key_id.hex())
-
-
-def foreign_record_id(master: SaeId, key_id: bytes) -> bytes:
-    """Under which ID a key is kept whose own ID another domain has chosen.
-
-    That domain may choose any ID, also one that is taken; so a key is kept under a hash of it and of the master's name,
-    which is not for this domain's masters. A slave shows the ID as it was chosen.
-    """
-    return record_ids(hashlib.blake2b(key_id + master.encode(), digest_size=16, person=b"keyhop foreign").digest())
-
-
-def record_ids(random: bytes) -> bytes:
-    """Turns 16 random bytes a key into UUIDs of version 4, one after the other."""
-    ids = bytearray(random)
-    ids[6::16] = bytes(0x40 | b & 0x0F for b in ids[6::16])
-    ids[8::16] = bytes(0x80 | b & 0x3F for b in ids[8::16])
-    return bytes(ids)

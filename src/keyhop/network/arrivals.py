@@ -10,7 +10,8 @@ from keyhop.core.clock import Clock
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path
-from keyhop.core.records import RecordBook, record_ids
+from keyhop.core.record_ids import record_ids
+from keyhop.core.records import RecordBook, RecordOrigin
 from keyhop.network.exports import Exported, Exports
 from keyhop.network.relay.messages import RecordsPayload
 from keyhop.network.wire import Carry
@@ -79,39 +80,27 @@ class Arrivals:
         return None if self._may_come(source, batch, size_bytes) else False
 
     def _holds(self, source: KmeId, batch: Carry | RecordsPayload) -> bool:
-        """Whether it comes again: its records are here, and nobody can have fetched one before the answer."""
+        """Whether it comes again: its records are here, or were if slaves could know their IDs before the answer."""
         records, ids = self._records, _each(batch.ids, KEY_ID_BYTES)
-        here = bool(ids) and all(k in records and records.master(k) == batch.master for k in ids)
+        here = bool(ids) and all(records.came_in(batch.batch, key_id, SaeId(batch.master)) for key_id in ids)
         return here and self._home(SaeId(batch.master)) == source
 
     def _keep(self, batch: Carry | RecordsPayload, opened: Opened) -> None:
         """Stores what may come; durable with the journal."""
         keys, ids = opened.keys, _each(batch.ids, KEY_ID_BYTES)
         slaves = tuple(SaeId(slave) for slave in batch.slaves)
-        created_at = self._clock.wall()  # by the clock that they will be too old by
+        now = self._clock.wall()  # by the clock that they will be too old by
+        expanded = isinstance(batch, Carry) and batch.number > 0
+        origin = RecordOrigin(SaeId(batch.master), batch.made_by, now, batch.batch, opened.paths, expanded)
         for key_id, key in zip(ids, _each(keys, len(keys) // len(ids)), strict=True):
-            record = (key_id, KeyMaterial(key), SaeId(batch.master), slaves, created_at, opened.paths)
-            self._records.add(*record, expanded=isinstance(batch, Carry) and batch.number > 0)
+            self._records.add(key_id, KeyMaterial(key), slaves, origin)
 
     def recall(self, source: KmeId, ids: bytes) -> None:
         """That KME takes back records of its masters, which nobody was given."""
         for key_id in _each(ids, KEY_ID_BYTES):
-            if key_id in self._records and self._home(self._records.master(key_id)) == source:
+            if key_id in self._records and self._home(self._records.origin(key_id).master) == source:
                 self._records.discard(key_id)
         self._exports.recall(source, ids)
-
-    def reclaim(self, source: KmeId, ids: bytes) -> bytes:
-        """That KME takes back those records of its masters that nobody was given: which they were."""
-        gone = [
-            key_id
-            for key_id in _each(ids, KEY_ID_BYTES)
-            if key_id in self._records
-            and self._home(self._records.master(key_id)) == source
-            and not self._records.was_touched(key_id)
-        ]
-        for key_id in gone:
-            self._records.discard(key_id)
-        return b"".join(gone)
 
     def _pass_on(
         self,
@@ -130,7 +119,7 @@ class Arrivals:
             answer(outcome == "yes")
             return
         slaves = tuple(map(SaeId, batch.slaves))
-        self._exports.export(master, slaves, batch.ids, KeyMaterial(opened.keys), answer)
+        self._exports.export(master, slaves, batch.ids, KeyMaterial(opened.keys), batch.made_by, answer)
 
     def _outcome(self, source: KmeId, batch: Carry | RecordsPayload) -> Exported:
         master = SaeId(batch.master)
@@ -144,7 +133,7 @@ class Arrivals:
             count > 0
             and rest == 0
             and record_ids(batch.ids) == batch.ids  # else they could be the IDs of another stream's keys
-            and len({key_id for key_id in ids if key_id not in self._records}) == count
+            and len({key_id for key_id in ids if not self._records.knows(key_id)}) == count
             and size_bytes > 0
             and size_bytes % count == 0
             and self._records.has_room(SaeId(batch.master), count)

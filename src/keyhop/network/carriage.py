@@ -17,6 +17,7 @@ from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path, crossed
+from keyhop.core.records import RecordSource
 from keyhop.core.streams import Admission, FollowedStream, OwnedStream, StreamRef, Taken
 from keyhop.network.arrivals import Arrivals, Opened
 from keyhop.network.expanding.held import HeldSeeds
@@ -36,10 +37,12 @@ type Done = Callable[[str | None], None]
 class Batch:
     """Keys of one size for slaves at one KME: 16-byte IDs and key bytes, each one after the other.
 
-    `admission` says which bytes may be their pad. `crossed` are the paths that they were sent over.
+    `batch` names it, `made_by` is what made the keys, `admission` says which bytes may be their pad, `crossed` are the
+    paths that they were sent over.
     """
 
     batch: bytes
+    made_by: RecordSource
     master: SaeId
     slaves: tuple[SaeId, ...]
     ids: bytes
@@ -196,10 +199,10 @@ class Carriage:
 def _expanded(batch: Batch, pad: ExpandedPad, ref: StreamRef) -> Carry:
     keys = xor(batch.keys.reveal(), pad.pad[MAC_KEY_BYTES:])
     who = (batch.master, batch.slaves, batch.ids)
-    bare = Carry(batch.batch, pad.epoch, pad.position, *who, keys, number=pad.number)
+    bare = Carry(batch.batch, batch.made_by, pad.epoch, pad.position, *who, keys, number=pad.number)
     return msgspec.structs.replace(bare, tag=tag_of(bare, pad.pad[:MAC_KEY_BYTES], ref))
 
 
 def _sealed(batch: Batch, taken: Taken) -> Carry:
-    keys = xor(batch.keys.reveal(), pad_of(taken))
-    return Carry(batch.batch, taken.epoch, taken.position, batch.master, batch.slaves, batch.ids, keys)
+    keys, place = xor(batch.keys.reveal(), pad_of(taken)), (taken.epoch, taken.position)
+    return Carry(batch.batch, batch.made_by, *place, batch.master, batch.slaves, batch.ids, keys)

@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.records import RecordSource
 
 type Exported = Literal["new", "under way", "yes", "no"]
 
@@ -26,6 +27,7 @@ class Exports(Protocol):
         slaves: tuple[SaeId, ...],
         ids: bytes,
         keys: KeyMaterial,
+        made_by: RecordSource,
         done: Callable[[bool], None],
     ) -> None:
         """Passes records on; calls `done` with whether every slave can have them now."""
@@ -58,6 +60,7 @@ class NoExports:
         slaves: tuple[SaeId, ...],
         ids: bytes,
         keys: KeyMaterial,
+        made_by: RecordSource,
         done: Callable[[bool], None],
     ) -> None:
         done(False)

@@ -35,7 +35,7 @@ from keyhop.network.meter import Meter
 from keyhop.network.psk.generations import PskGenerations
 from keyhop.network.psk.messages import OfPsk
 from keyhop.network.psk.refreshing import Refreshing
-from keyhop.network.reclaiming import Reclaiming
+from keyhop.network.reclaiming import Reclaiming, TakeBack
 from keyhop.network.relay.messages import OfRelay
 from keyhop.network.relay.pads import Pads, Weight
 from keyhop.network.shares import Pairs
@@ -83,12 +83,14 @@ class Pair:
         arrivals: Arrivals,
         clock: Clock,
         entropy: Entropy,
+        take_back: TakeBack,
         relay: Callable[[KmeId, OfRelay], None],
         weight: Weight,
         gossip: Gossip | None,
         options: PairOptions,
     ) -> None:
-        """`relay` takes what the peer's relay says to ours; `weight` is a flow's, beside others that need pads.
+        """`take_back` takes keys back from slaves here. `relay` takes what the peer's relay says to ours; `weight` is a
+        flow's, beside others that need pads.
 
         `gossip` goes over one of the routes to a peer.
         """
@@ -108,7 +110,7 @@ class Pair:
         seed = OwnSeed(self.owned, self.leasing, clock, self.tell)
         seeds = HeldSeeds(self.followed, store, journal)
         self.carriage = Carriage(self.owned, self.followed, self.leasing, arrivals, clock, self.tell, seed, seeds)
-        self.reclaiming = Reclaiming(arrivals, peer, clock, entropy, self.tell)
+        self.reclaiming = Reclaiming(take_back, peer, clock, entropy, self.tell)
         self.filling = Filling(
             self.owned,
             self.followed,

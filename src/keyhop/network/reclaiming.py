@@ -1,27 +1,40 @@
-"""Records taken back from the KME that holds them, with an answer: which of them nobody was given.
+"""Keys taken back from the KME of their slaves, with an answer: which of them none of the slaves was given.
 
-A question is repeated until it is answered. What was answered is remembered for a while, because a record that is gone
-looks like one that was delivered.
+A question is repeated until it is answered, and has the same answer again.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.errors import StoreFailure
-from keyhop.core.ids import KmeId
-from keyhop.network.arrivals import Arrivals
+from keyhop.core.ids import KmeId, SaeId
 from keyhop.network.wire import Body, Reclaim, Reclaimed
 
 RESEND_S = 1.0
-MAX_REMEMBERED = 1024
 CALL_BYTES = 16
 
-type Gone = Callable[[bytes], None]
-"""Gets the IDs of those records that nobody was given and nobody will be; of a KME that does not answer, none."""
+type Gone = Callable[[bytes | None], None]
+"""Gets the IDs of those keys that no slave was given, and none will be; None of a KME that does not answer."""
+
+
+class Keys(NamedTuple):
+    """Keys of a master for slaves at one KME; `ids` are 16 bytes each, one after the other.
+
+    With `spare_fetched`, what one of the slaves was given stays for the others.
+    """
+
+    master: SaeId
+    slaves: tuple[SaeId, ...]
+    ids: bytes
+    spare_fetched: bool
+
+
+type TakeBack = Callable[[KmeId, Keys, Gone], None]
+"""Takes back keys of a master at a KME; tells which, perhaps later. None: it cannot say that now."""
 
 
 @dataclass(slots=True)
@@ -36,30 +49,31 @@ class Reclaiming:
     """Between this KME and one peer."""
 
     def __init__(
-        self, arrivals: Arrivals, peer: KmeId, clock: Clock, entropy: Entropy, send: Callable[[Body], None]
+        self, take_back: TakeBack, peer: KmeId, clock: Clock, entropy: Entropy, send: Callable[[Body], None]
     ) -> None:
-        self._arrivals = arrivals
+        self._take_back = take_back
         self._peer = peer
         self._clock = clock
         self._entropy = entropy
         self._send = send
         self._synchronised = False
         self._under_way: dict[bytes, _UnderWay] = {}
-        self._answers: OrderedDict[bytes, bytes] = OrderedDict()
 
-    def reclaim(self, ids: bytes, deadline: float, gone: Gone) -> None:
-        """Asks the peer for records of masters here; calls `gone` by the deadline (monotonic seconds) or soon after."""
-        message = Reclaim(self._entropy.token(CALL_BYTES), ids)
+    def reclaim(self, keys: Keys, deadline: float, gone: Gone) -> None:
+        """Asks the peer for keys of a master here; calls `gone` by the deadline (monotonic seconds) or soon after."""
+        message = Reclaim(self._entropy.token(CALL_BYTES), *keys)
         self._under_way[message.call] = _UnderWay(message, deadline, self._clock.monotonic(), gone)
         self._send(message)
 
     def asked(self, message: Reclaim) -> None:
-        """The peer takes back records of its masters."""
-        if message.call not in self._answers:
-            self._answers[message.call] = self._arrivals.reclaim(self._peer, message.ids)
-            if len(self._answers) > MAX_REMEMBERED:
-                self._answers.popitem(last=False)
-        self._send(Reclaimed(message.call, self._answers[message.call]))
+        """The peer takes back keys of its masters."""
+
+        def taken(ids: bytes | None) -> None:
+            if ids is not None:  # else it asks again
+                self._send(Reclaimed(message.call, ids))
+
+        master, slaves = SaeId(message.master), tuple(map(SaeId, message.slaves))
+        self._take_back(self._peer, Keys(master, slaves, message.ids, message.spare_fetched), taken)
 
     def answered(self, message: Reclaimed) -> None:
         """The peer's answer."""
@@ -83,7 +97,7 @@ class Reclaiming:
         for call, under_way in list(self._under_way.items()):
             if under_way.deadline <= now:
                 del self._under_way[call]
-                under_way.gone(b"")
+                under_way.gone(None)
             elif self._synchronised and under_way.sent_at < now - RESEND_S:
                 under_way.sent_at = now
                 self._send(under_way.message)
@@ -93,4 +107,4 @@ class Reclaiming:
         under_way, self._under_way = self._under_way, {}
         for each in under_way.values():
             with suppress(StoreFailure):
-                each.gone(b"")
+                each.gone(None)

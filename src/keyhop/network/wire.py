@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from keyhop.core.errors import PeerError
+from keyhop.core.records import RecordSource
 from keyhop.core.streams import Route
 from keyhop.network.expanding.messages import SeedMessage
 from keyhop.network.hybrid.messages import HybridMessage
@@ -148,10 +149,11 @@ class Carry(Message, frozen=True):
 
     From unit `pad` of the sender's stream come first the MAC key (32 bytes), then the pad; with a `number`, both are
     expanded by that number from the seed that was there. `ids` are 16 bytes a key and `sealed` is the keys one after
-    the other.
+    the other. `made_by` is what made them.
     """
 
     batch: Id
+    made_by: RecordSource
     epoch: Number
     pad: Position
     master: Name
@@ -176,15 +178,20 @@ class Recall(Message, frozen=True):
 
 
 class Reclaim(Message, frozen=True):
-    """The master's domain takes these records back, those that nobody was given yet: which are they? `call` names the
-    question, which may come again."""
+    """Keys are taken back, of streams and records, for these slaves at the receiver: which had none of them been given?
+
+    `call` names the question, which may come again. With `spare_fetched`, what one of them was given stays for others.
+    """
 
     call: Id
+    master: Name
+    slaves: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=256)]
     ids: Annotated[bytes, Meta(max_length=16 * MAX_RECORDS_PER_BATCH)]
+    spare_fetched: bool
 
 
 class Reclaimed(Message, frozen=True):
-    """These records nobody was given, and nobody will be."""
+    """These keys none of the slaves was given, and none will be."""
 
     call: Id
     ids: Annotated[bytes, Meta(max_length=16 * MAX_RECORDS_PER_BATCH)]

@@ -92,7 +92,8 @@ class RuleEntry:
         Annotated[tuple[_Name, ...], Meta(min_length=1, max_length=16)] | None,
         Meta(
             description="What may have made the bytes: kinds of links; `relay` for bytes that a KME made and sent over "
-            "other nodes; `kme` for keys that a KME makes for several slaves or for two SAEs of its own. Default: any."
+            "other nodes; `kme` for keys that a KME makes for several slaves or for two SAEs of its own; `sae` for "
+            "keys that a master brings. Default: any."
         ),
     ] = None
     hybrid: Annotated[

@@ -10,7 +10,7 @@ from keyhop.link.registry import kinds
 from keyhop.node.config_gateways import foreign_saes
 from keyhop.node.config_policy_rules import PAIR_FIELDS, RELAYED, RuleEntry
 from keyhop.service.policy import ANYONE, PairPolicy
-from keyhop.service.requests import RECORD_SOURCE
+from keyhop.service.requests import RECORD_SOURCE, SAE_SOURCE
 
 if TYPE_CHECKING:
     from keyhop.node.config import NodeConfig
@@ -90,7 +90,7 @@ def _check_sizes(where: str, least: int, default: int, most: int) -> None:
 
 
 def _check_sources(where: str, entry: RuleEntry) -> None:
-    known = (*kinds(), RELAYED, RECORD_SOURCE)
+    known = (*kinds(), RELAYED, RECORD_SOURCE, SAE_SOURCE)
     for source in entry.sources or ():
         if source not in known:
             near = difflib.get_close_matches(source, known, n=1, cutoff=0.5)

@@ -1,11 +1,27 @@
 """A key service whose answers are counted and timed."""
 
+from collections.abc import Callable
+
 from keyhop.core.clock import Clock
 from keyhop.core.errors import BadRequest, KeyhopError, RequestError, Unauthorised
 from keyhop.node.telemetry import Metrics
-from keyhop.service.requests import GetKey, GetKeyWithIds, GetStatus, KeyReply, Keys, KeyService, Status
+from keyhop.service.requests import (
+    GetKey,
+    GetKeyWithIds,
+    GetStatus,
+    InsertedKeys,
+    InsertKeys,
+    InsertReply,
+    KeyReply,
+    Keys,
+    KeyService,
+    Status,
+    VoidedKeys,
+    VoidKeys,
+    VoidReply,
+)
 
-_CODES: dict[type, int] = {Keys: 200, BadRequest: 400, Unauthorised: 401}
+_CODES: dict[type, int] = {Keys: 200, InsertedKeys: 200, VoidedKeys: 200, BadRequest: 400, Unauthorised: 401}
 
 
 class MeasuredService:
@@ -36,10 +52,20 @@ class MeasuredService:
         """As the service."""
         self._service.get_key_with_ids(request, self._counted("dec_keys", reply))
 
-    def _counted(self, call: str, reply: KeyReply) -> KeyReply:
+    def insert_keys(self, request: InsertKeys, reply: InsertReply) -> None:
+        """As the service."""
+        self._service.insert_keys(request, self._counted("keyhop_insert", reply))
+
+    def void_keys(self, request: VoidKeys, reply: VoidReply) -> None:
+        """As the service."""
+        self._service.void_keys(request, self._counted("keyhop_void", reply))
+
+    def _counted[Answer](
+        self, call: str, reply: Callable[[Answer | KeyhopError], None]
+    ) -> Callable[[Answer | KeyhopError], None]:
         since = self._clock.monotonic()
 
-        def counted(answer: Keys | KeyhopError) -> None:
+        def counted(answer: Answer | KeyhopError) -> None:
             self._count(call, _CODES.get(type(answer), 503), since)
             reply(answer)
 

@@ -1,7 +1,7 @@
 """The service layer: who may have which key, and the interfaces through which SAEs ask.
 
     kme         one KME without I/O: everything below wired together
-    delivery    get_key, get_key_with_ids, get_status (`requests`: what is asked and answered)
+    delivery    get_key, get_key_with_ids, get_status, and what we add (`requests`: what is asked and answered)
     routes      which streams to another KME a key may be of
     supply      which of these it is of
     claims      dec_keys: the keys that a slave may have once
@@ -9,8 +9,11 @@
     making      keys out of bytes of streams, at both ends (`combining`: with ML-KEM)
     vetting     whether a slave may have what was found for it
     redelivery  what was sent a moment ago, for slaves whose answer was lost
-    multicast   keys for several slaves, for a slave at this very KME, or for one in another domain
+    multicast   keys for several slaves, for a slave at this very KME, or for one in another domain; a master's own keys
+    slaves      where the slaves of such keys are, and what holds for them
     spreading   records at several KMEs and in other domains: all of them, or none
+    voiding     keys that a master voids: what it asks for; `taking_back`: what the KMEs of its slaves do
+    gates       the delivery windows within which keys are given out or voided
     foreign     which SAEs are of other domains
     gateway/    a KME that joins its domain to others; etsi020/: ETSI GS QKD 020, the protocol between them
     audit       keys leave through it: first the record, then the reply

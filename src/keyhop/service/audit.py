@@ -1,8 +1,9 @@
 """Keys leave through here, whoever asked for them: the audit log's record first, then the reply.
 
-A request leaves one record, or one for each source and each way that its keys came. It names the call, the
-interface, the SAE that gets the keys, the master and the slaves, the KMEs that the bytes crossed, what made them, and
-all key IDs: 16 bytes each in hexadecimal, one after the other, so that `grep` finds one.
+Keys that an SAE inserts come in through here. A request leaves one record, or one for each source and each way that its
+keys came. It names the call, the interface, the SAE that gets or gives the keys, the master and the slaves, the KMEs
+that the bytes crossed, what made them, and all key IDs: 16 bytes each in hexadecimal, one after the other, so that
+`grep` finds one.
 """
 
 from binascii import hexlify
@@ -15,13 +16,13 @@ import msgspec
 from keyhop.core.ids import SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.origin import Path
-from keyhop.service.requests import Interface, KeyReply, KeyRun, Keys
+from keyhop.service.requests import InsertedKeys, InsertReply, Interface, KeyReply, KeyRun, Keys
 
 MAX_REMEMBERED = 4096
 """How many beginnings of records are kept ready; there is one for each pair of SAEs and call."""
 
 
-Call = Literal["enc_keys", "dec_keys", "redelivery"]
+Call = Literal["enc_keys", "dec_keys", "redelivery", "insert"]
 
 
 class Handover(NamedTuple):
@@ -51,9 +52,17 @@ class AuditedReplies:
 
     def give(self, keys: Keys, handed: Handed, reply: KeyReply) -> None:
         """Replies once the records are written and everything noted so far is durable. Raises StoreFailure."""
+        self._note(handed)
+        self._journal.then(lambda: reply(keys), reply)
+
+    def taken_in(self, inserted: InsertedKeys, handed: Handed, reply: InsertReply) -> None:
+        """The same, of keys that an SAE gives. Raises StoreFailure."""
+        self._note(handed)
+        self._journal.then(lambda: reply(inserted), reply)
+
+    def _note(self, handed: Handed) -> None:
         for handover, runs in handed.items():
             self._journal.record(self._record(handover, runs))
-        self._journal.then(lambda: reply(keys), reply)
 
     def _record(self, handover: Handover, runs: Sequence[KeyRun]) -> bytes:
         beginning = self._beginnings.get(handover)

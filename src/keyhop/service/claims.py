@@ -16,12 +16,13 @@ from keyhop.core.units import units_for
 from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
 from keyhop.service.audit import AuditedReplies, Call, Handed, Handover
+from keyhop.service.gates import check_not_doubted, enter, gates
 from keyhop.service.lookup import Found, InRecord, InStream, Lookup
 from keyhop.service.making import Remaking, remaking
 from keyhop.service.origins import by_origin
 from keyhop.service.policy import PairPolicy
 from keyhop.service.redelivery import Redelivery
-from keyhop.service.requests import FOREIGN_SOURCE, RECORD_SOURCE, GetKeyWithIds, KeyReply, KeyRun, Keys, Mark
+from keyhop.service.requests import GetKeyWithIds, KeyReply, KeyRun, Keys, Mark
 from keyhop.service.vetting import check
 
 
@@ -42,7 +43,7 @@ class Claims:
         self._me = me
         self._foreign = foreign
         self._peers = peers
-        check = self._check_not_doubted
+        check = partial(check_not_doubted, peers)
         self._lookups: dict[tuple[Pair, ...], Lookup] = {
             pairs: Lookup([pair.followed for pair in pairs], records, redelivery, check)
             for peer in peers.values()
@@ -56,15 +57,9 @@ class Claims:
         self._clock = clock
 
     def get_key_with_ids(self, request: GetKeyWithIds, source: KmeId, policy: PairPolicy, reply: KeyReply) -> None:
-        """`source` is the master's KME; `policy` is the pair's. Raises Unavailable; otherwise replies.
-
-        Keys of this very KME go through the gates of some peer, so that they are covered.
-        """
-        peer = self._peers.get(source) or next(iter(self._peers.values()), None)
-        gates = peer.fetched_within if peer else ()
-        lookup = self._lookup(request.master, source, gates)
-        if peer and not all(pair.windows.ready for pair in peer.pairs):  # any of them may have been a gate before
-            raise _not_synchronised(peer.id)
+        """`source` is the master's KME; `policy` is the pair's. Raises Unavailable; otherwise replies."""
+        through = gates(self._peers, source)
+        lookup = self._lookup(request.master, source, through)
 
         def deliver() -> None:
             try:
@@ -73,25 +68,19 @@ class Claims:
             except KeyhopError as error:
                 reply(error)
 
-        enter = deliver
-        if len(gates) > 1:
-            for gate in gates:
-                gate.windows.expect()  # so that those that are closed open at the same time
-        for gate in gates:
-            enter = partial(gate.windows.enter, enter, partial(_late, gate.peer, reply))
-        enter()
+        enter(through, deliver, partial(_late, reply))
 
-    def _lookup(self, master: SaeId, source: KmeId, gates: tuple[Pair, ...]) -> Lookup:
+    def _lookup(self, master: SaeId, source: KmeId, through: tuple[Pair, ...]) -> Lookup:
         if self._foreign(master):
             return self._foreign_only
-        return self._lookups[gates] if source in self._peers else self._records_only
+        return self._lookups[through] if source in self._peers else self._records_only
 
     def _claim(self, request: GetKeyWithIds, source: KmeId, policy: PairPolicy, lookup: Lookup) -> tuple[Keys, Handed]:
         """Takes all keys or, with a KeyhopError, none. Says how each was handed over."""
         peer = self._peers.get(source)
         maker = remaking(peer.pairs if peer else (), policy)
         all_found = lookup.find(request, maker.uses)
-        check(all_found, policy, self._records, self._made_by(request.master), self._clock.wall())
+        check(all_found, policy, self._records, self._clock.wall())
         runs: list[KeyRun] = []
         handed: dict[Handover, list[KeyRun]] = {}
         at = 0
@@ -121,32 +110,19 @@ class Claims:
             for origin, keys in by_origin(run, located.position, units_for(located.size_bytes), ages, link):
                 yield self._handover(request, "dec_keys", origin.paths, run.made_by(origin.source)), keys
         elif isinstance(found, InRecord):
-            paths = self._records.paths(found.record_id) or ((self._me,),)
-            mark: Mark | None = "expanded" if self._records.is_expanded(found.record_id) else None
+            record = self._records.origin(found.record_id)
+            paths = record.paths or ((self._me,),)
+            mark: Mark | None = "expanded" if record.expanded else None
             data = self._records.deliver(found.record_id, slave)
             run = KeyRun(ids, len(data), KeyMaterial(data), mark)
-            yield self._handover(request, "dec_keys", paths, run.made_by(self._made_by(master))), run
+            yield self._handover(request, "dec_keys", paths, run.made_by(record.source)), run
         else:
             run = self._redelivery.take(master, slave, found.key_id)
             yield self._handover(request, "redelivery", (), "memory"), run
 
-    def _made_by(self, master: SaeId) -> str:
-        """The source of a master's records."""
-        return FOREIGN_SOURCE if self._foreign(master) else RECORD_SOURCE
-
     def _handover(self, request: GetKeyWithIds, call: Call, paths: tuple[Path, ...], made_by: str) -> Handover:
         return Handover(call, request.interface, request.slave, request.master, (request.slave,), paths, made_by)
 
-    def _check_not_doubted(self) -> None:
-        """A record is of no stream, so no window keeps a copy of this node from delivering it too."""
-        for peer in self._peers.values():
-            if peer.doubted:
-                raise _not_synchronised(peer.id)
 
-
-def _not_synchronised(peer: KmeId) -> Unavailable:
-    return Unavailable(f"not yet synchronised with KME {peer}", retry_after_s=1.0)
-
-
-def _late(peer: KmeId, reply: KeyReply) -> None:
+def _late(reply: KeyReply, peer: KmeId) -> None:
     reply(Unavailable(f"KME {peer} does not answer", retry_after_s=1.0))

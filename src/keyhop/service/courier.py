@@ -89,7 +89,7 @@ class Courier:
             done(way)
             return
         batch.crossed.update(way.paths)
-        payload = RecordsPayload(batch.master, batch.slaves, batch.ids)
+        payload = RecordsPayload(batch.batch, batch.made_by, batch.master, batch.slaves, batch.ids)
         parcel = Parcel(kme, payload, batch.keys, terms.priority)
 
         def answered(reason: str | None) -> None:

@@ -5,6 +5,8 @@ enc_keys for one slave at another KME   bytes of a stream to it, from memory, no
 enc_keys for several, or at this KME    a record at every KME concerned (`multicast`)
 enc_keys for one in another domain      a record that the KME which leads there hands over (`gateway`)
 dec_keys                                the place or the record that the ID names (`claims`)
+a master's own keys                     a record at every KME concerned (`multicast`)
+void                                    at the KMEs of the slaves (`voiding`, `taking_back`)
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +14,7 @@ from functools import partial
 
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
-from keyhop.core.errors import BadRequest, KeyhopError, StoreFailure, Unauthorised, Unavailable
+from keyhop.core.errors import BadRequest, KeyhopError, StoreFailure, Unavailable
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.records import RecordBook
@@ -35,19 +37,23 @@ from keyhop.service.requests import (
     GetKey,
     GetKeyWithIds,
     GetStatus,
+    InsertKeys,
+    InsertReply,
     KeyReply,
     KeyRun,
     Keys,
     Provenance,
     Status,
+    VoidKeys,
+    VoidReply,
 )
 from keyhop.service.routes import Routes
+from keyhop.service.slaves import Lists
 from keyhop.service.spreading import Spreading
+from keyhop.service.voiding import Voiding
 
 EXPAND_S = 2.0
 """How long a record under an expanded pad may take to the other KME and back."""
-ABROAD_S = 10.0
-"""How long a key for an SAE of another domain may take at least."""
 
 
 class Delivery:
@@ -82,12 +88,14 @@ class Delivery:
         self._clock = clock
         self.stock_bytes = stock_bytes
         self._replies = AuditedReplies(journal)
-        self._multicast = Multicast(me, spreading, records, self._replies, clock, entropy)
+        self._lists = Lists(me, home, foreign, policies, self.routes)
+        self._multicast = Multicast(me, spreading, records, self._replies, journal, clock, entropy)
+        self._voiding = Voiding(spreading, journal)
         self._claims = Claims(me, peers, records, redelivery, self._replies, foreign, clock)
 
     def get_status(self, request: GetStatus) -> Status:
         """ETSI GS QKD 014, clause 5.1. Raises RequestError."""
-        target = self._home_of(request.peer)
+        target = self._lists.home(request.peer)
         policy = self._policies.pair(request.caller, request.peer)
         width = units_for(policy.default_size_bits // 8) * UNIT_BYTES
         capacity = self.stock_bytes // width
@@ -113,7 +121,7 @@ class Delivery:
         """ETSI GS QKD 014, clause 5.2."""
         try:
             self._check_alive()
-            target = self._home_of(request.slave)
+            target = self._lists.home(request.slave)
             if request.additional_slaves or target == self._me or self._foreign(request.slave):
                 self._from_records(request, reply)
             else:
@@ -125,7 +133,7 @@ class Delivery:
         """ETSI GS QKD 014, clause 5.3."""
         try:
             self._check_alive()
-            source = self._home_of(request.master)
+            source = self._lists.home(request.master)
             policy = self._policies.pair(request.master, request.slave)
             if request.count > policy.max_keys_per_request:
                 raise BadRequest(f"at most {policy.max_keys_per_request} keys can be asked for at a time")
@@ -134,10 +142,34 @@ class Delivery:
         except KeyhopError as error:
             reply(error)
 
+    def insert_keys(self, request: InsertKeys, reply: InsertReply) -> None:
+        """An extension of ours: keys that the master brings."""
+        try:
+            self._check_alive()
+            slaves = self._lists.of(request.master, (request.slave, *request.additional_slaves))
+            reply = self._charged(request.master, tuple(slaves.homes), len(request.keys), reply)
+            self._multicast.insert_keys(request, slaves, reply)
+        except KeyhopError as error:
+            reply(error)
+
+    def void_keys(self, request: VoidKeys, reply: VoidReply) -> None:
+        """An extension of ours: keys that no slave shall get any more."""
+        try:
+            self._check_alive()
+            homes = self._lists.homes((request.slave, *request.additional_slaves))
+            if request.master in homes:
+                raise BadRequest("master and slave SAE shall be different")
+            for slave in filter(self._foreign, homes):
+                raise BadRequest(f"keys for SAE {slave} of another domain cannot be voided from here")
+            self._limits.charge(request.master, request.master, tuple(homes), 0)
+            self._voiding.void_keys(request, homes, reply)
+        except KeyhopError as error:
+            reply(error)
+
     def _from_stream(self, request: GetKey, target: KmeId, reply: KeyReply) -> None:
         policy = self._policies.pair(request.master, request.slave)
         size, number = policy.size_bytes(request.size_bits), policy.number(request.number)
-        reply = self._charged(request, (request.slave,), size * number, reply)
+        reply = self._charged(request.master, (request.slave,), size * number, reply)
         saes, admission = (request.master, request.slave), policy.admission
         pairs = self.routes.for_request(request, target, policy)
         found = supply.at_once(pairs, size, number, saes, admission)
@@ -150,35 +182,23 @@ class Delivery:
         if policy.wait_s <= 0 or (policy.expands and not self.routes.have_enough(pairs, saes, policy, units)):
             give(pairs[0], None)
         elif self.routes.are_relayed_on_demand(pairs, saes, policy, units):
-            homes, policies = {request.slave: target}, {request.slave: policy}
-            self._multicast.get_key(request, homes, policies, size, number, deadline, reply)
+            slaves = self._lists.of(request.master, (request.slave,))
+            self._multicast.get_key(request, slaves, size, number, reply)
         else:
             supply.wait(pairs, size, number, saes, admission, deadline, give)
         self._feeder.kick(target, policy.priority)
 
     def _from_records(self, request: GetKey, reply: KeyReply) -> None:
-        slaves = (request.slave, *request.additional_slaves)
-        homes = {slave: self._home_of(slave) for slave in slaves}
-        policies = {slave: self._policies.pair(request.master, slave) for slave in slaves}
-        self._check_slaves(slaves)
-        for slave, policy in policies.items():
-            self._check_ways(slave, homes[slave], policy)
-        size, number = _asked_for(request, policies)
-        reply = self._charged(request, slaves, size * number, reply)
-        wait_s = min(policy.wait_s for policy in policies.values())
-        if any(map(self._foreign, slaves)):
-            wait_s = max(wait_s, ABROAD_S)
-        self._multicast.get_key(request, homes, policies, size, number, self._clock.monotonic() + wait_s, reply)
+        slaves = self._lists.of(request.master, (request.slave, *request.additional_slaves))
+        size, number = slaves.size_bytes(request.size_bits), slaves.number(request.number)
+        reply = self._charged(request.master, tuple(slaves.homes), size * number, reply)
+        self._multicast.get_key(request, slaves, size, number, reply)
 
-    def _check_ways(self, slave: SaeId, home: KmeId, policy: PairPolicy) -> None:
-        if policy.hybrid != "none" and home != self._me:
-            raise BadRequest(f"for SAE {slave} keys are combined with ML-KEM, and only those for one slave can be")
-        if policy.direct_only and (self._foreign(slave) or (home != self._me and not self.routes.by_link(home))):
-            raise Unauthorised(f"for SAE {slave} only keys of a link may be used, and none leads to it")
-
-    def _charged(self, request: GetKey, slaves: tuple[SaeId, ...], size_bytes: int, reply: KeyReply) -> KeyReply:
+    def _charged[Answer](
+        self, master: SaeId, slaves: tuple[SaeId, ...], size_bytes: int, reply: Callable[[Answer | KeyhopError], None]
+    ) -> Callable[[Answer | KeyhopError], None]:
         """The reply, once the request has been charged; it gives the bytes back when no key came. Raises as Limits."""
-        charge = self._limits.charge(request.master, request.master, slaves, size_bytes)
+        charge = self._limits.charge(master, master, slaves, size_bytes)
         return reply if charge is None else _giving_back(charge, reply)
 
     def _give(
@@ -207,10 +227,9 @@ class Delivery:
         if self._journal.failure is not None:
             reply(_stopping())
         elif policy.expands and self.routes.expand(pair.peer, policy):
-            homes, policies = {request.slave: pair.peer}, {request.slave: policy}
-            deadline = self._clock.monotonic() + EXPAND_S
             try:
-                self._multicast.get_key(request, homes, policies, size, number, deadline, reply, expanded=True)
+                slaves = self._lists.of(request.master, (request.slave,))._replace(wait_s=EXPAND_S)
+                self._multicast.get_key(request, slaves, size, number, reply, expanded=True)
             except KeyhopError as error:
                 reply(error)
         else:
@@ -237,33 +256,12 @@ class Delivery:
         if self._journal.failure is not None:
             raise _stopping()
 
-    def _check_slaves(self, slaves: tuple[SaeId, ...]) -> None:
-        if len(set(slaves)) != len(slaves):
-            raise BadRequest("a slave SAE is named twice")
-        most = self._policies.policy.max_additional_slaves
-        if len(slaves) - 1 > most:
-            raise BadRequest(f"at most {most} additional slave SAEs can be named")
 
-    def _home_of(self, sae: SaeId) -> KmeId:
-        home = self._home(sae)
-        if home is None:
-            raise BadRequest("SAE_ID is not known to this KME", details=({"SAE_ID": sae},))
-        return home
-
-
-def _asked_for(request: GetKey, policies: Mapping[SaeId, PairPolicy]) -> tuple[int, int]:
-    """Bytes per key, and how many, which all policies have to allow; the first slave's says what was left open."""
-    first = policies[request.slave]
-    size, number = first.size_bytes(request.size_bits), first.number(request.number)
-    for slave in request.additional_slaves:
-        policies[slave].size_bytes(8 * size)
-        policies[slave].number(number)
-    return size, number
-
-
-def _giving_back(charge: Charge, reply: KeyReply) -> KeyReply:
-    def charged(answer: Keys | KeyhopError) -> None:
-        if not isinstance(answer, Keys):
+def _giving_back[Answer](
+    charge: Charge, reply: Callable[[Answer | KeyhopError], None]
+) -> Callable[[Answer | KeyhopError], None]:
+    def charged(answer: Answer | KeyhopError) -> None:
+        if isinstance(answer, KeyhopError):
             charge.no_key_came()
         reply(answer)
 

@@ -39,6 +39,7 @@ from keyhop.service.limits import Limit, Limits
 from keyhop.service.policy import Policies, Policy
 from keyhop.service.redelivery import Redelivery
 from keyhop.service.spreading import Spreading
+from keyhop.service.taking_back import TakingBack
 
 EXPIRE_RECORDS_S = 5.0
 """How often records are looked through for old ones."""
@@ -117,25 +118,30 @@ class Kme:
         def relay(peer: KmeId, message: OfRelay) -> None:
             self.relay.received(peer, message)
 
+        self.peers: dict[KmeId, Peer] = {}
+        taking_back = TakingBack(home, self.peers, self.records, self.journal, clock)
+
         self.view = View(me, peers, clock)
         self.gossip = Gossip(me, clock, self._tell_report, self.view)
 
         def pair(peer: KmeId, route: Route) -> Pair:
             stored = (store, self.journal, self.records, arrivals)
-            gossip = self.gossip if route == "relayed" else None
-            return Pair(me, peer, route, *stored, clock, entropy, relay, self._weight, gossip, options.pairs)
+            told = (taking_back.take_back, relay, self._weight, self.gossip if route == "relayed" else None)
+            return Pair(me, peer, route, *stored, clock, entropy, *told, options.pairs)
 
         def made(peer: KmeId) -> Peer:
             direct = pair(peer, "direct") if peer in neighbours else None
             psk = psks.of(me, peer, store, self.journal)
             return Peer(peer, pair(peer, "relayed"), direct, psk, psks.refresh_s)
 
-        self.peers = {peer: made(peer) for peer in peers}
+        self.peers.update((peer, made(peer)) for peer in peers)
         self.relay = Relay(me, self.peers, arrivals, clock, entropy)
         self.feeder = Feeder(me, self.peers, self.view, self.relay, self._terms, clock, entropy, options.feeder)
         self.relay.on_stuck.append(self.feeder.path_failed)
         courier = Courier(me, self.peers, self.view, self.relay, self._terms, clock)
-        spreading = Spreading(me, self.peers, courier, self.records, self.gateway, clock, entropy)
+        spreading = Spreading(
+            me, self.peers, courier, self.records, taking_back.take_back, self.gateway, clock, entropy
+        )
         self.gateway.open(spreading, store, self.journal, self.records)
         self._limit_pairs()
         self.policies = Policies(options.policy)

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from keyhop.core.errors import BadRequest, Unauthorised
 from keyhop.core.ids import KEY_ID_BYTES, key_id_text
-from keyhop.core.records import RecordBook, foreign_record_id
+from keyhop.core.record_ids import chosen_record_id, is_chosen
+from keyhop.core.records import RecordBook
 from keyhop.core.streams import FollowedStream, Place, Uses, plain
 from keyhop.core.units import units_for
 from keyhop.service.redelivery import Redelivery
@@ -119,7 +120,8 @@ class Lookup:
         return None
 
     def _find_one(self, request: GetKeyWithIds, key_id: bytes, uses: StreamUses) -> Found | None:
-        record_id = foreign_record_id(request.master, key_id) if self._foreign else key_id
+        chosen = self._foreign or is_chosen(key_id)
+        record_id = chosen_record_id(request.master, key_id) if chosen else key_id
         if record_id in self._records:
             return self._find_record(request, key_id, record_id)
         elsewhere = False
@@ -135,7 +137,7 @@ class Lookup:
         return None
 
     def _find_record(self, request: GetKeyWithIds, key_id: bytes, record_id: bytes) -> Found | None:
-        if self._records.was_delivered(record_id, request.master, request.slave):
+        if self._records.is_over(record_id, request.master, request.slave):
             return SentBefore(key_id) if self._redelivery.holds(request.master, request.slave, key_id) else None
         if not self._records.entitles(record_id, request.master, request.slave):
             raise _unauthorised()

@@ -1,6 +1,6 @@
 """Keys of streams at both ends: their IDs, and, where the policy wants it, more than the bytes of the stream."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from keyhop.core.errors import Unavailable
 from keyhop.core.ids import SaeId
@@ -56,6 +56,17 @@ class Remaking:
         secret = next(each for each in kept.of(place.epoch) if use_of(combiner, each) == place.use)
         keys = combined(combiner, secret, master, slave, ids, size, data)
         return KeyRun(ids, size, KeyMaterial(keys), combiner), ages
+
+
+def any_use(pair: Pair) -> Uses:
+    """To what keys of this stream may be bound, whatever the policy was when they were made."""
+
+    def uses(epoch: int) -> Iterator[bytes]:
+        yield from plain(epoch)
+        for secret in pair.hybrid.kept.of(epoch):
+            yield from (use_of(combiner, secret) for combiner in COMBINERS.values())
+
+    return uses
 
 
 _AS_THEY_ARE = Remaking((), None)

@@ -4,7 +4,7 @@ The interfaces (ETSI 014 first) translate their messages into these; `delivery` 
 """
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -19,10 +19,12 @@ Interface = Literal["etsi014"]
 """Through which door a request came, for the audit log."""
 Mark = Combiner | Literal["expanded"]
 """Keys that are not what a QKD link gives: combined with something else, or sent under pads that a KDF made."""
-RECORD_SOURCE = "kme"
+RECORD_SOURCE: Final = "kme"
 """What made the bytes of a record: the master's KME."""
-FOREIGN_SOURCE = "etsi020"
+FOREIGN_SOURCE: Final = "etsi020"
 """Of a record that came from another domain."""
+SAE_SOURCE: Final = "sae"
+"""Of a record that its master brought."""
 
 
 class GetStatus(msgspec.Struct, frozen=True):
@@ -91,6 +93,56 @@ class GetKeyWithIds(msgspec.Struct, frozen=True):
         return tuple([ids[at : at + KEY_ID_BYTES] for at in range(0, len(ids), KEY_ID_BYTES)])
 
 
+class InsertKeys(msgspec.Struct, frozen=True):
+    """An extension of ours: `master` brings keys of its own to share with `slave` and `additional_slaves`.
+
+    `keys` are those of one size, one after the other. `ids` are the IDs that the master has chosen, 16 bytes each in
+    the same order, or empty when the KME shall draw them.
+    """
+
+    master: SaeId
+    slave: SaeId
+    keys: KeyMaterial
+    size_bytes: int
+    ids: bytes = b""
+    additional_slaves: tuple[SaeId, ...] = ()
+    interface: Interface = "etsi014"
+
+    @property
+    def count(self) -> int:
+        """How many keys."""
+        return len(self.keys) // self.size_bytes
+
+
+class VoidKeys(msgspec.Struct, frozen=True):
+    """An extension of ours: `master` wants that none of the slaves that have not fetched its keys ever gets them.
+
+    The slaves are those whom it shares the keys with; `ids` are 16 bytes each, one after the other.
+    """
+
+    master: SaeId
+    slave: SaeId
+    ids: bytes
+    additional_slaves: tuple[SaeId, ...] = ()
+    interface: Interface = "etsi014"
+
+
+class InsertedKeys(msgspec.Struct, frozen=True):
+    """The answer to `InsertKeys`: every slave's KME holds the keys of these IDs."""
+
+    ids: bytes
+
+
+class VoidedKeys(msgspec.Struct, frozen=True):
+    """The answer to `VoidKeys`: of the keys asked for, in their order, which no slave was given and none will be.
+
+    The others a slave was given, or may have been: fetched, too old, or no keys of these SAEs.
+    """
+
+    ids: bytes
+    voided: tuple[bool, ...]
+
+
 class Provenance(msgspec.Struct, frozen=True):
     """Where key bytes come from: the kind of source, the KMEs they crossed, the age of the oldest byte."""
 
@@ -139,10 +191,12 @@ class Keys(msgspec.Struct, frozen=True):
 
 
 type KeyReply = Callable[[Keys | KeyhopError], None]
+type InsertReply = Callable[[InsertedKeys | KeyhopError], None]
+type VoidReply = Callable[[VoidedKeys | KeyhopError], None]
 
 
 class KeyService(Protocol):
-    """What an interface needs of the delivery. Both calls answer through `reply`, exactly once, often at once.
+    """What an interface needs of the delivery. All but the first answer through `reply`, exactly once, often at once.
 
     A reply comes only after everything that it depends on is durable here and at the other KMEs, and keys only after
     their record is in the audit log.
@@ -158,4 +212,13 @@ class KeyService(Protocol):
 
     def get_key_with_ids(self, request: GetKeyWithIds, reply: KeyReply) -> None:
         """Replies Keys, or a RequestError or Unavailable (never raises them); all keys or none."""
+        ...
+
+    def insert_keys(self, request: InsertKeys, reply: InsertReply) -> None:
+        """Replies InsertedKeys, or a RequestError or Unavailable (never raises them); all slaves get keys, or none."""
+        ...
+
+    def void_keys(self, request: VoidKeys, reply: VoidReply) -> None:
+        """Replies VoidedKeys, or a RequestError or Unavailable (never raises them); then some may be void all the
+        same, and to ask again does no harm."""
         ...

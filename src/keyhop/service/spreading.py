@@ -14,10 +14,11 @@ from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path
-from keyhop.core.records import RecordBook
+from keyhop.core.records import RecordBook, RecordOrigin, RecordSource
 from keyhop.core.streams import Admission
 from keyhop.network.carriage import Batch
 from keyhop.network.peer import Peer
+from keyhop.network.reclaiming import Keys, TakeBack
 from keyhop.service.courier import Courier, Way
 from keyhop.service.policy import PairPolicy
 
@@ -27,13 +28,16 @@ RECLAIM_S = 5.0
 type Spreaded = Callable[[str | None], None]
 """Gets None once every slave can have the keys, or the reason why none will."""
 
+type Reclaimed = Callable[[frozenset[bytes], KmeId | None], None]
+"""Gets the IDs of keys that no slave was given, and none will be; and a KME that has not said, or None."""
+
 
 @dataclass(frozen=True, slots=True)
 class Copies:
     """Keys of one size, one after the other. `ids` are for SAEs and other domains, `kept_as` for KMEs of this one.
 
-    They travel as the `policies` of their slaves want it; `expanded`, under pads of that kind. `crossed` are the paths
-    that they were sent over.
+    `made_by` is what made them. They travel as the `policies` of their slaves want it; `expanded`, under pads of that
+    kind. `crossed` are the paths that they were sent over.
     """
 
     master: SaeId
@@ -41,6 +45,7 @@ class Copies:
     ids: bytes
     kept_as: bytes
     keys: KeyMaterial
+    made_by: RecordSource
     optional: dict[str, Any] | None = None
     key_optional: dict[bytes, dict[str, Any]] = field(default_factory=dict)
     policies: Mapping[SaeId, PairPolicy] = field(default_factory=dict)
@@ -88,6 +93,7 @@ class Spreading:
         peers: Mapping[KmeId, Peer],
         courier: Courier,
         records: RecordBook,
+        take_back: TakeBack,
         abroad: Abroad,
         clock: Clock,
         entropy: Entropy,
@@ -96,6 +102,7 @@ class Spreading:
         self._peers = peers
         self._courier = courier
         self._records = records
+        self._take_back = take_back
         self._abroad = abroad
         self._clock = clock
         self._entropy = entropy
@@ -125,31 +132,40 @@ class Spreading:
                 token = self._entropy.token(KEY_ID_BYTES)
                 policies = [copies.policies[slave] for slave in slaves if slave in copies.policies]
                 what = (copies.master, slaves, copies.kept_as, copies.keys)
-                batch = Batch(token, *what, _admission(policies), copies.crossed)
+                batch = Batch(token, copies.made_by, *what, _admission(policies), copies.crossed)
                 self._courier.carry(name, batch, _way(policies, copies.expanded), deadline, arrived)
 
-    def reclaim(self, kept_as: bytes, homes: Mapping[SaeId, KmeId], done: Callable[[frozenset[bytes]], None]) -> None:
-        """Takes back records of a master here from the KMEs of its slaves; tells which nobody has been given at any."""
-        kmes = sorted(set(homes.values()))
-        gone = set(_each(kept_as))
-        waiting = set(kmes)
+    def reclaim(
+        self, master: SaeId, homes: Mapping[SaeId, KmeId], ids: bytes, done: Reclaimed, *, spare_fetched: bool = False
+    ) -> None:
+        """Takes keys of a master here back from its slaves, as their KMEs know them.
 
-        def told(kme: KmeId, ids: bytes) -> None:
+        With `spare_fetched`, what a slave was given stays for others at its KME.
+        """
+        slaves_at: dict[KmeId, tuple[SaeId, ...]] = {}
+        for slave, kme in sorted(homes.items()):
+            slaves_at[kme] = (*slaves_at.get(kme, ()), slave)
+        gone, waiting, silent = set(_each(ids)), set(slaves_at), set[KmeId]()
+
+        def told(kme: KmeId, taken: bytes | None) -> None:
             waiting.discard(kme)
-            gone.intersection_update(_each(ids))
+            gone.intersection_update(_each(taken or b""))
+            if taken is None:
+                silent.add(kme)
             if not waiting:
-                done(frozenset(gone))
+                done(frozenset(gone), min(silent, default=None))
 
         deadline = self._clock.monotonic() + RECLAIM_S
-        for kme in kmes:
+        for kme, slaves in sorted(slaves_at.items()):  # in the same order wherever a simulation runs
+            keys = Keys(master, slaves, ids, spare_fetched)
             if kme == self._me:
-                told(kme, self._discard_untouched(kept_as))
+                self._take_back(self._me, keys, partial(told, kme))
             elif kme in self._peers:
-                self._peers[kme].relayed.reclaiming.reclaim(kept_as, deadline, partial(told, kme))
+                self._peers[kme].relayed.reclaiming.reclaim(keys, deadline, partial(told, kme))
             else:
-                told(kme, b"")
-        if not kmes:
-            done(frozenset())
+                told(kme, None)
+        if not slaves_at:
+            done(frozenset(), None)
 
     def _leads_abroad(self, copies: Copies, slave: SaeId) -> KmeId | None:
         return self._abroad.leads_to(slave) if copies.homes[slave] == self._me else None
@@ -180,8 +196,9 @@ class Spreading:
     def _keep(self, copies: Copies, slaves: tuple[SaeId, ...]) -> None:
         keys, now = copies.keys.reveal(), self._clock.wall()
         size = len(keys) // copies.number
+        origin = RecordOrigin(copies.master, copies.made_by, now)
         for i, key_id in enumerate(_each(copies.kept_as)):
-            self._records.add(key_id, KeyMaterial(keys[size * i : size * (i + 1)]), copies.master, slaves, now)
+            self._records.add(key_id, KeyMaterial(keys[size * i : size * (i + 1)]), slaves, origin)
 
     def _recall(self, spread: _Spread) -> None:
         for kind, name in sorted(spread.asked):  # in the same order wherever a simulation runs
@@ -190,12 +207,6 @@ class Spreading:
             else:
                 self._abroad.take_back(name, spread.copies.ids)
         spread.asked.clear()
-
-    def _discard_untouched(self, kept_as: bytes) -> bytes:
-        gone = [k for k in _each(kept_as) if k in self._records and not self._records.was_touched(k)]
-        for key_id in gone:
-            self._records.discard(key_id)
-        return b"".join(gone)
 
 
 def _admission(policies: Sequence[PairPolicy]) -> Admission | None:

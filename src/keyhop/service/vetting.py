@@ -16,19 +16,19 @@ from keyhop.service.policy import PairPolicy
 AS_LONG_AGAIN = 2
 
 
-def check(found: Iterable[Found], policy: PairPolicy, records: RecordBook, made_by: str, now: float) -> None:
-    """`made_by` is the source of records, `now` the wall time.
+def check(found: Iterable[Found], policy: PairPolicy, records: RecordBook, now: float) -> None:
+    """`now` is the wall time.
 
     Raises BadRequest for bytes that are too old, Unauthorised for what the policy does not allow.
     """
     admission = policy.admission
     for each in found:
-        if isinstance(each, InRecord) and records.is_expanded(each.record_id) and policy.when_dry != "expand":
+        if isinstance(each, InRecord) and records.origin(each.record_id).expanded and policy.when_dry != "expand":
             raise Unauthorised("these SAEs may not share expanded keys")
         if policy.direct_only and isinstance(each, InStream) and each.stream.ref.route != "direct":
             raise Unauthorised("these SAEs may only share keys of a link, and this one was relayed")
         if admission is not None:
-            for age in _ages(each, records, made_by):
+            for age in _ages(each, records):
                 _check_age(age, admission, now)
 
 
@@ -39,7 +39,10 @@ def _check_age(age: Age, admission: Admission, now: float) -> None:
         raise Unauthorised(f"these SAEs may not share keys that a {kind_of(age.source)} made")
 
 
-def _ages(found: Found, records: RecordBook, made_by: str) -> list[Age]:
+def _ages(found: Found, records: RecordBook) -> list[Age]:
     if isinstance(found, InStream):
         return found.stream.ages(found.place, found.number)
-    return [Age(records.created_at(found.record_id), made_by)] if isinstance(found, InRecord) else []
+    if isinstance(found, InRecord):
+        origin = records.origin(found.record_id)
+        return [Age(origin.created_at, origin.source)]
+    return []

@@ -13,7 +13,7 @@ from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import PairOptions
 from keyhop.service.kme import OtherDomains
 from keyhop.service.policy import Policy
-from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
+from keyhop.service.requests import GetKey, GetKeyWithIds, InsertedKeys, InsertKeys, Keys, VoidedKeys, VoidKeys
 from keyhop.testing.kme import VirtualKme
 from keyhop.testing.virtual import SeededEntropy, VirtualClock
 
@@ -133,4 +133,16 @@ class VirtualNetwork:
         """Asks; the answer is appended to the list when it comes."""
         answers: list[Keys | KeyhopError] = []
         self.kmes[kme].delivery.get_key_with_ids(request, answers.append)
+        return answers
+
+    def insert_keys(self, kme: KmeId, request: InsertKeys) -> list[InsertedKeys | KeyhopError]:
+        """Asks; the answer is appended to the list when it comes."""
+        answers: list[InsertedKeys | KeyhopError] = []
+        self.kmes[kme].delivery.insert_keys(request, answers.append)
+        return answers
+
+    def void_keys(self, kme: KmeId, request: VoidKeys) -> list[VoidedKeys | KeyhopError]:
+        """Asks; the answer is appended to the list when it comes."""
+        answers: list[VoidedKeys | KeyhopError] = []
+        self.kmes[kme].delivery.void_keys(request, answers.append)
         return answers

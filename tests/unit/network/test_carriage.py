@@ -9,7 +9,8 @@ from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.records import RecordBook, record_ids
+from keyhop.core.record_ids import record_ids
+from keyhop.core.records import RecordBook, RecordOrigin
 from keyhop.core.store.base import Slot
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import Block, FollowedStream, OwnedStream, StreamRef
@@ -73,7 +74,7 @@ class Two:
         self.alice.leasing.noted(LeaseNoted(told.epoch, told.taken))
 
     def carry(self, wait_s: float = 10.0, ids: bytes = IDS, slaves: tuple[SaeId, ...] = (SLAVE,)) -> None:
-        batch = Batch(bytes(16), MASTER, slaves, ids, KeyMaterial(KEYS))
+        batch = Batch(bytes(16), "kme", MASTER, slaves, ids, KeyMaterial(KEYS))
         self.alice.carriage.carry(batch, self.clock.monotonic() + wait_s, self.outcomes.append)
 
     def sealed(self) -> Carry:
@@ -176,16 +177,16 @@ def test_an_altered_copy_does_not_keep_the_true_message_out(two: Two, what: str)
 @pytest.mark.parametrize(
     "batch",
     [
-        Batch(bytes(16), SLAVE, (SECOND,), IDS, KeyMaterial(KEYS)),
-        Batch(bytes(16), SaeId("nobody"), (SLAVE,), IDS, KeyMaterial(KEYS)),
-        Batch(bytes(16), MASTER, (OTHER,), IDS, KeyMaterial(KEYS)),
-        Batch(bytes(16), MASTER, (SLAVE, SLAVE), IDS, KeyMaterial(KEYS)),
-        Batch(bytes(16), MASTER, (SLAVE, SaeId("nobody")), IDS, KeyMaterial(KEYS)),
-        Batch(bytes(16), MASTER, (SLAVE,), IDS[:16] * 2, KeyMaterial(KEYS)),
-        Batch(bytes(16), MASTER, (SLAVE,), IDS[:-1], KeyMaterial(KEYS)),
-        Batch(bytes(16), MASTER, (SLAVE,), b"", KeyMaterial(KEYS)),
-        Batch(bytes(16), MASTER, (SLAVE,), IDS, KeyMaterial(KEYS[:-1])),
-        Batch(bytes(16), MASTER, (SLAVE,), IDS, KeyMaterial(b"")),
+        Batch(bytes(16), "kme", SLAVE, (SECOND,), IDS, KeyMaterial(KEYS)),
+        Batch(bytes(16), "kme", SaeId("nobody"), (SLAVE,), IDS, KeyMaterial(KEYS)),
+        Batch(bytes(16), "kme", MASTER, (OTHER,), IDS, KeyMaterial(KEYS)),
+        Batch(bytes(16), "kme", MASTER, (SLAVE, SLAVE), IDS, KeyMaterial(KEYS)),
+        Batch(bytes(16), "kme", MASTER, (SLAVE, SaeId("nobody")), IDS, KeyMaterial(KEYS)),
+        Batch(bytes(16), "kme", MASTER, (SLAVE,), IDS[:16] * 2, KeyMaterial(KEYS)),
+        Batch(bytes(16), "kme", MASTER, (SLAVE,), IDS[:-1], KeyMaterial(KEYS)),
+        Batch(bytes(16), "kme", MASTER, (SLAVE,), b"", KeyMaterial(KEYS)),
+        Batch(bytes(16), "kme", MASTER, (SLAVE,), IDS, KeyMaterial(KEYS[:-1])),
+        Batch(bytes(16), "kme", MASTER, (SLAVE,), IDS, KeyMaterial(b"")),
     ],
 )
 def test_what_a_peer_may_not_send_is_refused_although_its_tag_is_right(two: Two, batch: Batch) -> None:
@@ -222,7 +223,7 @@ def test_a_message_that_comes_again_after_its_keys_were_fetched_brings_nothing_b
 
 
 def test_a_batch_cannot_take_the_place_of_a_record(two: Two) -> None:
-    two.bob.records.add(IDS[16:], KeyMaterial(b"k" * 32), OTHER, (SECOND,), 1.0)
+    two.bob.records.add(IDS[16:], KeyMaterial(b"k" * 32), (SECOND,), RecordOrigin(OTHER, "kme", 1.0))
     assert not two.answer(two.sealed())
     assert two.bob.records.entitles(IDS[16:], OTHER, SECOND)
     assert len(two.bob.records) == 1
@@ -230,7 +231,7 @@ def test_a_batch_cannot_take_the_place_of_a_record(two: Two) -> None:
 
 def test_records_of_another_master_are_no_sign_of_a_repetition(two: Two) -> None:
     for key_id in (IDS[:16], IDS[16:]):
-        two.bob.records.add(key_id, KeyMaterial(b"k" * 32), OTHER, (SECOND,), 1.0)
+        two.bob.records.add(key_id, KeyMaterial(b"k" * 32), (SECOND,), RecordOrigin(OTHER, "kme", 1.0))
     assert not two.answer(two.sealed())
     assert two.bob.records.entitles(IDS[:16], OTHER, SECOND)
 
@@ -279,7 +280,7 @@ def test_when_the_store_has_failed_nobody_waits_for_an_answer(two: Two) -> None:
         two.alice.journal.delete(Slot("record", "another copy"))
 
     for name in (bytes(16), bytes([1] * 16)):
-        batch = Batch(name, MASTER, (SLAVE,), IDS, KeyMaterial(KEYS))
+        batch = Batch(name, "kme", MASTER, (SLAVE,), IDS, KeyMaterial(KEYS))
         two.alice.carriage.carry(batch, 10.0, recall)
     message = two.alice.sent.pop()
     assert isinstance(message, Carry)
@@ -311,7 +312,7 @@ def test_without_a_pad_until_the_deadline_it_is_refused() -> None:
 def test_a_recall_takes_the_masters_own_records_back_and_no_others(two: Two) -> None:
     assert two.answer(two.sealed())
     foreign = b"f" * 16
-    two.bob.records.add(foreign, KeyMaterial(b"k" * 32), SECOND, (SLAVE,), 1.0)
+    two.bob.records.add(foreign, KeyMaterial(b"k" * 32), (SLAVE,), RecordOrigin(SECOND, "kme", 1.0))
     two.alice.carriage.recall(IDS)
     assert two.alice.sent == [Recall(IDS)]
     two.bob.carriage.recalled(Recall(IDS[:16] + foreign + b"u" * 16))

@@ -12,7 +12,7 @@ from keyhop.core.errors import BadRequest, KeyhopError, PeerError, Unavailable
 from keyhop.core.ids import KmeId, LinkId, SaeId
 from keyhop.core.key_id import EpochKeyIds
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.records import record_ids
+from keyhop.core.record_ids import record_ids
 from keyhop.core.streams import StreamRef
 from keyhop.core.streams.followed import MAX_EPOCHS
 from keyhop.network import wire
@@ -133,7 +133,7 @@ def carry(stream: bytes, pad: int, ids: bytes) -> wire.Carry:
     """Records of one zero byte each, under the pad at a position of alice's stream."""
     count = len(ids) // 16
     secret = stream[pad * 8 : pad * 8 + MAC_BYTES + count]
-    bare = wire.Carry(bytes(16), 1, pad, A1, (B1,), ids, secret[MAC_BYTES:])
+    bare = wire.Carry(bytes(16), "kme", 1, pad, A1, (B1,), ids, secret[MAC_BYTES:])
     tag = Poly1305.generate_tag(secret[:MAC_BYTES], authenticated(bare, StreamRef(ALICE, BOB)))
     return msgspec.structs.replace(bare, tag=tag)
 

@@ -139,7 +139,7 @@ def test_a_message_that_is_not_the_next_one_of_its_owner_is_refused(what: str) -
     net._on_the_way.remove(sent)
     number = carry.number + (what == "renumbered")
     other = carry.sealed if what == "renumbered" else bytes([carry.sealed[0] ^ 1]) + carry.sealed[1:]
-    forged = Carry(carry.batch, carry.epoch, carry.pad, A, (B,), carry.ids, other, carry.tag, number)
+    forged = Carry(carry.batch, "kme", carry.epoch, carry.pad, A, (B,), carry.ids, other, carry.tag, number)
     bob.received(ALICE, encode(type(envelope)(envelope.route, envelope.sender, envelope.receiver, forged)))
     net.flush()
     assert len(bob.records) == 0

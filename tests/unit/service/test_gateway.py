@@ -4,7 +4,7 @@ import pytest
 
 from keyhop.core.errors import BadRequest, KeyhopError, Unauthorised, Unavailable
 from keyhop.core.ids import SaeId, key_id_text
-from keyhop.core.records import foreign_record_id
+from keyhop.core.record_ids import chosen_record_id
 from keyhop.service.etsi020.calls import EXT_KEYS
 from keyhop.service.etsi020.problems import KEY_ROUTING_ERROR, Problem
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
@@ -172,8 +172,8 @@ def test_an_id_that_the_other_domain_chose_takes_nobodys_place() -> None:
 
 
 def test_record_ids_of_other_domains_depend_on_the_master() -> None:
-    assert foreign_record_id(A, bytes(16)) != foreign_record_id(B, bytes(16)) != bytes(16)
-    assert foreign_record_id(A, bytes(16))[6] >> 4 == 4
+    assert chosen_record_id(A, bytes(16)) != chosen_record_id(B, bytes(16)) != bytes(16)
+    assert chosen_record_id(A, bytes(16))[6] >> 4 == 4
 
 
 def test_the_audit_logs_of_both_gateways_tell_the_story() -> None:

@@ -15,7 +15,7 @@ IDS = bytes.fromhex("00000000000040008000000000000001")
 
 def sent(both: TwoDomains, slave: SaeId) -> list[str | None]:
     outcomes: list[str | None] = []
-    parcel = Parcel(WEST, RecordsPayload(A, (slave,), IDS), KeyMaterial(bytes(32)))
+    parcel = Parcel(WEST, RecordsPayload(bytes(16), "kme", A, (slave,), IDS), KeyMaterial(bytes(32)))
     plan = Plan("hop-by-hop", ((ALICE, WEST),))
     alice = both.west.kmes[ALICE].kme
     alice.relay.send(parcel, plan, both.clock.monotonic() + 5.0, outcomes.append)

@@ -4,6 +4,7 @@ import pytest
 
 from keyhop.core.errors import BadRequest, KeyhopError, Unauthorised, Unavailable
 from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.keys import KeyMaterial
 from keyhop.network.hybrid import agreeing, kept
 from keyhop.network.hybrid.messages import HybridStored
 from keyhop.network.pair import PairOptions
@@ -11,7 +12,7 @@ from keyhop.network.wire import decode
 from keyhop.service.etsi014.encode import encode_keys
 from keyhop.service.kme import KmeOptions
 from keyhop.service.policy import Hybrid, PairPolicy, Policy, Rule
-from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
+from keyhop.service.requests import GetKey, GetKeyWithIds, InsertKeys, Keys, VoidedKeys, VoidKeys
 from keyhop.testing.network import VirtualNetwork
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
@@ -189,3 +190,29 @@ def test_nothing_is_agreed_on_where_no_rule_wants_it() -> None:
     for me, peer in ((ALICE, BOB), (BOB, ALICE)):
         hybrid = net.kmes[me].peers[peer].neighbour.hybrid
         assert (hybrid.secret, len(hybrid.kept)) == (None, 0)
+
+
+@pytest.mark.parametrize("combiner", ["xor", "kdf"])
+def test_they_are_voided_like_others_whatever_the_policy_is_by_then(combiner: Hybrid) -> None:
+    net = network(combiner)
+    ids = got(ask(net, GetKey(A, B, 2))).runs[0].ids
+    for kme in net.kmes.values():
+        kme.kme.policies.replace(policy("none"))
+    answers = net.void_keys(ALICE, VoidKeys(A, B, ids[:16]))
+    net.settle()
+    net.pass_time(1.0)
+    (answer,) = answers
+    assert answer == VoidedKeys(ids[:16], (True,))
+    for kme in net.kmes.values():
+        kme.kme.policies.replace(policy(combiner))
+    assert isinstance(fetch(net, ids[:16]), BadRequest)
+    got(fetch(net, ids[16:]))
+
+
+def test_an_sae_may_not_bring_keys_that_are_to_be_combined() -> None:
+    net = network()
+    answers = net.insert_keys(ALICE, InsertKeys(A, B, KeyMaterial(bytes(32)), 32))
+    net.settle()
+    (answer,) = answers
+    assert isinstance(answer, BadRequest)
+    assert "ML-KEM" in answer.message

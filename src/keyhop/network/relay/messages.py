@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from keyhop.core.records import RecordSource
 from keyhop.network.wire_types import (
     MAX_RECORDS_PER_BATCH,
     MAX_SEALED_BYTES,
@@ -47,8 +48,13 @@ class BlockPayload(Message, frozen=True):
 
 
 class RecordsPayload(Message, frozen=True):
-    """Records for SAEs of the destination; `ids` are 16 bytes a key, the data is the keys one after the other."""
+    """Records for SAEs of the destination; `ids` are 16 bytes a key, the data is the keys one after the other.
 
+    Another parcel with the same `batch` is the same once more. `made_by` is what made the keys.
+    """
+
+    batch: Id
+    made_by: RecordSource
     master: Name
     slaves: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=256)]
     ids: Annotated[bytes, Meta(max_length=16 * MAX_RECORDS_PER_BATCH)]

@@ -14,6 +14,7 @@
     calls.py        what a request's head asks for
     target.py       path and query        body.py         strict JSON
     id_columns.py   many key IDs of one body
+    masters_keys.py keyhop_insert and keyhop_void, calls of our own
     extensions.py   extension parameters  models.py       wire spellings of requests and status
     answers.py      HTTP answers          encode.py       key containers and errors as bytes
 

@@ -6,10 +6,11 @@ from http import HTTPStatus
 
 from keyhop.core.errors import BadRequest, KeyhopError, RequestError, Unauthorised, Unavailable
 from keyhop.service.etsi014.encode import encode_error, encode_keys
+from keyhop.service.etsi014.masters_keys import encode_inserted, encode_voided
 from keyhop.service.etsi014.models import encode_status
-from keyhop.service.requests import Keys, Status
+from keyhop.service.requests import InsertedKeys, Keys, Status, VoidedKeys
 
-type Answer = Keys | Status | KeyhopError
+type Answer = Keys | Status | InsertedKeys | VoidedKeys | KeyhopError
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _DEFAULT_RETRY_S = 1.0
@@ -37,6 +38,10 @@ def encode_answer(answer: Answer, *, close: bool = False, bodiless: bool = False
         return _http(200, encode_keys(answer), b"", close, bodiless)
     if isinstance(answer, Status):
         return _http(200, encode_status(answer), b"", close, bodiless)
+    if isinstance(answer, InsertedKeys):
+        return _http(200, encode_inserted(answer), b"", close, bodiless)
+    if isinstance(answer, VoidedKeys):
+        return _http(200, encode_voided(answer), b"", close, bodiless)
     return _encode_refusal(answer, close, bodiless)
 
 

@@ -11,6 +11,7 @@ from keyhop.core.errors import BadRequest, KeyhopError, Unauthorised
 from keyhop.core.ids import SaeId
 from keyhop.service.etsi014.answers import Answer, NoSuchPath, WrongMethod
 from keyhop.service.etsi014.body import check_content_type
+from keyhop.service.etsi014.masters_keys import read_insertion, read_void
 from keyhop.service.etsi014.models import read_key_ids, read_key_request
 from keyhop.service.etsi014.target import (
     ALLOWED_METHODS,
@@ -51,8 +52,7 @@ def _understood(caller: SaeId | None, method: str, url: bytes, headers: Headers)
     peer, query = sae_from_segment(segment), target.query or b""
     if method == "POST":
         refuse_query(query)
-        post = _post_enc_keys(caller, peer) if verb == b"enc_keys" else _post_dec_keys(caller, peer)
-        return _of_its_type(post, headers)
+        return _of_its_type(_POSTS[verb](caller, peer), headers)
     if verb == b"status":
         refuse_query(query)
         _refuse_body(headers)
@@ -82,6 +82,22 @@ def _post_enc_keys(master: SaeId, slave: SaeId) -> Ask:
 
 def _post_dec_keys(slave: SaeId, master: SaeId) -> Ask:
     return lambda service, body, reply: service.get_key_with_ids(read_key_ids(slave, master, body), reply)
+
+
+def _post_insert(master: SaeId, slave: SaeId) -> Ask:
+    return lambda service, body, reply: service.insert_keys(read_insertion(master, slave, body), reply)
+
+
+def _post_void(master: SaeId, slave: SaeId) -> Ask:
+    return lambda service, body, reply: service.void_keys(read_void(master, slave, body), reply)
+
+
+_POSTS: dict[bytes, Callable[[SaeId, SaeId], Ask]] = {
+    b"enc_keys": _post_enc_keys,
+    b"dec_keys": _post_dec_keys,
+    b"keyhop_insert": _post_insert,
+    b"keyhop_void": _post_void,
+}
 
 
 def _of_its_type(post: Ask, headers: Headers) -> Ask:

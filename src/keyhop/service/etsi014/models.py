@@ -98,10 +98,8 @@ def read_key_request(master: SaeId, slave: SaeId, body: bytes) -> GetKey:
     plain = _plain(body, _PLAIN_KEY_REQUEST)
     if plain is not None and body.count(b":") == (plain.number is not None) + (plain.size is not None):
         return GetKey(master, slave, plain.number, plain.size)
-    request = _converted(body, KeyRequest)
-    others = tuple(map(sae_id, request.additional_slaves or ()))
-    if len({slave, *others}) != 1 + len(others):
-        raise BadRequest("additional_slave_SAE_IDs shall not name an SAE twice, nor the one in the path")
+    request = converted(body, KeyRequest)
+    others = additional(slave, request.additional_slaves)
     asked = read_extensions(request.extension_mandatory, request.extension_optional)
     return GetKey(
         master,
@@ -127,6 +125,14 @@ def read_key_ids(slave: SaeId, master: SaeId, body: bytes) -> GetKeyWithIds:
     return GetKeyWithIds(slave, master, ids)
 
 
+def additional(slave: SaeId, names: list[str] | None) -> tuple[SaeId, ...]:
+    """The slaves that `additional_slave_SAE_IDs` names beside the one in the path. Raises BadRequest."""
+    others = tuple(map(sae_id, names or ()))
+    if len({slave, *others}) != 1 + len(others):
+        raise BadRequest("additional_slave_SAE_IDs shall not name an SAE twice, nor the one in the path")
+    return others
+
+
 def encode_status(status: Status) -> bytes:
     """The Status data format as JSON."""
     return msgspec.json.encode(
@@ -150,7 +156,7 @@ def _texts(body: bytes) -> list[str]:
     plain = _plain(body, _PLAIN_KEY_IDS)
     if plain is not None and body.count(b":") == 1 + len(plain.key_ids):
         return [item.key_id for item in plain.key_ids]
-    return [item.key_id for item in _converted(body, KeyIds).key_ids]
+    return [item.key_id for item in converted(body, KeyIds).key_ids]
 
 
 def _plain[T](body: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
@@ -167,7 +173,8 @@ def _plain[T](body: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
         return None
 
 
-def _converted[T](body: bytes, kind: type[T]) -> T:
+def converted[T](body: bytes, kind: type[T]) -> T:
+    """A body that fits a data format. Raises BadRequest."""
     try:
         return msgspec.convert(parse_json(body), kind)
     except msgspec.ValidationError as error:

@@ -13,7 +13,13 @@ _MAX_QUERY_BYTES = 256
 _PREFIX = [b"", b"api", b"v1", b"keys"]
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
-ALLOWED_METHODS = {b"status": ("GET",), b"enc_keys": ("GET", "POST"), b"dec_keys": ("GET", "POST")}
+ALLOWED_METHODS = {
+    b"status": ("GET",),
+    b"enc_keys": ("GET", "POST"),
+    b"dec_keys": ("GET", "POST"),
+    b"keyhop_insert": ("POST",),
+    b"keyhop_void": ("POST",),
+}
 
 
 def split_path(raw_path: bytes) -> tuple[bytes, bytes] | None:

@@ -5,9 +5,11 @@ from functools import partial
 
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.records import RecordBook, foreign_record_id
+from keyhop.core.record_ids import chosen_record_id
+from keyhop.core.records import RecordBook
 from keyhop.service.etsi020.problems import KEY_ROUTING_ERROR, Problem
 from keyhop.service.etsi020.transfer import Recalled, Relayed, Saes, Transfer
+from keyhop.service.requests import FOREIGN_SOURCE
 from keyhop.service.spreading import Abroad, Copies, Spreading
 
 
@@ -68,16 +70,16 @@ class Importing:
 
     def recall(self, ids: tuple[bytes, ...], saes: Saes, done: Recalled) -> None:
         """What went on into a third domain is voided there, and counts as delivered, because nobody here knows."""
-        kept = {foreign_record_id(saes.initiator, key_id): key_id for key_id in ids}
+        kept = {chosen_record_id(saes.initiator, key_id): key_id for key_id in ids}
         abroad = {kms for target in saes.targets if (kms := self._abroad.leads_to(target))}
         for kms in sorted(abroad):
             self._abroad.take_back(kms, b"".join(ids))
         homes = {target: home for target in saes.targets if self._is_ours(target) and (home := self._home(target))}
 
-        def told(gone: frozenset[bytes]) -> None:
+        def told(gone: frozenset[bytes], _silent: KmeId | None) -> None:
             done(frozenset() if abroad else frozenset(kept[record] for record in gone))
 
-        self._spreading.reclaim(b"".join(kept), homes, told)
+        self._spreading.reclaim(saes.initiator, homes, b"".join(kept), told, spare_fetched=True)
 
     def _is_ours(self, sae: SaeId) -> bool:
         return self._abroad.leads_to(sae) is None
@@ -89,8 +91,9 @@ class Importing:
             saes.initiator,
             {target: self._home(target) or self._me for target in saes.targets},
             b"".join(key_id for key_id, _ in chosen),
-            b"".join(foreign_record_id(saes.initiator, key_id) for key_id, _ in chosen),
+            b"".join(chosen_record_id(saes.initiator, key_id) for key_id, _ in chosen),
             KeyMaterial(b"".join(key.reveal() for _, key in chosen)),
+            FOREIGN_SOURCE,
             transfer.optional,
             transfer.key_optional,
         )

@@ -11,7 +11,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.records import RecordBook
+from keyhop.core.records import RecordBook, RecordSource
 from keyhop.core.store.base import KeyStore
 from keyhop.network.exports import Exported
 from keyhop.service.etsi020.calls import Call
@@ -136,6 +136,7 @@ class Gateway:
         slaves: tuple[SaeId, ...],
         ids: bytes,
         keys: KeyMaterial,
+        made_by: RecordSource,
         done: Callable[[bool], None],
     ) -> None:
         """Passes records of another KME of this domain on; SAEs of this KME may be among the slaves."""
@@ -148,7 +149,7 @@ class Gateway:
             for waiting in self._under_way.pop(ids):
                 waiting(failure is None)
 
-        copies = Copies(master, dict.fromkeys(slaves, self._me), ids, ids, keys)
+        copies = Copies(master, dict.fromkeys(slaves, self._me), ids, ids, keys, made_by)
         self._spreading.spread(copies, self._clock.monotonic() + EXPORT_S, spread)
 
     def join(self, ids: bytes, done: Callable[[bool], None]) -> None:

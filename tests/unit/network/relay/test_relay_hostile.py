@@ -10,7 +10,7 @@ from keyhop.core.errors import PeerError
 from keyhop.core.ids import KmeId
 from keyhop.core.key_id import Located
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.records import record_ids
+from keyhop.core.record_ids import record_ids
 from keyhop.core.streams import Block, Place, Taken
 from keyhop.network import wire
 from keyhop.network.expanding.own import ExpandedPad
@@ -118,36 +118,62 @@ BREACHES: dict[str, tuple[KmeId, KmeId, OfRelay]] = {
     "another's parcel": (
         B,
         D,
-        Announce(bytes(16), RecordsPayload("a", ("b",), b""), "hop-by-hop", ((A, B, D),), 1, 8, bytes(32)),
+        Announce(
+            bytes(16), RecordsPayload(bytes(16), "kme", "a", ("b",), b""), "hop-by-hop", ((A, B, D),), 1, 8, bytes(32)
+        ),
     ),
     "a parcel for another": (
         A,
         B,
-        Announce(bytes(16), RecordsPayload("a", ("b",), b""), "hop-by-hop", ((A, B, D),), 1, 8, bytes(32)),
+        Announce(
+            bytes(16), RecordsPayload(bytes(16), "kme", "a", ("b",), b""), "hop-by-hop", ((A, B, D),), 1, 8, bytes(32)
+        ),
     ),
     "paths with a common node": (
         A,
         D,
         Announce(
-            bytes(16), RecordsPayload("a", ("b",), b""), "secret-shared", ((A, B, D), (A, C, B, D)), 2, 8, bytes(32)
+            bytes(16),
+            RecordsPayload(bytes(16), "kme", "a", ("b",), b""),
+            "secret-shared",
+            ((A, B, D), (A, C, B, D)),
+            2,
+            8,
+            bytes(32),
         ),
     ),
     "a threshold over the number of paths": (
         A,
         D,
-        Announce(bytes(16), RecordsPayload("a", ("b",), b""), "secret-shared", ((A, B, D), (A, C, D)), 3, 8, bytes(32)),
+        Announce(
+            bytes(16),
+            RecordsPayload(bytes(16), "kme", "a", ("b",), b""),
+            "secret-shared",
+            ((A, B, D), (A, C, D)),
+            3,
+            8,
+            bytes(32),
+        ),
     ),
     "nothing masked": (
         A,
         D,
-        Announce(bytes(16), RecordsPayload("a", ("b",), b""), "xor-at-destination", ((A, B, D),), 1, 8, bytes(32)),
+        Announce(
+            bytes(16),
+            RecordsPayload(bytes(16), "kme", "a", ("b",), b""),
+            "xor-at-destination",
+            ((A, B, D),),
+            1,
+            8,
+            bytes(32),
+        ),
     ),
     "something masked": (
         A,
         D,
         Announce(
             bytes(16),
-            RecordsPayload("a", ("b",), b""),
+            RecordsPayload(bytes(16), "kme", "a", ("b",), b""),
             "hop-by-hop",
             ((A, B, D),),
             1,
@@ -248,11 +274,11 @@ def test_an_altered_announcement_is_refused(network: VirtualRelays) -> None:
 @pytest.mark.parametrize(
     "payload",
     [
-        RecordsPayload(sae_of(B), (sae_of(D),), record_ids(bytes(16))),
-        RecordsPayload(sae_of(A), (sae_of(B),), record_ids(bytes(16))),
-        RecordsPayload(sae_of(A), (sae_of(D),), b"x" * 16),
-        RecordsPayload(sae_of(A), (sae_of(D),), record_ids(bytes(48))),
-        RecordsPayload(sae_of(A), (sae_of(D),), b""),
+        RecordsPayload(bytes(16), "kme", sae_of(B), (sae_of(D),), record_ids(bytes(16))),
+        RecordsPayload(bytes(16), "kme", sae_of(A), (sae_of(B),), record_ids(bytes(16))),
+        RecordsPayload(bytes(16), "kme", sae_of(A), (sae_of(D),), b"x" * 16),
+        RecordsPayload(bytes(16), "kme", sae_of(A), (sae_of(D),), record_ids(bytes(48))),
+        RecordsPayload(bytes(16), "kme", sae_of(A), (sae_of(D),), b""),
     ],
 )
 def test_records_that_may_not_come_are_refused_at_once(network: VirtualRelays, payload: RecordsPayload) -> None:

@@ -11,7 +11,7 @@ from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path
-from keyhop.core.records import record_ids
+from keyhop.core.record_ids import record_ids
 from keyhop.network.relay.messages import MAX_DATA_BYTES, Forward, OfRelay, RecordsPayload, Stored
 from keyhop.network.relay.parcels import Parcel, Plan, fault
 from keyhop.network.relay.source import RESEND_S
@@ -71,7 +71,7 @@ def test_all_that_was_claimed_is_erased(network: VirtualRelays, plan: Plan) -> N
 def test_records_are_durable_before_the_answer(plan: Plan) -> None:
     network = VirtualRelays(LINKS)
     ids = record_ids(bytes(range(64)))
-    payload = RecordsPayload(sae_of(A), (sae_of(D),), ids)
+    payload = RecordsPayload(bytes(16), "kme", sae_of(A), (sae_of(D),), ids)
     outcome = network.send("A", Parcel(D, payload, KeyMaterial(DATA)), plan)
     while not any(isinstance(message, Stored) for _, _, message in network.said):
         assert network.step()
@@ -203,7 +203,7 @@ def test_records_that_came_over_one_path_do_not_come_again_over_another(network:
         yield from ()
 
     ids = record_ids(bytes(16))
-    batch = RecordsPayload(sae_of(A), (sae_of(D),), ids)
+    batch = RecordsPayload(bytes(16), "kme", sae_of(A), (sae_of(D),), ids)
     parcel = Parcel(D, batch, KeyMaterial(DATA[:32]))
     network.lies[B] = hold
     assert network.send("A", parcel, TWO, 0.8) == []

@@ -7,7 +7,7 @@ import pytest
 
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.records import record_ids
+from keyhop.core.record_ids import record_ids
 from keyhop.network.feeder.feeder import FeederOptions
 from keyhop.network.pair import PairOptions
 from keyhop.network.relay.messages import BlockPayload, RecordsPayload
@@ -127,7 +127,7 @@ def test_a_block_whose_far_end_was_started_anew_is_dropped_by_both_and_the_next_
 
 def test_records_are_there_for_the_slave_when_the_source_hears_so(line: Line) -> None:
     ids = record_ids(bytes(range(32)))
-    payload = RecordsPayload(SaeId("a"), (SaeId("c"),), ids)
+    payload = RecordsPayload(bytes(16), "kme", SaeId("a"), (SaeId("c"),), ids)
     assert line.send(Parcel(C, payload, KeyMaterial(b"k" * 64))) == [None]
     assert line.kmes[C].records.entitles(ids[:16], SaeId("a"), SaeId("c"))
     line.kmes[C].crash()

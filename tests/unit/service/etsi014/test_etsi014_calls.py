@@ -8,7 +8,17 @@ from keyhop.core.errors import BadRequest
 from keyhop.core.ids import SaeId
 from keyhop.service.etsi014.answers import Answer
 from keyhop.service.etsi014.calls import Headers, understand
-from keyhop.service.requests import GetKey, GetKeyWithIds, GetStatus, KeyReply, Status
+from keyhop.service.requests import (
+    GetKey,
+    GetKeyWithIds,
+    GetStatus,
+    InsertKeys,
+    InsertReply,
+    KeyReply,
+    Status,
+    VoidKeys,
+    VoidReply,
+)
 
 ID = "550e8400-e29b-41d4-a716-446655440000"
 BODIES = {"enc_keys": b'{"number":2}', "dec_keys": b'{"key_IDs":[{"key_ID":"%s"}]}' % ID.encode()}
@@ -27,6 +37,12 @@ class Asked:
         self.requests.append(request)
 
     def get_key_with_ids(self, request: GetKeyWithIds, reply: KeyReply) -> None:
+        self.requests.append(request)
+
+    def insert_keys(self, request: InsertKeys, reply: InsertReply) -> None:
+        self.requests.append(request)
+
+    def void_keys(self, request: VoidKeys, reply: VoidReply) -> None:
         self.requests.append(request)
 
 

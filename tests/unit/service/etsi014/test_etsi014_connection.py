@@ -12,7 +12,19 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.service.etsi014.connection import LINGER_S, SaeConnection
 from keyhop.service.etsi014.reading import RequestReader
 from keyhop.service.etsi014.surroundings import Limits, Peer
-from keyhop.service.requests import GetKey, GetKeyWithIds, GetStatus, KeyReply, KeyRun, Keys, Status
+from keyhop.service.requests import (
+    GetKey,
+    GetKeyWithIds,
+    GetStatus,
+    InsertKeys,
+    InsertReply,
+    KeyReply,
+    KeyRun,
+    Keys,
+    Status,
+    VoidKeys,
+    VoidReply,
+)
 
 GET = b"GET /api/v1/keys/bobsae/enc_keys HTTP/1.1\r\nhost: x\r\n\r\n"
 STATUS = b"GET /api/v1/keys/bobsae/status HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -82,6 +94,12 @@ class Bench:
         self.fault()
 
     def get_key_with_ids(self, request: GetKeyWithIds, reply: KeyReply) -> None:
+        raise NotImplementedError
+
+    def insert_keys(self, request: InsertKeys, reply: InsertReply) -> None:
+        raise NotImplementedError
+
+    def void_keys(self, request: VoidKeys, reply: VoidReply) -> None:
         raise NotImplementedError
 
     def after(self, seconds: float) -> str:

@@ -1,0 +1,92 @@
+"""The slaves of a request for records: where they are, and what holds for each of them."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from keyhop.core.errors import BadRequest, Unauthorised
+from keyhop.core.ids import KmeId, SaeId
+from keyhop.service.policy import PairPolicy, Policies
+from keyhop.service.routes import Routes
+
+ABROAD_S = 10.0
+"""How long a key for an SAE of another domain may take at least."""
+
+
+class Slaves(NamedTuple):
+    """`wait_s` is how long all of them together may be waited for. The first one's policy says what is left open."""
+
+    homes: Mapping[SaeId, KmeId]
+    policies: Mapping[SaeId, PairPolicy]
+    abroad: bool
+    wait_s: float
+
+    def size_bytes(self, size_bits: int | None) -> int:
+        """The size of a key, which all policies have to allow. Raises BadRequest."""
+        first, *others = self.policies.values()
+        size = first.size_bytes(size_bits)
+        for policy in others:
+            policy.size_bytes(8 * size)
+        return size
+
+    def number(self, number: int | None) -> int:
+        """How many keys, which all policies have to allow. Raises BadRequest."""
+        first, *others = self.policies.values()
+        count = first.number(number)
+        for policy in others:
+            policy.number(count)
+        return count
+
+    def check_source(self, source: str, otherwise: str) -> None:
+        """Raises BadRequest when one of them may not have bytes that this has made."""
+        for slave, policy in self.policies.items():
+            if policy.sources is not None and source not in policy.sources:
+                raise BadRequest(f"for SAE {slave} no key may be used that {otherwise}")
+
+
+class Lists:
+    """Makes them of their names."""
+
+    def __init__(
+        self,
+        me: KmeId,
+        home: Callable[[SaeId], KmeId | None],
+        foreign: Callable[[SaeId], bool],
+        policies: Policies,
+        routes: Routes,
+    ) -> None:
+        self._me = me
+        self._home = home
+        self._foreign = foreign
+        self._policies = policies
+        self._routes = routes
+
+    def homes(self, slaves: tuple[SaeId, ...]) -> dict[SaeId, KmeId]:
+        """The KME of each. Raises BadRequest."""
+        if len(set(slaves)) != len(slaves):
+            raise BadRequest("a slave SAE is named twice")
+        most = self._policies.policy.max_additional_slaves
+        if len(slaves) - 1 > most:
+            raise BadRequest(f"at most {most} additional slave SAEs can be named")
+        return {slave: self.home(slave) for slave in slaves}
+
+    def home(self, sae: SaeId) -> KmeId:
+        """The KME of an SAE. Raises BadRequest."""
+        home = self._home(sae)
+        if home is None:
+            raise BadRequest("SAE_ID is not known to this KME", details=({"SAE_ID": sae},))
+        return home
+
+    def of(self, master: SaeId, slaves: tuple[SaeId, ...]) -> Slaves:
+        """With whom a master may share keys. Raises RequestError."""
+        homes = self.homes(slaves)
+        policies = {slave: self._policies.pair(master, slave) for slave in slaves}
+        for slave, policy in policies.items():
+            self._check_ways(slave, homes[slave], policy)
+        wait_s, abroad = min(policy.wait_s for policy in policies.values()), any(map(self._foreign, slaves))
+        return Slaves(homes, policies, abroad, max(wait_s, ABROAD_S) if abroad else wait_s)
+
+    def _check_ways(self, slave: SaeId, home: KmeId, policy: PairPolicy) -> None:
+        if policy.hybrid != "none" and home != self._me:
+            raise BadRequest(f"for SAE {slave} keys are combined with ML-KEM, and only those for one slave can be")
+        if policy.direct_only and (self._foreign(slave) or (home != self._me and not self._routes.by_link(home))):
+            raise Unauthorised(f"for SAE {slave} only keys of a link may be used, and none leads to it")
