@@ -64,6 +64,10 @@ class FairQueue[Flow: Hashable, Item]:
         """Those that wait, in no order."""
         return [entry[4] for entry in self._waiting]
 
+    def latest(self) -> list[Item]:
+        """Those that wait, the last that came first."""
+        return [entry[4] for entry in sorted(self._waiting, key=lambda entry: -entry[2])]
+
     def _begin_anew(self) -> None:
         """Flows that are ahead stay so; the others need no remembering."""
         self._flows = {

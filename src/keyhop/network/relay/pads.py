@@ -1,5 +1,6 @@
 """Pads for the relay, from the direct stream to one neighbour: the one place where the relay takes bytes of it."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,7 @@ from keyhop.network.relay.parcels import Flow
 from keyhop.network.sealing import MAC_KEY_BYTES
 
 MAX_WAITING = 4096
-"""Who comes when so many wait is sent away: a bound for what neighbours can make this KME remember."""
+"""When more wait, one is sent away, of the source of which most do: a bound for what others make this KME remember."""
 
 PATIENCE_S = (1.0, 8.0)
 """How long a share of others waits for its pad, before its source hears of it and takes another way: on a link that
@@ -47,9 +48,6 @@ class Pads:
 
     def take(self, flow: Flow, size_bytes: int, deadline: float, use: Use) -> Cancel:
         """Calls `use` with a MAC key and a pad of that size, or with None at the deadline (monotonic seconds)."""
-        if len(self._queue) >= MAX_WAITING:
-            use(None)
-            return lambda: None
         asked = _Asked(flow, MAC_KEY_BYTES + size_bytes, deadline, use)
         self._queue.add((flow.source, flow.destination), flow.priority, self._weight(flow), asked.size_bytes, asked)
         if self._first is not None and self._first.flow.priority < flow.priority:
@@ -57,6 +55,8 @@ class Pads:
             self._first = None
             self._queue.put_back()
         self._go_on()
+        if len(self._queue) > MAX_WAITING:
+            self._make_room()
         return partial(self._cancel, asked)
 
     def patience_s(self, size_bytes: int) -> float:
@@ -92,6 +92,13 @@ class Pads:
         self._first = None
         asked.use(taken)
         self._go_on()
+
+    def _make_room(self) -> None:
+        waiting = self._queue.latest()
+        ((source, _),) = Counter(asked.flow.source for asked in waiting).most_common(1)
+        last = next(asked for asked in waiting if asked.flow.source == source)
+        self._queue.keep([asked for asked in waiting if asked is not last])
+        last.use(None)
 
     def _cancel(self, asked: _Asked) -> None:
         if asked is self._first:

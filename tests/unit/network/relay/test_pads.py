@@ -10,6 +10,7 @@ from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import ID_KEY_UNITS, Block, OwnedStream, StreamRef
 from keyhop.core.units import units_for
 from keyhop.network.leasing import Leasing
+from keyhop.network.relay import pads
 from keyhop.network.relay.pads import Pads
 from keyhop.network.relay.parcels import Flow
 from keyhop.network.sealing import MAC_KEY_BYTES
@@ -128,3 +129,16 @@ def test_all_who_wait_are_served_however_many_get_theirs_at_once(padded: Padded)
     padded.leasing.demand.took(units_for(PAD + MAC_KEY_BYTES) * number)
     padded.produce(1 << 20)
     assert padded.served == [str(index) for index in range(number)]
+
+
+def test_when_too_many_wait_the_flow_with_most_of_them_makes_room(
+    padded: Padded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pads, "MAX_WAITING", 4)
+    for index in range(6):
+        padded.ask(f"greedy {index}", flow("greedy"))
+    padded.ask("honest", flow("honest"))
+    padded.ask("greedy 6", flow("greedy"))
+    assert padded.served == ["no greedy 5", "no greedy 4", "no greedy 6"]
+    padded.produce(1 << 16)
+    assert sorted(padded.served[3:]) == ["greedy 0", "greedy 1", "greedy 2", "greedy 3", "honest"]
