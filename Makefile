@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-floods bench-link
+.PHONY: help demo test lint format bench bench-floods bench-link bench-relay
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -34,6 +34,9 @@ bench-floods: $(READY) ## Measure what an honest SAE notices of floods
 
 bench-link: $(READY) ## Measure BB84 links, part by part and as a whole
 	$(BIN)/python bench/link.py $(ARGS)
+
+bench-relay: $(READY) ## Measure relay: over hops, on demand over an ocean, altered messages, a city
+	$(BIN)/python bench/relay.py $(ARGS)
 
 $(READY): pyproject.toml constraints.txt .python-version tools/setup
 	tools/setup
