@@ -3,6 +3,7 @@
 What a client says of the answer is checked, not what we would like it to say.
 """
 
+import base64
 import json
 import shutil
 import subprocess
@@ -71,6 +72,27 @@ def test_curl_gets_and_fetches_by_post(bob: Caller, alice: Caller) -> None:
     assert len({key["key_ID"] for key in got}) == 3
     ids = {"key_IDs": [{"key_ID": key["key_ID"]} for key in got]}
     assert curl_json(alice, "bobsae/dec_keys", *post(ids))["keys"] == got
+
+
+@curl_is_here
+def test_curl_brings_a_key_and_voids_another(bob: Caller, alice: Caller) -> None:
+    def post(body: object) -> list[str]:
+        return ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
+
+    own = {"key": base64.b64encode(bytes(range(32))).decode(), "key_ID": "0190d3c8-f1a2-7abc-9def-0123456789ab"}
+    brought = curl_json(bob, "alicesae/keyhop_insert", *post({"keys": [own]}))
+    assert brought == {"key_IDs": [{"key_ID": own["key_ID"]}]}
+    assert curl_json(alice, "bobsae/dec_keys", *post(brought))["keys"] == [own]
+    ids = {"key_IDs": [{"key_ID": key["key_ID"]} for key in curl_json(bob, "alicesae/enc_keys?number=2")["keys"]]}
+    fetched, other = ids["key_IDs"]
+    curl_json(alice, f"bobsae/dec_keys?key_ID={fetched['key_ID']}")
+    void = curl_json(bob, "alicesae/keyhop_void", *post(ids))["key_IDs"]
+    assert void == [
+        {**fetched, "key_ID_extension": {"keyhop_voided": False}},
+        {**other, "key_ID_extension": {"keyhop_voided": True}},
+    ]
+    refused = curl_json(alice, f"bobsae/dec_keys?key_ID={other['key_ID']}")
+    assert refused["message"] == "one or more keys specified are not found on KME"
 
 
 @curl_is_here

@@ -15,17 +15,8 @@ from uuid import UUID
 import msgspec
 import typer
 
-from keyhop.apps.client import (
-    BadRequest,
-    ClientError,
-    Key,
-    KeyContainer,
-    ProtocolError,
-    TransportError,
-    Unauthorised,
-    Unavailable,
-)
-from keyhop.cli import output
+from keyhop.apps.client import Key, KeyContainer
+from keyhop.cli import masters_keys, output
 from keyhop.cli.connection import (
     CaOption,
     CertOption,
@@ -36,9 +27,8 @@ from keyhop.cli.connection import (
     TimeoutOption,
     open_client,
 )
-from keyhop.cli.failure import CommandFailed
+from keyhop.cli.key_failures import told
 from keyhop.cli.secret_file import secret_file
-from keyhop.core.errors import KeyhopError
 
 HELP = """Get keys from a KME, as an SAE does (ETSI GS QKD 014).
 
@@ -56,7 +46,8 @@ OutOption = Annotated[
 ForceOption = Annotated[bool, typer.Option("--force", help="Let --out replace a file.")]
 PostOption = Annotated[bool, typer.Option("--post", help="Send a POST even where the standard allows GET.")]
 
-MAX_DETAILS_TEXT = 500
+app.command("insert")(masters_keys.insert)
+app.command("void")(masters_keys.void)
 
 
 @app.command()
@@ -73,7 +64,7 @@ def status(
 ) -> None:
     """Show what the KME says of the keys shared with SLAVE."""
     with (
-        _told(),
+        told(),
         open_client(kme=kme, ca=ca, cert=cert, key=key, lab=lab, sae=sae, timeout_s=timeout) as client,
     ):
         fields = asdict(client.get_status(slave))
@@ -106,7 +97,7 @@ def get(
 ) -> None:
     """Get fresh keys to share with SLAVE; it fetches them under the key IDs that this prints."""
     with (
-        _told(),
+        told(),
         _kept(out, force) as keep,
         open_client(
             kme=kme, ca=ca, cert=cert, key=key, lab=lab, sae=sae, timeout_s=timeout, always_post=post
@@ -143,7 +134,7 @@ def fetch(
 ) -> None:
     """Fetch the same keys as MASTER, by their key IDs."""
     with (
-        _told(),
+        told(),
         _kept(out, force) as keep,
         open_client(
             kme=kme, ca=ca, cert=cert, key=key, lab=lab, sae=sae, timeout_s=timeout, always_post=post
@@ -152,47 +143,6 @@ def fetch(
         container = client.get_key_with_ids(master, key_ids)
         keep(container)
     _print_keys(container, as_json=as_json, reveal=reveal)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """What went wrong, as the command line tells it."""
-    try:
-        yield
-    except ClientError as error:
-        details = "; ".join(json.dumps(detail) for detail in error.details)
-        shown = f" ({details[:MAX_DETAILS_TEXT]})" if details else ""
-        raise CommandFailed(
-            error.message + shown, exit_code=_exit_code(error), status=error.status, hint=_hint(error)
-        ) from None
-    except OSError as error:
-        raise KeyhopError(f"{error.filename or 'the file of --out'}: {error.strerror}") from None
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-def _exit_code(error: ClientError) -> int:
-    match error:
-        case Unavailable():
-            return 3
-        case BadRequest() | Unauthorised():
-            return 4
-        case TransportError() | ProtocolError():
-            return 5
-    return 1
-
-
-def _hint(error: ClientError) -> str | None:
-    match error:
-        case Unauthorised():
-            return "the KME knows this SAE by its certificate; its policy says who may talk to whom"
-        case Unavailable(retry_after_s=None):
-            return "try again later"
-        case Unavailable():
-            return f"try again in {error.retry_after_s:g} s"
-        case TransportError():
-            return "check that the KME runs at that address, and that it and you trust each other's certificates"
-    return None
 
 
 @contextmanager

@@ -221,3 +221,53 @@ def test_what_a_lab_does_not_have(run: Run, lab: Path) -> None:
     assert run("get", "bobsae", "--lab", lab / "elsewhere", "--sae", "alicesae")[0] == 1
     (lab / "lab.json").write_text("{")
     assert run("get", "bobsae", "--lab", lab, "--sae", "alicesae")[0] == 1
+
+
+def test_a_key_of_ones_own_goes_from_a_file_to_the_kme_and_nowhere_else(
+    run: Run, kme: ForeignKme, tmp_path: Path
+) -> None:
+    for number, secret in enumerate(SECRETS):
+        (tmp_path / str(number)).write_bytes(secret)
+    kme.body = json.dumps({"key_IDs": [{"key_ID": key_id} for key_id in KEY_IDS]}).encode()
+    files = ("--key-file", tmp_path / "0", "--key-file", tmp_path / "1")
+    for form in ((), ("--json",)):
+        code, out, err = run("insert", "bobsae", *files, "--also", "carolsae", *form)
+        assert code == 0, err
+        assert KEY_IDS[0] in out
+        assert not any(text[:12] in out + err for text in TEXTS)
+    (seen, _) = kme.seen
+    assert (seen.method, seen.target, seen.sae) == ("POST", "/api/v1/keys/bobsae/keyhop_insert", "alicesae")
+    assert json.loads(seen.body) == {
+        "keys": [{"key": text} for text in TEXTS],
+        "additional_slave_SAE_IDs": ["carolsae"],
+    }
+    code, _, _ = run("insert", "bobsae", *files, "--key-id", KEY_IDS[0], "--key-id", KEY_IDS[1])
+    assert code == 0
+    assert [key["key_ID"] for key in json.loads(kme.seen[-1].body)["keys"]] == list(KEY_IDS)
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 1025, None])
+def test_a_file_that_holds_no_key(run: Run, kme: ForeignKme, tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "key").write_bytes(content)
+    code, _, err = run("insert", "bobsae", "--key-file", tmp_path / "key")
+    assert code == 1
+    assert str(tmp_path / "key") in err
+    assert not kme.seen
+
+
+def test_voids_are_told_one_by_one_and_by_the_exit_code(run: Run, kme: ForeignKme) -> None:
+    def outcome(*voided: bool) -> bytes:
+        items = [
+            {"key_ID": key_id, "key_ID_extension": {"keyhop_voided": each}}
+            for key_id, each in zip(KEY_IDS, voided, strict=True)
+        ]
+        return json.dumps({"key_IDs": items}).encode()
+
+    kme.body = outcome(True, True)
+    assert run("void", "bobsae", *KEY_IDS)[0] == 0
+    kme.body = outcome(True, False)
+    code, out, err = run("void", "bobsae", *KEY_IDS, "--json")
+    assert (code, json.loads(out)) == (1, {"voided": [KEY_IDS[0]], "not_voided": [KEY_IDS[1]]})
+    assert "1 of 2 keys were not voided" in err
+    assert kme.seen[-1].target == "/api/v1/keys/bobsae/keyhop_void"

@@ -10,6 +10,8 @@
 written; neither does I/O. `shells` puts both on httpx, once blocking (`Client`), once for asyncio
 (`AsyncClient`). `results` and `errors` are what comes out; `tls` makes the mutual TLS context.
 
+`insert_keys` and `void_keys` are keyhop's own: another vendor's KME refuses them.
+
 Nothing is asked twice: a lost answer to `get_key` has cost its keys, and only the caller knows whether to ask
 again.
 """
@@ -22,7 +24,7 @@ from keyhop.apps.client.errors import (
     Unauthorised,
     Unavailable,
 )
-from keyhop.apps.client.results import Key, KeyContainer, SecretBytes, Status
+from keyhop.apps.client.results import Key, KeyContainer, SecretBytes, Status, Voided
 from keyhop.apps.client.shells import AsyncClient, Client
 from keyhop.apps.client.tls import mutual_tls
 
@@ -39,5 +41,6 @@ __all__ = [
     "TransportError",
     "Unauthorised",
     "Unavailable",
+    "Voided",
     "mutual_tls",
 ]

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from keyhop.apps.client.errors import BadRequest, ClientError, ProtocolError, Unauthorised, Unavailable
-from keyhop.apps.client.results import Key, KeyContainer, SecretBytes, Status
+from keyhop.apps.client.results import Key, KeyContainer, SecretBytes, Status, Voided
 
 MAX_TEXT = 500
 MAX_DETAILS = 32
@@ -46,6 +46,15 @@ class _Key(msgspec.Struct):
 class _KeyContainer(msgspec.Struct):
     keys: list[_Key]
     key_container_extension: Any = None
+
+
+class _KeyId(msgspec.Struct):
+    key_ID: UUID  # noqa: N815
+    key_ID_extension: dict[str, Any] | None = None  # noqa: N815
+
+
+class _KeyIds(msgspec.Struct):
+    key_IDs: list[_KeyId]  # noqa: N815
 
 
 class _Error(msgspec.Struct):
@@ -128,6 +137,23 @@ def read_keys_by_id(body: bytes, *, wanted: tuple[UUID, ...]) -> KeyContainer:
     if by_id.keys() != set(wanted):
         raise ProtocolError("the keys that came are not the ones asked for", status=200)
     return KeyContainer(tuple(by_id[key_id] for key_id in wanted), container.extension)
+
+
+def read_inserted(body: bytes, *, count: int, chosen: tuple[UUID, ...] | None) -> tuple[UUID, ...]:
+    """Key IDs (clause 6.4) of `count` keys, those that were `chosen` if any were. Raises ProtocolError."""
+    ids = tuple(item.key_ID for item in _parse(body, _KeyIds).key_IDs)
+    if len(ids) != count or len(set(ids)) != count or (chosen is not None and ids != chosen):
+        raise ProtocolError("the key IDs that came are not those of the keys that were inserted", status=200)
+    return ids
+
+
+def read_voided(body: bytes, *, wanted: tuple[UUID, ...]) -> Voided:
+    """Key IDs with keyhop_voided for each of those `wanted`. Raises ProtocolError."""
+    items = _parse(body, _KeyIds).key_IDs
+    told = {item.key_ID: (item.key_ID_extension or {}).get("keyhop_voided") for item in items}
+    if len(told) != len(items) or told.keys() != set(wanted) or not all(type(each) is bool for each in told.values()):
+        raise ProtocolError("the answer does not say of each key whether it is void", status=200)
+    return Voided(tuple(i for i in wanted if told[i]), tuple(i for i in wanted if not told[i]))
 
 
 def _read_container(body: bytes) -> KeyContainer:

@@ -71,6 +71,15 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Voided:
+    """What became of keys that were to be voided, in the order asked for: no slave was given the `voided`, and none
+    will be; the others one was given, or may have been."""
+
+    voided: tuple[UUID, ...]
+    not_voided: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class KeyContainer:
     """Key container (clause 6.3): at least one key, all key IDs different."""
 

@@ -17,7 +17,7 @@ from keyhop.apps.client import calls
 from keyhop.apps.client.answers import Answer
 from keyhop.apps.client.calls import Call
 from keyhop.apps.client.errors import TransportError
-from keyhop.apps.client.results import KeyContainer, Status
+from keyhop.apps.client.results import KeyContainer, SecretBytes, Status, Voided
 
 TIMEOUT_S = 30.0
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
@@ -76,6 +76,22 @@ class Client:
     def get_key_with_ids(self, master: str, key_ids: Sequence[UUID | str]) -> KeyContainer:
         """Get key with key IDs (clause 5.3): the keys that `master` got under `key_ids`, in that order."""
         return self._exchange(calls.get_key_with_ids(master, key_ids, always_post=self._always_post))
+
+    def insert_keys(
+        self,
+        slave: str,
+        keys: Sequence[SecretBytes],
+        *,
+        key_ids: Sequence[UUID | str] | None = None,
+        additional_slaves: Sequence[str] = (),
+    ) -> tuple[UUID, ...]:
+        """keyhop_insert, of a keyhop KME: keys of the caller's own for the slaves. Gives their IDs."""
+        call = calls.insert_keys(slave, keys, key_ids=key_ids, additional_slaves=additional_slaves)
+        return self._exchange(call)
+
+    def void_keys(self, slave: str, key_ids: Sequence[UUID | str], *, additional_slaves: Sequence[str] = ()) -> Voided:
+        """keyhop_void, of a keyhop KME: slaves that have not fetched these keys of the caller never get them."""
+        return self._exchange(calls.void_keys(slave, key_ids, additional_slaves=additional_slaves))
 
     def close(self) -> None:
         """Close the connections."""
@@ -155,6 +171,24 @@ class AsyncClient:
     async def get_key_with_ids(self, master: str, key_ids: Sequence[UUID | str]) -> KeyContainer:
         """Get key with key IDs (clause 5.3): the keys that `master` got under `key_ids`, in that order."""
         return await self._exchange(calls.get_key_with_ids(master, key_ids, always_post=self._always_post))
+
+    async def insert_keys(
+        self,
+        slave: str,
+        keys: Sequence[SecretBytes],
+        *,
+        key_ids: Sequence[UUID | str] | None = None,
+        additional_slaves: Sequence[str] = (),
+    ) -> tuple[UUID, ...]:
+        """keyhop_insert, of a keyhop KME: keys of the caller's own for the slaves. Gives their IDs."""
+        call = calls.insert_keys(slave, keys, key_ids=key_ids, additional_slaves=additional_slaves)
+        return await self._exchange(call)
+
+    async def void_keys(
+        self, slave: str, key_ids: Sequence[UUID | str], *, additional_slaves: Sequence[str] = ()
+    ) -> Voided:
+        """keyhop_void, of a keyhop KME: slaves that have not fetched these keys of the caller never get them."""
+        return await self._exchange(calls.void_keys(slave, key_ids, additional_slaves=additional_slaves))
 
     async def aclose(self) -> None:
         """Close the connections."""
