@@ -18,8 +18,9 @@ def gates(peers: Mapping[KmeId, Peer], source: KmeId) -> tuple[Pair, ...]:
     peer = peers.get(source) or next(iter(peers.values()), None)
     if peer is None:
         return ()
-    if not all(pair.windows.ready for pair in peer.pairs):  # any of them may have been a gate before
-        raise _not_synchronised(peer.id)
+    for pair in peer.pairs:
+        if not pair.windows.ready:  # any of them may have been a gate before
+            raise _not_synchronised(peer.id)
     return peer.fetched_within
 
 

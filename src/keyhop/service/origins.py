@@ -1,7 +1,7 @@
 """Of which keys of a run the bytes came from where: what made them, and over which KMEs each key came."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
@@ -25,21 +25,19 @@ def origin_of(ages: Ages, link: Path) -> Origin:
     return _origin(tuple(dict.fromkeys([age.source for _, age in ages])), link)
 
 
-def by_origin(run: KeyRun, start: int, units: int, ages: Ages, link: Path) -> Iterator[tuple[Origin, KeyRun]]:
+def by_origin(run: KeyRun, start: int, units: int, ages: Ages, link: Path) -> Sequence[tuple[Origin, KeyRun]]:
     """The keys of a run, in their order, those of one origin together. They lie one after the other from unit `start`
     on, with so many `units` each."""
-    if len({age.source for _, age in ages}) == 1:
-        yield origin_of(ages, link), run
-        return
+    if len(ages) == 1 or len({age.source for _, age in ages}) == 1:
+        return ((_origin((ages[0][1].source,), link), run),)
     ends = [end for end, _ in ages]
 
     def of_key(index: int) -> Origin:
         first = start + units * index
         return origin_of(ages[bisect_right(ends, first) : bisect_right(ends, first + units - 1) + 1], link)
 
-    for origin, keys in groupby(range(run.count), of_key):
-        first, *others = keys
-        yield origin, run.part(first, 1 + len(others))
+    alike = ((origin, list(keys)) for origin, keys in groupby(range(run.count), of_key))
+    return [(origin, run.part(keys[0], len(keys))) for origin, keys in alike]
 
 
 @lru_cache(maxsize=MAX_REMEMBERED)
