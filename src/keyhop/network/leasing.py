@@ -78,8 +78,8 @@ class Leasing:
         """What those who wait want."""
         return sum(want.units for want in self._wants)
 
-    def entitled_units(self, pair: SaePair) -> int:
-        """What this pair may take of what there is."""
+    def entitled_units(self, pair: SaePair | None) -> int:
+        """What this pair may take of what there is; None: what pads for keys of others may."""
         return self._shares.entitled(pair)
 
     def is_kept_from(self, pair: SaePair, size_bytes: int, count: int) -> bool:

@@ -108,7 +108,7 @@ class Routes:
             beyond = " but what is reserved for other SAEs"
         elif not pair.leasing.meets(admission, units_for(size) * number):
             beyond = " but what these SAEs may not have, by its source or age"
-        elif pair.route == "relayed" or not pair.generating:
+        if pair.synchronised and (pair.route == "relayed" or not pair.generating):
             trouble = self._feeder.trouble(pair.peer)
-            beyond = f": {trouble}" if trouble else ""
+            beyond += f": {trouble}" if trouble else ""
         return Unavailable(f"{what} KME {pair.peer}{beyond}", retry_after_s=RETRY_AFTER_S)

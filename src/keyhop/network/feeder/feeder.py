@@ -202,7 +202,7 @@ class Feeder:
             feed.rising = self._stock(feed) < water.high
 
     def _send(self, feed: _Feed, size: int) -> None:
-        way = plan(self._routes, self._me, feed.peer.id, self._terms(feed.peer.id), size)
+        way = plan(self._routes, self._me, feed.peer.id, self._terms(feed.peer.id), MAC_KEY_BYTES + size)
         if isinstance(way, str):
             self._fail(feed, way)
             return

@@ -10,6 +10,8 @@ from keyhop.network.relay.messages import Strategy
 from keyhop.network.relay.parcels import Plan
 
 USUAL_PRIORITY = 4
+HOP_BYTES = 96
+"""What a parcel costs each link beside its data: keys and guard of the relay, and the MAC of the hop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,12 @@ def plan(routes: Routes, me: KmeId, destination: KmeId, terms: Terms, need_bytes
     """
     sharing = terms.strategy == "secret-shared"
     own_link = () if sharing else ((me, destination),)
-    found = routes.paths(me, destination, terms.paths if sharing else 1, need_bytes=need_bytes, exclude=own_link)
+    found = routes.paths(
+        me, destination, terms.paths if sharing else 1, need_bytes=need_bytes + HOP_BYTES, exclude=own_link
+    )
     if not found:
-        return f"no path of QKD links to KME {destination}"
+        beyond = " has key enough" if routes.paths(me, destination, exclude=own_link) else ""
+        return f"no path of QKD links to KME {destination}{beyond}"
     if not sharing:
         return Plan(terms.strategy, found)
     least = max(2, terms.least_paths, terms.threshold)

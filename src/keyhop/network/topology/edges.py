@@ -68,6 +68,11 @@ class Edges:
         """The edges that leave it."""
         return self._edges.get(node, {})
 
+    def available(self, hop: Hop) -> int:
+        """The bytes that an edge has, or gets within `HORIZON_S`; 0 of one that is not up."""
+        edge = self.of(hop[0]).get(hop[1])
+        return 0 if edge is None else edge.stock_bytes + edge.rate_bps * HORIZON_S // 8
+
     def hops(self) -> Iterator[tuple[Hop, Edge]]:
         """Every edge, in both directions."""
         for node, edges in self._edges.items():

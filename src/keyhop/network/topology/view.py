@@ -56,8 +56,9 @@ class View:
     ) -> tuple[Path, ...]:
         """Up to `count` paths that share no node but their ends, of the least cost in all; the cheapest first.
 
-        `need_bytes` is what each edge is to send: edges that have much more are preferred. Nodes and edges in
-        `exclude` are not used. Where a cheapest path has more than `max_hops`, those with the fewest are looked at too.
+        `need_bytes` is what each edge is to send: edges that have much more are preferred, and those that will not have
+        it are not used: what came so far would be lost there, and the pads of all edges before with it. Nor are nodes
+        and edges in `exclude`. Where a cheapest path has more than `max_hops`, those with the fewest are looked at too.
         """
         self._refresh()
         query = (source, destination, count, need_level(need_bytes), frozenset(exclude), max_hops)
@@ -66,6 +67,11 @@ class View:
             if len(self._paths) >= MAX_CACHED:
                 self._paths.clear()
             found = self._paths[query] = self._search(*query)
+        lacking = {hop for path in found for hop in pairwise(path) if self._edges.available(hop) < need_bytes}
+        if lacking:
+            return self.paths(
+                source, destination, count, need_bytes=need_bytes, exclude=lacking.union(exclude), max_hops=max_hops
+            )
         return found
 
     def leads(self, path: Path) -> bool:

@@ -130,6 +130,23 @@ def test_without_a_path_the_reason_is_said() -> None:
     assert "no path of QKD links to KME C" in refused.message
 
 
+def test_a_link_that_brings_nothing_costs_those_before_it_nothing_either() -> None:
+    row = network(((A, B), (B, C), (C, D)))
+    run(row, 20, blocks=4)
+    row.cut.add((B, C))
+    for name, peer in ((B, C), (C, B)):
+        row.kmes[name].peers[peer].neighbour.generating = False
+    for _ in range(100):  # until B has next to nothing left for C
+        run(row, 1)
+        while isinstance(ask(row, GetKey(SAE_A, SAE_C, 50)), Keys):
+            pass
+    owned = row.kmes[A].peers[B].neighbour.owned
+    before = owned.ledger.pad
+    run(row, 60)
+    assert stock(row, A, C) < 8192, "there is something to be sent"
+    assert owned.ledger.pad - before <= 512, owned.ledger.pad - before
+
+
 def test_with_too_few_paths_nothing_is_relayed_and_the_reason_is_said() -> None:
     sites = network(links=((A, B), (B, C), (C, D)), terms=Terms("secret-shared", 2, 2))
     run(sites, 5)

@@ -69,8 +69,23 @@ def test_an_edge_with_little_stock_is_avoided_while_a_detour_is_not_long() -> No
 
 def test_an_edge_with_little_stock_is_used_when_there_is_no_other() -> None:
     town = Town("sa at")
-    town.set("a", "t", stock=8)
+    town.set("a", "t", stock=MIB)
     assert town.paths(need_bytes=MIB) == ["sat"]
+
+
+def test_an_edge_that_will_not_have_what_it_is_to_send_is_none() -> None:
+    town = Town("sa at")
+    town.set("a", "t", stock=BLOCK - 1)
+    assert town.paths(need_bytes=BLOCK) == []
+    assert town.paths(need_bytes=BLOCK - 1) == town.paths() == ["sat"]
+    town.set("a", "t", stock=BLOCK - 10, rate=8)
+    assert town.paths(need_bytes=BLOCK) == ["sat"]
+
+
+def test_a_detour_of_any_length_is_taken_around_an_edge_that_will_not_have_it() -> None:
+    town = Town("sa at sb bc cd de ef fg gh hi it")
+    town.set("a", "t", stock=BLOCK - 1)
+    assert town.paths(need_bytes=BLOCK) == ["sbcdefghit"]
 
 
 def test_an_edge_that_has_nothing_and_gets_nothing_is_none() -> None:
