@@ -8,16 +8,13 @@ be told.
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import NamedTuple
 
 from keyhop.core.audit import AuditSink, NoAudit
 from keyhop.core.errors import StoreFailure
 from keyhop.core.store.base import KeyStore, Slot
 
-
-class _Effect(NamedTuple):
-    happens: Callable[[], None]
-    otherwise: Callable[[StoreFailure], None] | None
+type _Effect = tuple[Callable[[], None], Callable[[StoreFailure], None] | None]
+"""What happens once a commit is durable, and what happens when it fails."""
 
 
 class Journal:
@@ -57,7 +54,7 @@ class Journal:
     def then(self, effect: Callable[[], None], otherwise: Callable[[StoreFailure], None] | None = None) -> None:
         """Notes what may happen once all that was noted so far is durable, and what happens if that fails."""
         self._stir()
-        self._effects.append(_Effect(effect, otherwise))
+        self._effects.append((effect, otherwise))
 
     @property
     def dirty(self) -> bool:
@@ -90,12 +87,12 @@ class Journal:
         """Unless the commit has failed, or as long as none of them finds out that something else has: then the rest is
         told instead."""
         broken: list[Exception] = []
-        for effect in effects:
+        for happens, otherwise in effects:
             if self.failure is not None:
-                _tell([effect.otherwise] if effect.otherwise else [], self.failure)
+                _tell([otherwise] if otherwise else [], self.failure)
                 continue
             try:
-                effect.happens()
+                happens()
             except Exception as error:  # noqa: BLE001 - raised below
                 broken.append(error)
         if broken:

@@ -23,6 +23,7 @@ class Peer:
         self.direct = direct
         self.pairs = (relayed,) if direct is None else (direct, relayed)
         """In the order in which they are spent."""
+        self._first, self._last = self.pairs[:1], self.pairs[-1:]
         self.psk = psk
         """The key that authenticates it; None when certificates do."""
         if psk is not None:
@@ -38,12 +39,19 @@ class Peer:
         return self.direct
 
     @property
-    def fetched_within(self) -> "tuple[Pair, ...]":
+    def fetched_within(self) -> tuple[Pair, ...]:
         """The pairs within whose windows slaves here fetch keys: those of the streams that hold any, one at least.
 
         Records are of no stream; they go through one of some pair, so that they are covered.
         """
-        return tuple([pair for pair in self.pairs if pair.followed.available_bytes]) or self.pairs[:1]
+        if not self.relayed.followed.available_bytes:
+            return self._first
+        return self.pairs if self.direct and self.direct.followed.available_bytes else self._last
+
+    @property
+    def marks_compared(self) -> bool:
+        """Whether this has happened for every stream since this process began, or was last in doubt (`windows`)."""
+        return self.relayed.windows.ready and (self.direct is None or self.direct.windows.ready)
 
     @property
     def connected(self) -> bool:

@@ -54,10 +54,16 @@ class Windows:
         """
         return self._was_synchronised
 
+    def admits(self) -> bool:
+        """Whether something may be delivered this moment, which counts as use: a window is open, or the owner away."""
+        if self._connected and self._clock.monotonic() >= self._until:
+            return False
+        self._used = True
+        return True
+
     def enter(self, deliver: Callable[[], None], late: Callable[[], None]) -> None:
-        """Calls `deliver` within a window: at once if one is open or the owner is away. Or `late`, after WAIT_S."""
-        if not self._connected or self._clock.monotonic() < self._until:
-            self._used = True
+        """Calls `deliver` within a window: at once if that is admitted. Or `late`, after WAIT_S."""
+        if self.admits():
             deliver()
             return
         self._waiting.append((self._clock.monotonic() + WAIT_S, deliver, late))

@@ -60,27 +60,28 @@ class Claims:
         """`source` is the master's KME; `policy` is the pair's. Raises Unavailable; otherwise replies."""
         through = gates(self._peers, source)
         lookup = self._lookup(request.master, source, through)
-
-        def deliver() -> None:
-            try:
-                keys, handed = self._claim(request, source, policy, lookup)
-                self._replies.give(keys, handed, reply)
-            except KeyhopError as error:
-                reply(error)
-
-        enter(through, deliver, partial(_late, reply))
+        enter(through, partial(self._deliver, request, source, policy, lookup, reply), partial(_late, reply))
 
     def _lookup(self, master: SaeId, source: KmeId, through: tuple[Pair, ...]) -> Lookup:
         if self._foreign(master):
             return self._foreign_only
         return self._lookups[through] if source in self._peers else self._records_only
 
+    def _deliver(
+        self, request: GetKeyWithIds, source: KmeId, policy: PairPolicy, lookup: Lookup, reply: KeyReply
+    ) -> None:
+        try:
+            keys, handed = self._claim(request, source, policy, lookup)
+            self._replies.give(keys, handed, reply)
+        except KeyhopError as error:
+            reply(error)
+
     def _claim(self, request: GetKeyWithIds, source: KmeId, policy: PairPolicy, lookup: Lookup) -> tuple[Keys, Handed]:
         """Takes all keys or, with a KeyhopError, none. Says how each was handed over."""
         peer = self._peers.get(source)
         maker = remaking(peer.pairs if peer else (), policy)
         all_found = lookup.find(request, maker.uses)
-        check(all_found, policy, self._records, self._clock.wall())
+        check(all_found, policy, self._records, self._clock)
         runs: list[KeyRun] = []
         handed: dict[Handover, list[KeyRun]] = {}
         at = 0

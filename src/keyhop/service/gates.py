@@ -18,9 +18,8 @@ def gates(peers: Mapping[KmeId, Peer], source: KmeId) -> tuple[Pair, ...]:
     peer = peers.get(source) or next(iter(peers.values()), None)
     if peer is None:
         return ()
-    for pair in peer.pairs:
-        if not pair.windows.ready:  # any of them may have been a gate before
-            raise _not_synchronised(peer.id)
+    if not peer.marks_compared:  # any stream of it may have been a gate before
+        raise _not_synchronised(peer.id)
     return peer.fetched_within
 
 
@@ -32,12 +31,13 @@ def check_not_doubted(peers: Mapping[KmeId, Peer]) -> None:
 
 
 def enter(through: tuple[Pair, ...], act: Callable[[], None], late: Callable[[KmeId], None]) -> None:
-    """Acts within a window of each; or tells which KME did not answer in time."""
-    if len(through) > 1:
+    """Acts within a window of each, now if all of them are open; or tells which KME did not answer in time."""
+    closed = [gate for gate in through if not gate.windows.admits()]
+    if closed:
+        for gate in closed[:-1]:
+            gate.windows.expect()  # so that all of them open at the same time
         for gate in through:
-            gate.windows.expect()  # so that those that are closed open at the same time
-    for gate in through:
-        act = partial(gate.windows.enter, act, partial(late, gate.peer))
+            act = partial(gate.windows.enter, act, partial(late, gate.peer))
     act()
 
 

@@ -6,6 +6,7 @@ them. Both KMEs go by their own policy.
 
 from collections.abc import Iterable
 
+from keyhop.core.clock import Clock
 from keyhop.core.errors import BadRequest, Unauthorised
 from keyhop.core.origin import kind_of
 from keyhop.core.records import RecordBook
@@ -16,11 +17,8 @@ from keyhop.service.policy import PairPolicy
 AS_LONG_AGAIN = 2
 
 
-def check(found: Iterable[Found], policy: PairPolicy, records: RecordBook, now: float) -> None:
-    """`now` is the wall time.
-
-    Raises BadRequest for bytes that are too old, Unauthorised for what the policy does not allow.
-    """
+def check(found: Iterable[Found], policy: PairPolicy, records: RecordBook, clock: Clock) -> None:
+    """Raises BadRequest for bytes that are too old, Unauthorised for what the policy does not allow."""
     admission = policy.admission
     for each in found:
         if isinstance(each, InRecord) and records.origin(each.record_id).expanded and policy.when_dry != "expand":
@@ -29,7 +27,7 @@ def check(found: Iterable[Found], policy: PairPolicy, records: RecordBook, now: 
             raise Unauthorised("these SAEs may only share keys of a link, and this one was relayed")
         if admission is not None:
             for age in _ages(each, records):
-                _check_age(age, admission, now)
+                _check_age(age, admission, clock.wall())
 
 
 def _check_age(age: Age, admission: Admission, now: float) -> None:

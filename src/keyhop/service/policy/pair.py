@@ -1,6 +1,7 @@
 """What holds for one master and one slave."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from keyhop.core.errors import BadRequest
@@ -12,7 +13,7 @@ WhenDry = Literal["wait", "refuse", "expand"]
 Hybrid = Literal["none", "xor", "kdf"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PairPolicy:
     """Sizes of keys are in bits. `priority` is from 0 to 7, and 7 comes first.
 
@@ -37,7 +38,7 @@ class PairPolicy:
     when_dry: WhenDry = "wait"
     wait_s: float = 2.0
 
-    @property
+    @cached_property
     def admission(self) -> Admission | None:
         """Which bytes a key of this pair may be made of; None: any."""
         least_paths = self.relaying.needed if self.relaying else 1
@@ -45,12 +46,12 @@ class PairPolicy:
             return None
         return Admission(self.sources, least_paths, self.key_lifetime_s)
 
-    @property
+    @cached_property
     def expands(self) -> bool:
         """Whether keys may go under pads that a KDF makes, while there are no others."""
         return self.when_dry == "expand" and self.hybrid == "none"
 
-    @property
+    @cached_property
     def relaying(self) -> Terms | None:
         """How keys that are relayed for this pair alone travel; None: as usual."""
         if self.relay is None:
