@@ -22,7 +22,7 @@ from keyhop.service.claims import Claims
 from keyhop.service.lookup import Lookup
 from keyhop.service.policy import PairPolicy
 from keyhop.service.redelivery import Redelivery
-from keyhop.service.requests import GetKeyWithIds, KeyReply, Keys
+from keyhop.service.requests import GetKeyWithIds, KeyReply, KeyRun, Keys
 
 type Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -116,8 +116,9 @@ def copies_differ(patch: pytest.MonkeyPatch) -> None:
 def sent_again_as_often_as_asked(patch: pytest.MonkeyPatch) -> None:
     """Within the re-delivery window a slave gets a key more than twice."""
 
-    def kept(self: Redelivery, master: SaeId, slave: SaeId, key_id: bytes) -> KeyMaterial:
-        return self._sent[key_id, master, slave].key
+    def kept(self: Redelivery, master: SaeId, slave: SaeId, key_id: bytes) -> KeyRun:
+        sent = self._sent[key_id, master, slave]
+        return KeyRun(key_id, len(sent.key), sent.key, sent.mark)
 
     patch.setattr(Redelivery, "take", kept)
 

@@ -3,7 +3,7 @@
 What the IDs name is found first (`lookup`). Then everything is taken at once, and the answer waits for the journal.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from keyhop.core.clock import Clock
@@ -12,7 +12,6 @@ from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path
 from keyhop.core.records import RecordBook
-from keyhop.core.units import units_for
 from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
 from keyhop.service.audit import AuditedReplies, Call, Handed, Handover
@@ -102,24 +101,23 @@ class Claims:
 
     def _take(
         self, request: GetKeyWithIds, found: Found, ids: bytes, maker: Remaking
-    ) -> Iterator[tuple[Handover, KeyRun]]:
+    ) -> Sequence[tuple[Handover, KeyRun]]:
         """Keys that were found, out of where they are, and how they are handed over."""
         master, slave = request.master, request.slave
         if isinstance(found, InStream):
             run, ages = maker.take(found, master, slave, ids)
-            located, link = found.place.located, found.stream.ref.ends
-            for origin, keys in by_origin(run, located.position, units_for(located.size_bytes), ages, link):
-                yield self._handover(request, "dec_keys", origin.paths, run.made_by(origin.source)), keys
-        elif isinstance(found, InRecord):
+            parts = by_origin(run, found.place.located.position, ages, found.stream.ref)
+            made_by = run.made_by
+            return [(self._handover(request, "dec_keys", o.paths, made_by(o.source)), keys) for o, keys in parts]
+        if isinstance(found, InRecord):
             record = self._records.origin(found.record_id)
             paths = record.paths or ((self._me,),)
             mark: Mark | None = "expanded" if record.expanded else None
             data = self._records.deliver(found.record_id, slave)
             run = KeyRun(ids, len(data), KeyMaterial(data), mark)
-            yield self._handover(request, "dec_keys", paths, run.made_by(record.source)), run
-        else:
-            run = self._redelivery.take(master, slave, found.key_id)
-            yield self._handover(request, "redelivery", (), "memory"), run
+            return [(self._handover(request, "dec_keys", paths, run.made_by(record.source)), run)]
+        run = self._redelivery.take(master, slave, found.key_id)
+        return [(self._handover(request, "redelivery", (), "memory"), run)]
 
     def _handover(self, request: GetKeyWithIds, call: Call, paths: tuple[Path, ...], made_by: str) -> Handover:
         return Handover(call, request.interface, request.slave, request.master, (request.slave,), paths, made_by)

@@ -216,8 +216,9 @@ class Delivery:
             self._none_left(request, policy, size, number, reply, pair)
             return
         try:
-            keys = self._keys(request, pair, policy, size, number, taken)
-            self._replies.give(keys, self._handed(request, pair, taken, units_for(size), *keys.runs), reply)
+            run = make_keys(pair, policy, request.master, request.slave, taken, size, number)
+            keys = Keys((run,), self._provenance(pair, taken) if request.provenance else None)
+            self._replies.give(keys, _handed(request, pair, taken, run), reply)
         except (StoreFailure, Unavailable) as failure:
             reply(failure)
 
@@ -235,26 +236,23 @@ class Delivery:
         else:
             reply(self.routes.dry(pair, (request.master, request.slave), policy.admission, size, number))
 
-    def _keys(self, request: GetKey, pair: Pair, policy: PairPolicy, size: int, number: int, taken: Taken) -> Keys:
-        run = make_keys(pair, policy, request.master, request.slave, taken, size, number)
-        provenance = None
-        if request.provenance:
-            age = max(self._clock.wall() - min(age.produced_at for _, age in taken.ages), 0.0)
-            provenance = Provenance(*origin_of(taken.ages, pair.owned.ref.ends), age)
-        return Keys((run,), provenance)
-
-    def _handed(self, request: GetKey, pair: Pair, taken: Taken, units: int, run: KeyRun) -> Handed:
-        handed: dict[Handover, list[KeyRun]] = {}
-        master, slaves = request.master, (request.slave,)
-        for origin, keys in by_origin(run, taken.position, units, taken.ages, pair.owned.ref.ends):
-            made_by = run.made_by(origin.source)
-            how = Handover("enc_keys", request.interface, master, master, slaves, origin.paths, made_by)
-            handed.setdefault(how, []).append(keys)
-        return handed
+    def _provenance(self, pair: Pair, taken: Taken) -> Provenance:
+        age = max(self._clock.wall() - min(age.produced_at for _, age in taken.ages), 0.0)
+        return Provenance(*origin_of(taken.ages, pair.owned.ref), age)
 
     def _check_alive(self) -> None:
         if self._journal.failure is not None:
             raise _stopping()
+
+
+def _handed(request: GetKey, pair: Pair, taken: Taken, run: KeyRun) -> Handed:
+    handed: dict[Handover, list[KeyRun]] = {}
+    master, slaves = request.master, (request.slave,)
+    for origin, keys in by_origin(run, taken.position, taken.ages, pair.owned.ref):
+        made_by = run.made_by(origin.source)
+        how = Handover("enc_keys", request.interface, master, master, slaves, origin.paths, made_by)
+        handed.setdefault(how, []).append(keys)
+    return handed
 
 
 def _giving_back[Answer](
