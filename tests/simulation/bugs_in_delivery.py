@@ -8,7 +8,6 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.key_id import EpochKeyIds
-from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook
 from keyhop.network import carriage, sealing, wire
 from keyhop.network.arrivals import Arrivals, Opened
@@ -139,11 +138,11 @@ def sent_again_to_anyone(patch: pytest.MonkeyPatch) -> None:
     def name(self: Redelivery, key_id: bytes) -> Any:
         return next((name for name in self._sent if name[0] == key_id), None)
 
-    def take(self: Redelivery, master: SaeId, slave: SaeId, key_id: bytes) -> KeyMaterial:
+    def take(self: Redelivery, master: SaeId, slave: SaeId, key_id: bytes) -> KeyRun:
         found = name(self, key_id)
-        key = self._sent[found].key
+        sent = self._sent[found]
         self._forget(found)
-        return key
+        return KeyRun(key_id, len(sent.key), sent.key, sent.mark)
 
     patch.setattr(Redelivery, "holds", lambda self, master, slave, key_id: name(self, key_id) is not None)
     patch.setattr(Redelivery, "take", take)
