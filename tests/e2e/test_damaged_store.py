@@ -50,7 +50,7 @@ def alter_one_value(store: Path) -> None:
     with database:
         changed = database.execute(
             "UPDATE slots SET value = zeroblob(length(value)) WHERE name = "
-            "(SELECT max(name) FROM slots WHERE name LIKE 'bob/alice/owner/%')"
+            "(SELECT max(name) FROM slots WHERE name LIKE 'bob/alice/direct/owner/%')"
         )
     assert changed.rowcount == 1
     database.close()
@@ -66,7 +66,7 @@ def be_written_under_another_key(store: Path) -> None:
         (cut_in_half, "malformed"),
         (lose_the_header, "not a database"),
         (hold_noise_amid, "malformed"),
-        (alter_one_value, "the stored value chunk bob/alice/owner/.* was altered"),
+        (alter_one_value, "the stored value chunk bob/alice/direct/owner/.* was altered"),
         (be_written_under_another_key, "written under another key"),
     ],
 )
