@@ -12,7 +12,7 @@ is kept for a pad that somebody waits for:
     to ask for theirs, in equal parts, half to all others; what one half has no room for goes to the other half. So who
     asks most gets no more than the others who ask, and those who never asked find something when they do.
  3. While a pad is waited for, half of what comes is kept for it, until it is enough: so SAEs here do not keep those of
-    other KMEs from being served over this one, nor the other way round.
+    other KMEs from being served over this one, nor the other way round. Floors are filled from the other half.
  4. When stock is lost, all floors begin anew with equal parts of what is left.
 
 Amounts are in units.
@@ -62,10 +62,12 @@ class Shares:
 
     def settle(self, stock: int) -> None:
         """The stock is so large now: some came, or was lost."""
-        self.common += stock - self.stock
+        came = stock - self.stock
+        self.common += came
         if self.common < 0:
             self._begin_anew(stock)
         else:
+            self._keep_for_pads(came)
             self._fill()
 
     def entitled(self, pair: SaePair | None) -> int:
@@ -113,16 +115,19 @@ class Shares:
         self._asking.clear()
         self._asked = self._others = self._pads = 0
         self.common = stock
+        self._keep_for_pads(stock)
         self._fill()
 
+    def _keep_for_pads(self, came: int) -> None:
+        """Half of what came, as far as it is waited for."""
+        kept = min(max(came + 1, 0) // 2, self._expected - self._pads)
+        self.common -= kept
+        self._pads += kept
+
     def _fill(self) -> None:
-        """Moves what is common to those that it is kept for, as far as they have room."""
+        """Moves what is common to the floors, as far as they have room."""
         asking_room = len(self._asking) * self.floor_units - self._asked
         other_room = (self._count - len(self._asking)) * self.floor_units - self._others
-        lacking = self._expected - self._pads
-        to_pads = min(lacking, max((self.common + 1) // 2, self.common - asking_room - other_room))
-        self.common -= to_pads
-        self._pads += to_pads
         units = min(self.common, asking_room + other_room)
         to_asking = min(asking_room, max((units + 1) // 2, units - other_room))
         self.common -= units
