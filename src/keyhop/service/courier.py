@@ -72,9 +72,12 @@ class Courier:
         """Tells that KME to forget records that nobody was given."""
         self._peers[kme].relayed.carriage.recall(ids)
 
-    def can_relay(self, kme: KmeId, relaying: Terms | None) -> bool:
-        """Whether there is a way over other KMEs now."""
-        return self._peers[kme].synchronised and not isinstance(self._plan(kme, relaying or self._terms(kme), 0), str)
+    def obstacle(self, kme: KmeId, relaying: Terms | None) -> str | None:
+        """Why there is no way over other KMEs now; None when there is one."""
+        if not self._peers[kme].synchronised:
+            return f"no connection to KME {kme}"
+        way = self._plan(kme, relaying or self._terms(kme), 0)
+        return way if isinstance(way, str) else None
 
     def _pairs(self, kme: KmeId, way: Way) -> Sequence[Pair]:
         peer = self._peers[kme]

@@ -234,7 +234,7 @@ class Delivery:
             except KeyhopError as error:
                 reply(error)
         else:
-            reply(self.routes.dry(pair, (request.master, request.slave), policy.admission, size, number))
+            reply(self.routes.dry(pair, (request.master, request.slave), policy, size, number))
 
     def _provenance(self, pair: Pair, taken: Taken) -> Provenance:
         age = max(self._clock.wall() - min(age.produced_at for _, age in taken.ages), 0.0)

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from keyhop.core.clock import Clock
 from keyhop.core.errors import BadRequest, Unauthorised, Unavailable
 from keyhop.core.ids import KmeId, SaePair
-from keyhop.core.streams import Admission
 from keyhop.core.units import units_for
 from keyhop.network.feeder.feeder import Feeder
 from keyhop.network.pair import Pair
@@ -92,23 +91,25 @@ class Routes:
             return False
         if admission is not None and not admission.admits_source(RECORD_SOURCE):
             return False
-        return not self._feeder.is_feeding(last.peer, admission) and self._courier.can_relay(last.peer, policy.relaying)
+        if self._feeder.is_feeding(last.peer, admission):
+            return False
+        return self._courier.obstacle(last.peer, policy.relaying) is None
 
     def _is_young(self, pair: Pair, max_age_s: float) -> bool:
         """Streams are spent from the oldest byte on, so its age is what a request gets."""
         age = pair.owned.next_age()
         return age is None or self._clock.wall() - age.produced_at <= max_age_s
 
-    def dry(self, pair: Pair, saes: SaePair, admission: Admission | None, size: int, number: int) -> Unavailable:
-        """Why there are no such keys."""
+    def dry(self, pair: Pair, saes: SaePair, policy: PairPolicy, size: int, number: int) -> Unavailable:
+        """Why there are no such keys; `pair` is the first that may have had some."""
         what, beyond = "no key material is left for", ""
         if not pair.synchronised:
             what = "no key material, and " + ("not in step with" if pair.connected else "no connection to")
         elif pair.leasing.is_kept_from(saes, size, number):
             beyond = " but what is reserved for other SAEs"
-        elif not pair.leasing.meets(admission, units_for(size) * number):
+        elif not pair.leasing.meets(policy.admission, units_for(size) * number):
             beyond = " but what these SAEs may not have, by its source or age"
-        if pair.synchronised and (pair.route == "relayed" or not pair.generating):
-            trouble = self._feeder.trouble(pair.peer)
+        if pair.synchronised and not policy.direct_only and (pair.route == "relayed" or not pair.generating):
+            trouble = self._feeder.trouble(pair.peer) or self._courier.obstacle(pair.peer, policy.relaying)
             beyond += f": {trouble}" if trouble else ""
         return Unavailable(f"{what} KME {pair.peer}{beyond}", retry_after_s=RETRY_AFTER_S)

@@ -69,7 +69,7 @@ def _stock(story: Story, kme: Kme, target: KmeId, policy: PairPolicy) -> None:
     elif policy.expands and routes.expand(target, policy):
         story.yes("stock", f"{text}; pads for such keys would be expanded from a seed")
     else:
-        why = routes.dry(pairs[0], saes, policy.admission, story.size_bytes, story.number)
+        why = routes.dry(pairs[0], saes, policy, story.size_bytes, story.number)
         story.no("stock", f"{why.message} ({text})")
 
 

@@ -5,7 +5,7 @@ import pytest
 from keyhop.core.errors import Unavailable
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.units import UNIT_BYTES
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.feeder import Buffering, FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import Pair
 from keyhop.service.policy import Policy, Rule
@@ -122,12 +122,13 @@ def test_on_demand_nothing_is_kept_and_each_key_is_relayed_when_it_is_asked_for(
     assert sites.kmes[A].peers[C].relayed.owned.ledger.produced == 0
 
 
-def test_without_a_path_the_reason_is_said() -> None:
-    sites = network(links=((A, B), (C, D)))
+@pytest.mark.parametrize("buffering", ["prefetch", "on-demand"])
+def test_without_a_path_the_reason_is_said(buffering: Buffering) -> None:
+    sites = network(links=((A, B), (C, D)), feeder=FeederOptions(buffering))
     run(sites, 5)
     refused = ask(sites, GetKey(SAE_A, SAE_C))
     assert isinstance(refused, Unavailable)
-    assert "no path of QKD links to KME C" in refused.message
+    assert refused.message == "no key material is left for KME C: no path of QKD links to KME C"
 
 
 def test_a_link_that_brings_nothing_costs_those_before_it_nothing_either() -> None:
