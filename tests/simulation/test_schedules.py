@@ -25,7 +25,7 @@ def begun(setting: Setting) -> Simulation:
     simulation = Simulation(setting)
     simulation.run(2.0)
     for _ in range(8):
-        for a, b in simulation.sites.wires:
+        for a, b in simulation.sites.links:
             simulation.produce_block(a, b, 2048)
         simulation.run(0.1)
     simulation.run(3.0)

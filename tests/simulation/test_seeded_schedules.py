@@ -22,7 +22,7 @@ REACHED = {
     "altered": 30,
     "received a straggler": 10,
     "found half-open": 20,
-    "found silent": 5,
+    "found silent": 1,
     "killed": 100,
     "stopped": 5,
     "frozen": 20,
@@ -32,9 +32,13 @@ REACHED = {
     "did not start": 5,
     "store failed": 20,
     "crashed between two turns": 50,
+    "link stopped": 20,
+    "message Announce": 200,
+    "message Forward": 200,
+    "message Contribution": 10,
+    "message Stuck": 5,
     "message Recall": 5,
     "message Void": 20,
-    "answer: KME … does not answer": 1,
     "answer: not yet synchronised with KME …": 20,
     "answer: KME … has no copy: it refused its copy": 5,
     "answer: no key material is left for KME … but what is reserved for other SAEs": 5,
@@ -42,6 +46,15 @@ REACHED = {
     **{f"disk fault: {fault.name}": 2 for fault in DiskFault},
 }
 """What a tenth of the schedules sees at least."""
+
+RARE = (
+    "answer: KME … does not answer",
+    "answer: no key material is left for KME … no path of QKD links to KME …",
+    "answer: no key material is left for KME … 2 node-disjoint paths to KME … are needed, and 1 known",
+    "answer: KME … has no copy: KME … cannot go on: no key material is left for a pad to KME …",
+    *(f"altered {kind}" for kind in ("Announce", "Forward", "PadPlace", "Contribution", "Request", "Stored")),
+)
+"""What happens at least once in all of them."""
 
 PHASES = (
     "during its start",
@@ -76,6 +89,10 @@ def test_no_schedule_breaks_a_promise(group: int, seen: Counter[str]) -> None:
     seen += here
     assert not {what: here[what] for what, least in REACHED.items() if here[what] < least}
     assert not {name for name in (*ACTIONS, *NETWORKS, "fast", "sqlite") if here[name] == 0}
+
+
+def test_what_is_rare_happened(seen: Counter[str]) -> None:
+    assert not [what for what in RARE if seen[what] == 0]
 
 
 def test_machines_lost_their_power_in_every_phase(seen: Counter[str]) -> None:

@@ -1,26 +1,32 @@
 """Checks the promises against what was seen from outside.
 
-The checker knows what link devices produced, what went over the wire, and what SAEs asked for and got. It knows
-nothing of streams, epochs or leases. The promises have the numbers of docs/reference/promises.md; of the last one,
-the audit record, others know.
+The checker knows what link devices produced and what KMEs drew at random, what went over the wire, and what SAEs asked
+for and got. It knows nothing of streams, epochs or leases. The promises have the numbers of docs/reference/promises.md;
+of the last one, the audit record, others know.
 
 What is not promised: a KME restored from a backup may give out again what it gave out since its peer last knew it
 to be well (`excuse`).
 """
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.streams import StreamRef
 from keyhop.core.units import UNIT_BYTES
-from keyhop.network.relay.messages import Forward
-from keyhop.network.wire import Carry
+from keyhop.network.relay.messages import SECRET_HEAD_BYTES, Announce, Forward, PadPlace
+from keyhop.network.sealing import xor
+from keyhop.network.wire import Body, Carry
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 
 MAC_KEY_BYTES = 32
 STREAM_ID_VERSION = 8
 MAX_BLOCK_UNITS = 1 << 24
+LEAST_RELAYED_BYTES = 136
+"""So much of random at least is in a block that is relayed."""
+LATELY = 256
+"""What a KME drew last is looked through for what it relays."""
 
 type Holds = Callable[[bytes, SaeId, SaeId], bytes | None]
 """The bytes that the slave's KME holds durably for (key ID, master, slave)."""
@@ -51,18 +57,24 @@ class Seen:
 class History:
     """What was seen of a network so far. Every method that is told something raises `Violation`.
 
-    `redelivery_s` is the re-delivery window of its KMEs.
+    `redelivery_s` is the re-delivery window of its KMEs; `home` tells the KME of each SAE.
     """
 
-    def __init__(self, redelivery_s: float = 0.0) -> None:
+    def __init__(self, redelivery_s: float, home: Mapping[SaeId, KmeId]) -> None:
         self._redelivery_s = redelivery_s
+        self._home = home
         self.keys: dict[bytes, Seen] = {}
         self._good: dict[bytes, int] = {}
         self._blocks: list[bytes] = []
+        self._makers: dict[int, KmeId] = {}
+        """Of blocks that no link produced."""
+        self._drawn: defaultdict[tuple[KmeId, int], deque[bytes]] = defaultdict(lambda: deque(maxlen=LATELY))
+        """What a KME drew, by its size."""
+        self._announced: dict[bytes, Announce] = {}
         self._bad: set[bytes] = set()
         self._uses: dict[bytes, str] = {}
         self._carried: dict[bytes, dict[bytes, Carry]] = {}
-        self._pads: dict[tuple[StreamRef, int, int], bytes] = {}
+        self._places: dict[tuple[StreamRef, int, int], bytes] = {}
         self._altered: set[bytes] = set()
 
     def produced(self, left: bytes | None, right: bytes | None) -> None:
@@ -71,27 +83,41 @@ class History:
             for data in (left, right):
                 self._bad.update(_units(data or b""))
             return
-        first = len(self._blocks) * MAX_BLOCK_UNITS
-        self._good.update(zip(_units(left), range(first, first + MAX_BLOCK_UNITS)))  # noqa: B905 - as many as there are
-        self._blocks.append(left)
+        self._note_block(left)
         self._use(left[:MAC_KEY_BYTES], "MAC key of its block")
 
-    def transmitted(self, stream: StreamRef, message: Carry | Forward) -> None:
-        """A KME sent something under a pad of a stream; each unit may pad one message only."""
-        if isinstance(message, Carry):
-            self._carried.setdefault(message.ids, {})[message.batch] = message
-        units = -(-(MAC_KEY_BYTES + len(message.sealed)) // UNIT_BYTES)
-        for position in range(message.pad, message.pad + units):
-            if self._pads.setdefault((stream, message.epoch, position), message.tag) != message.tag:
-                raise Violation(2, "a pad was used for two messages")
+    def drew(self, kme: KmeId, data: bytes) -> None:
+        """A KME drew these random bytes: what it relays is of such bytes, and keys that its masters get may be."""
+        if len(data) >= LEAST_RELAYED_BYTES:
+            self._makers[len(self._blocks)] = kme
+            self._note_block(data)
+            self._drawn[kme, len(data)].append(data)
+
+    def transmitted(self, stream: StreamRef, message: Body) -> None:
+        """A KME sent something to the follower of one of its streams, perhaps under a pad of that stream."""
+        match message:
+            case Announce():
+                self._announced[message.parcel] = message
+            case Carry():
+                self._carried.setdefault(message.ids, {})[message.batch] = message
+                self._pad(stream, message, len(message.sealed))
+            case Forward():
+                self._pad(stream, message, len(message.sealed))
+                self._trace_share(message)
+            case PadPlace():
+                self._pad(stream, message, message.size)
+
+    def given(self, stream: StreamRef, epoch: int, start: int, units: int, key_id: bytes) -> None:
+        """A master got these units of a stream, from the key with this ID on."""
+        self._occupy(stream, epoch, start, units, key_id)
 
     def begins_anew(self, kme: KmeId) -> None:
         """A KME knows nothing of its streams any more: epochs of other bytes may have numbers that were used before."""
-        self._pads = {place: tag for place, tag in self._pads.items() if kme not in place[0][:2]}
+        self._places = {place: use for place, use in self._places.items() if kme not in place[0][:2]}
 
-    def altered(self, message: Carry) -> None:
-        """Somebody put an altered message on the wire."""
-        self._altered.update(each_id(message.ids))
+    def altered(self, ids: bytes) -> None:
+        """Somebody put an altered message on the wire, about the records with these IDs."""
+        self._altered.update(each_id(ids))
 
     @property
     def altered_ids(self) -> list[bytes]:
@@ -109,7 +135,7 @@ class History:
                 if key_id in self.keys:
                     raise Violation(2, "an ID was given out twice")
                 self.keys[key_id] = Seen(key_id, request.master, slaves, key, at)
-                self._trace(key_id, key)
+                self._trace(key_id, key, self._home[request.master])
                 for slave in slaves if holds else ():
                     assert holds is not None
                     held = holds(key_id, request.master, slave)
@@ -150,16 +176,50 @@ class History:
         else:
             seen.again.add(slave)
 
-    def _trace(self, key_id: bytes, key: bytes) -> None:
-        """Every unit of a key belongs to it alone, and comes from good blocks exactly if it is a stream's key."""
+    def _note_block(self, data: bytes) -> None:
+        first = len(self._blocks) * MAX_BLOCK_UNITS
+        self._good.update(zip(_units(data), range(first, first + MAX_BLOCK_UNITS)))  # noqa: B905 - as many as there are
+        self._blocks.append(data)
+
+    def _pad(self, stream: StreamRef, message: Carry | Forward | PadPlace, size_bytes: int) -> None:
+        """Each unit may pad one message only."""
+        units = -(-(MAC_KEY_BYTES + size_bytes) // UNIT_BYTES)
+        self._occupy(stream, message.epoch, message.pad, units, message.tag)
+
+    def _occupy(self, stream: StreamRef, epoch: int, start: int, units: int, use: bytes) -> None:
+        if self._places.get((stream, epoch, start)) == use:
+            return  # a message that is sent again
+        for position in range(start, start + units):
+            if self._places.setdefault((stream, epoch, position), use) != use:
+                raise Violation(2, f"a place in {stream} was used twice")
+
+    def _trace_share(self, message: Forward) -> None:
+        """What is relayed as a whole, its source has drawn, so we know the pads under which it goes; what is shared, no
+        node on its way can read."""
+        announce, source = self._announced.get(message.parcel), KmeId(message.route[0])
+        if announce is None or announce.size < LEAST_RELAYED_BYTES:
+            return
+        sealed, shared = message.sealed[SECRET_HEAD_BYTES:], announce.strategy == "secret-shared"
+        for data in reversed(self._drawn[source, announce.size]):
+            if xor(sealed[:UNIT_BYTES], data[:UNIT_BYTES]) in self._good:
+                if shared:
+                    raise Violation(4, f"a node on the way of a share can read what {source} shares")
+                self._use_pad(xor(sealed, data), f"pad {message.tag.hex()}")
+                return
+        if not shared:
+            raise Violation(6, f"what is relayed is nothing that {source} has drawn")
+
+    def _trace(self, key_id: bytes, key: bytes, made_at: KmeId) -> None:
+        """Every unit of a key belongs to it alone. If it is of a stream, a link produced it in a good block, or the
+        KME of the master drew it."""
         from_stream = key_id[6] >> 4 == STREAM_ID_VERSION
         units = _units(key)
         for unit in units:
             if unit in self._bad:
                 raise Violation(6, "a byte of a failed block was delivered")
-            if from_stream and unit not in self._good:
-                raise Violation(6, "a byte that no link produced was delivered")
-            if not from_stream and unit in self._good:
+            if from_stream and (unit not in self._good or self._maker(unit) not in (None, made_at)):
+                raise Violation(6, "a byte was delivered that neither a link nor the master's KME has made")
+            if not from_stream and unit in self._good and self._maker(unit) != made_at:
                 raise Violation(2, "a byte of a stream was delivered as a record")
         self._use(key, f"key {key_id.hex()}")
         rest = key[len(units) * UNIT_BYTES :]
@@ -178,16 +238,22 @@ class History:
             self._trace_one_pad(message, keys)
 
     def _trace_one_pad(self, message: Carry, keys: bytes) -> None:
-        pad = bytes(a ^ b for a, b in zip(message.sealed, keys, strict=True))
-        purpose = f"pad {message.batch.hex()}"
-        for unit in _units(pad):
-            if unit not in self._good:
-                raise Violation(6, "a pad does not come from good blocks")
-        self._use(pad, purpose)
+        pad = xor(message.sealed, keys)
+        self._use_pad(pad, f"pad {message.batch.hex()}")
         block, index = divmod(self._good[pad[:UNIT_BYTES]], MAX_BLOCK_UNITS)
         start = index * UNIT_BYTES - MAC_KEY_BYTES
         if start >= MAC_KEY_BYTES:  # otherwise some of the MAC key lies in another block
             self._use(self._blocks[block][start : start + MAC_KEY_BYTES], f"MAC {message.batch.hex()}")
+
+    def _maker(self, unit: bytes) -> KmeId | None:
+        """Who drew a good unit; None for one that a link produced."""
+        return self._makers.get(self._good[unit] // MAX_BLOCK_UNITS)
+
+    def _use_pad(self, pad: bytes, purpose: str) -> None:
+        for unit in _units(pad):
+            if unit not in self._good:
+                raise Violation(6, "a pad does not come from good blocks")
+        self._use(pad, purpose)
 
     def _use(self, data: bytes, purpose: str) -> None:
         for unit in _units(data):

@@ -8,7 +8,8 @@ and a schedule that breaks a promise can be shortened and told as a story.
     many          seeds on several cores
     simulation    a network of machines, its links and SAEs      setting    what a run begins with
     sites         which networks there are                       healing    faults cease, and everything must work again
-    fairness      a greedy pair leaves others their floors       doings     what SAEs and links do
+    reach         whom paths join gets keys, others are refused  doings     what SAEs and links do
+    fairness      a greedy pair leaves others their floors
     faults        what befalls machines, disks, clocks, wires    backups    what restoring one excuses
     alterations   what somebody on the wire does
 
@@ -21,7 +22,7 @@ and a schedule that breaks a promise can be shortened and told as a story.
     wires         latency, loss, repetition, order, partitions   connections   who has which connection
 
     saes          what was asked, and that it is answered once
-    watch         what must hold inside KMEs and between them
+    watch         what must hold inside KMEs and between them    padded     what went under which pads
     recovered     what a KME could still give out after a power cut
 
 What SAEs see is held against the promises by `keyhop.testing.history`.

@@ -15,7 +15,7 @@ RECENT = 16
 
 
 def enc(sim: Simulation, choose: Choose) -> None:
-    """enc_keys, mostly for a slave at a neighbour, now and then for several slaves."""
+    """enc_keys, mostly for a slave at another KME, now and then for several slaves."""
     _enc(sim, choose, several=not choose(3))
 
 
@@ -28,7 +28,7 @@ def _enc(sim: Simulation, choose: Choose, *, several: bool) -> None:
     sites = sim.sites
     master = sites.saes[choose(len(sites.saes))]
     home = sites.home[master]
-    near = [sae for peer in sites.neighbours(home) for sae in sites.at(peer)]
+    near = [sae for sae in sites.saes if sites.home[sae] != home]
     others = [sae for sae in sites.saes if sae != master]
     slave = near[choose(len(near))] if choose(4) else others[choose(len(others))]
     extra: tuple[SaeId, ...] = ()
@@ -95,15 +95,16 @@ def dec_several(sim: Simulation, choose: Choose) -> None:
 
 
 def produce(sim: Simulation, choose: Choose) -> None:
-    """A link produces good blocks."""
-    a, b = sim.sites.wires[choose(len(sim.sites.wires))]
-    for _ in range(1 + choose(4)):
-        sim.produce_block(a, b, BLOCK_BYTES[choose(len(BLOCK_BYTES))])
+    """A link produces good blocks, or all of them do."""
+    links = sim.sites.links
+    for a, b in links if sim.sites.relays and choose(2) else (links[choose(len(links))],):
+        for _ in range(1 + choose(4)):
+            sim.produce_block(a, b, BLOCK_BYTES[choose(len(BLOCK_BYTES))])
 
 
 def produce_badly(sim: Simulation, choose: Choose) -> None:
     """A link produces a block at one end only, or one that differs."""
-    a, b = sim.sites.wires[choose(len(sim.sites.wires))]
+    a, b = sim.sites.links[choose(len(sim.sites.links))]
     left = sim.block(BLOCK_BYTES[choose(3)])
     right = (None, sim.block(len(left)), flipped(left, choose(len(left))))[choose(3)]
     sim.produce(a, b, *((left, right) if choose(2) else (right, left)))

@@ -21,8 +21,8 @@ HONEST_BITS = 256
 
 def floors(sim: Simulation) -> None:
     """Raises Violation. Says nothing where no stock is reserved, or some of it grows old meanwhile."""
-    wires, seed, reserved = sim.sites.wires, sim.setting.seed, sim.setting.reserved_bytes_per_pair
-    source, target = wires[seed % len(wires)][:: 1 if seed // len(wires) % 2 else -1]
+    links, seed, reserved = sim.sites.links, sim.setting.seed, sim.setting.reserved_bytes_per_pair
+    source, target = links[seed % len(links)][:: 1 if seed // len(links) % 2 else -1]
     masters, slaves = sim.sites.at(source), sim.sites.at(target)
     greedy, honest = (masters[0], slaves[0]), (masters[-1], slaves[-1])
     kme = sim.machines[source].kme

@@ -1,12 +1,12 @@
 """What befalls machines, disks, clocks and wires. Each draws its details from `choose(n)`, a number below n."""
 
-from keyhop.core.ids import KmeId
 from keyhop.testing.simulation import healing
 from keyhop.testing.simulation.backups import OLD_S, back_up, restore_one
 from keyhop.testing.simulation.disk import DiskFault
 from keyhop.testing.simulation.doings import Choose, dec, dec_again, enc, enc_for_several, enc_much
 from keyhop.testing.simulation.machine import Machine
 from keyhop.testing.simulation.simulation import Simulation
+from keyhop.testing.simulation.sites import Wire
 from keyhop.testing.simulation.wires import Weather
 
 
@@ -99,7 +99,7 @@ def weather(sim: Simulation, choose: Choose) -> None:
 
 
 def part(sim: Simulation, choose: Choose) -> None:
-    """Nothing gets from one neighbour to the other any more, in one direction or in both."""
+    """Nothing gets from one KME to another any more, in one direction or in both."""
     a, b = _wire(sim, choose)
     directions = (((a, b), (b, a)), ((a, b),), ((b, a),))[choose(3)]
     sim.wires.blocked.update(directions)
@@ -117,13 +117,30 @@ def join(sim: Simulation, choose: Choose) -> None:
 def disconnect(sim: Simulation, choose: Choose) -> None:
     """A connection is lost, and what was on it; perhaps only one end notices."""
     a, b = _wire(sim, choose)
-    if choose(2):
+    if choose(2) and b in sim.sites.neighbours(a):
         sim.produce_block(a, b, 1024)
         sim.run(0.0005 * (1 + choose(6)))
     for message in sim.wires.on_the_way:
         if {message.source, message.target} == {a, b} and choose(2):
             message.lost = True
     sim.connections.lose(a, b, told=((a, b), (a,), (b,))[choose(3)])
+
+
+def stop_link(sim: Simulation, choose: Choose) -> None:
+    """A link stops generating key."""
+    sim.stop_link(*_link(sim, choose))
+
+
+def start_link(sim: Simulation, choose: Choose) -> None:
+    """A link generates key again, if it had stopped."""
+    sim.start_link(*_link(sim, choose))
+
+
+def stay_down(sim: Simulation, choose: Choose) -> None:
+    """A machine is down for so long that others take it for gone."""
+    machine = _machine(sim, choose)
+    machine.down_until = sim.loop.now + (3.0, 8.0, 20.0)[choose(3)]
+    machine.crash(power_cut=bool(choose(2)))
 
 
 def copy(sim: Simulation, choose: Choose) -> None:
@@ -181,5 +198,9 @@ def _machine(sim: Simulation, choose: Choose) -> Machine:
     return sim.machines[sim.sites.kmes[choose(len(sim.sites.kmes))]]
 
 
-def _wire(sim: Simulation, choose: Choose) -> tuple[KmeId, KmeId]:
+def _link(sim: Simulation, choose: Choose) -> Wire:
+    return sim.sites.links[choose(len(sim.sites.links))]
+
+
+def _wire(sim: Simulation, choose: Choose) -> Wire:
     return sim.sites.wires[choose(len(sim.sites.wires))]

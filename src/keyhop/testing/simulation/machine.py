@@ -28,6 +28,19 @@ TURN_S = (0.0, 0.0, 0.002, 0.01)
 """How long a turn of the event loop takes until its flush: what else comes in that time belongs to the same turn."""
 
 
+class _SeenEntropy(SeededEntropy):
+    """Tells what is drawn."""
+
+    def __init__(self, seed: int, drew: Callable[[bytes], None]) -> None:
+        super().__init__(seed)
+        self._drew = drew
+
+    def token(self, size: int) -> bytes:
+        token = super().token(size)
+        self._drew(token)
+        return token
+
+
 class Machine:
     """`kme` is there while the machine is up; `life` counts its starts."""
 
@@ -35,15 +48,19 @@ class Machine:
         self,
         name: KmeId,
         peers: tuple[KmeId, ...],
+        neighbours: tuple[KmeId, ...],
         home: Callable[[SaeId], KmeId | None],
         options: KmeOptions,
         loop: Loop,
         trace: Trace,
         draw: random.Random,
         tick_s: float,
+        drew: Callable[[bytes], None],
     ) -> None:
+        """`drew` hears of the random numbers that its KME draws."""
         self.name = name
         self.peers = peers
+        self._neighbours = neighbours
         self._home = home
         self._options = options
         self.loop = loop
@@ -51,7 +68,7 @@ class Machine:
         self.draw = draw
         self._tick_s = tick_s
         self.clock = MachineClock(loop, draw.uniform(-1.0, 1.0))
-        self.entropy = SeededEntropy(draw.getrandbits(64))
+        self.entropy = _SeenEntropy(draw.getrandbits(64), drew)
         self.power = Power()
         self.disk: Disk
         self.audit: SimulatedAudit
@@ -61,7 +78,9 @@ class Machine:
         self.aged = False
         """Whether a start found the wall clock so far from where it was that young and old bytes are mixed up."""
         self._skew_s = self.clock.skew_s
-        self.frozen_until = 0.0
+        self.frozen_until = self.down_until = 0.0
+        self.dark: set[KmeId] = set()
+        """Neighbours to which the link has stopped, as its device says."""
         self._waiting: list[Callable[[], None]] = []
         self.power_in_start: int | None = None
         self.started: list[Callable[[Machine], None]] = []
@@ -94,7 +113,7 @@ class Machine:
             self.kme = Kme(
                 self.name,
                 self.peers,
-                self.peers,
+                self._neighbours,
                 self._home,
                 self.disk.start(),
                 self.audit,
@@ -117,6 +136,7 @@ class Machine:
             self.broke(error)
             return
         self.note("started", self.kme.restored or "")
+        self.see_links()
         self.power.in_points = None
         self.kme.journal.on_failure.append(self._store_failed)
         self.loop.after(self.draw.uniform(0.0, self._tick_s), partial(self._tick, self.life))
@@ -158,6 +178,12 @@ class Machine:
                 self.broke(several)
         except Exception as error:  # noqa: BLE001 - nothing may do this
             self.broke(error)
+
+    def see_links(self) -> None:
+        """The node learns which of its links generate key."""
+        if self.kme is not None:
+            for neighbour in self._neighbours:
+                self.kme.peers[neighbour].neighbour.generating = neighbour not in self.dark
 
     def receive(self, peer: KmeId, data: bytes, refuse: Callable[[], None]) -> None:
         """A message from a peer; one that breaks the protocol, or that we cannot note, costs the connection."""
@@ -241,4 +267,4 @@ class Machine:
         self.disk.stop(power_cut=power_cut)
         for tell in self.gone:
             tell(self, power_cut)
-        self.loop.after(self.draw.uniform(*RESTART_S), self.start)
+        self.loop.after(max(self.draw.uniform(*RESTART_S), self.down_until - self.loop.now), self.start)

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from keyhop.testing.history import Violation
 from keyhop.testing.simulation.fairness import floors
 from keyhop.testing.simulation.healing import works
+from keyhop.testing.simulation.reach import cut_off
 from keyhop.testing.simulation.schedule import ACTIONS, Schedule
 from keyhop.testing.simulation.simulation import Simulation
 from keyhop.testing.simulation.trace import Trace
 
 HELD_EVERY = 8
 """After how many actions the disks are searched for keys that were lost."""
+
+FED_WITHIN = 5
+"""Blocks of every link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +36,10 @@ def run(schedule: Schedule, only: Collection[int] | None = None) -> Outcome:
     violation = None
     try:
         for _ in range(4):
-            for a, b in simulation.sites.wires:
-                simulation.produce_block(a, b, 2048)
+            simulation.produce_everywhere(2048)
             simulation.run(0.2)
+        if simulation.sites.relays:
+            _let_relay(simulation)
         for index, action in enumerate(schedule.actions):
             if only is not None and index not in only:
                 continue
@@ -47,9 +52,17 @@ def run(schedule: Schedule, only: Collection[int] | None = None) -> Outcome:
                 simulation.saes.check()
                 simulation.watch.held(simulation.loop.now, simulation.saes)
         works(simulation)
+        cut_off(simulation)
         floors(simulation)
     except Violation as broken:
         violation = broken
     finally:
         simulation.close()
     return Outcome(schedule, simulation.trace, violation, taken)
+
+
+def _let_relay(simulation: Simulation) -> None:
+    """Until KMEs know of each other's links and have something in their relayed streams."""
+    for _ in range(FED_WITHIN):
+        simulation.produce_everywhere(2048)
+        simulation.run(0.5)

@@ -9,6 +9,8 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
+from keyhop.network.feeder.feeder import Buffering
+from keyhop.network.feeder.planning import Terms
 from keyhop.testing.simulation import alterations, doings, faults
 from keyhop.testing.simulation.doings import Choose
 from keyhop.testing.simulation.setting import DiskKind, Setting
@@ -35,6 +37,8 @@ FAULTS: tuple[dict[Do, int], ...] = (
     {faults.step_clock: 2, faults.step_clock_far: 1},
     {faults.weather: 4},
     {faults.part: 3, faults.join: 3, faults.disconnect: 4},
+    {faults.stop_link: 3, faults.start_link: 2},
+    {faults.stay_down: 2},
     {faults.copy: 5, faults.restore: 4, faults.relapse: 2, faults.relapse_together: 2},
     {alterations.alter: 6, doings.dec_altered: 2},
     {doings.produce_badly: 4},
@@ -46,9 +50,17 @@ FAULTS: tuple[dict[Do, int], ...] = (
 ACTIONS: dict[str, Do] = {do.__name__: do for group in (DOINGS, *FAULTS) for do in group}
 """By name."""
 
-NETWORK_WEIGHTS = {"pair": 6, "triangle": 2, "line3": 2, "line4": 1}
+NETWORK_WEIGHTS = {"pair": 78, "triangle": 6, "line3": 6, "line4": 4, "ring4": 3, "theta5": 3}
+"""Most schedules are of two KMEs: a third costs as much time as three of these do."""
+TERMS = (
+    Terms(),
+    Terms("xor-at-destination"),
+    Terms("secret-shared", paths=3),
+    Terms("secret-shared", paths=3, threshold=2),
+)
 SQLITE_SHARE = 0.1
 """How many of the schedules run on the production store."""
+BUFFERING: tuple[Buffering, ...] = ("prefetch", "prefetch", "on-demand")
 GAPS_S = (0.0, 0.0, 0.0, 0.001, 0.003, 0.01, 0.05, 0.3)
 STEPS = (12, 60)
 
@@ -77,7 +89,9 @@ def draw(seed: int, network: str | None = None, disk: DiskKind | None = None) ->
     tick_s = chance.choice((0.25, 0.5, 0.5, 1.0))
     witness, redelivery_s = chance.random() < 0.3, chance.choice((0.0, 0.0, 0.0, 2.0))
     reserved = chance.choice((0, 0, 512))
-    setting = Setting(seed, network or drawn, disk or on, tick_s, witness, redelivery_s, reserved)
+    terms, buffering = chance.choice(TERMS), chance.choice(BUFFERING)
+    network = network or drawn
+    setting = Setting(seed, network, disk or on, tick_s, witness, redelivery_s, reserved, terms, buffering)
     weights = dict(DOINGS)
     for group in FAULTS:
         if chance.random() < 0.4:

@@ -1,15 +1,18 @@
 """What a run begins with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from keyhop.core.ids import KmeId
+from keyhop.network.feeder.feeder import Buffering, FeederOptions
+from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import PairOptions
 from keyhop.service.kme import KmeOptions
 from keyhop.service.policy import PairPolicy, Policy, sae_pairs
 from keyhop.testing.simulation.sites import Sites
 
 LIFETIME_S = 40.0
+LEAST_RELAYED_BYTES = 1024
 
 DiskKind = Literal["fast", "sqlite"]
 
@@ -26,6 +29,9 @@ class Setting:
     """Whether each KME has a witness outside its store, so that any of them, and all, may be restored at once."""
     redelivery_s: float = 0.0
     reserved_bytes_per_pair: int = 0
+    terms: Terms = field(default_factory=Terms)
+    """How keys are relayed."""
+    buffering: Buffering = "prefetch"
 
 
 def options_of(setting: Setting, sites: Sites, name: KmeId) -> KmeOptions:
@@ -34,4 +40,5 @@ def options_of(setting: Setting, sites: Sites, name: KmeId) -> KmeOptions:
     pairs = PairOptions(
         stock_bytes=64 << 10, key_lifetime_s=LIFETIME_S, reserved_bytes_per_pair=setting.reserved_bytes_per_pair
     )
-    return KmeOptions(policy, pairs, sae_pairs=sae_pairs(policy, sites.home, name))
+    feeder = FeederOptions(setting.buffering, LEAST_RELAYED_BYTES)
+    return KmeOptions(policy, pairs, sae_pairs=sae_pairs(policy, sites.home, name), terms=setting.terms, feeder=feeder)

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from functools import partial
 from itertools import count
 
-from keyhop.core.ids import KmeId
+from keyhop.core.ids import KEY_ID_BYTES, KmeId
 from keyhop.core.streams import StreamRef
+from keyhop.core.units import units_for
 from keyhop.network import wire
-from keyhop.network.relay.messages import Forward
+from keyhop.network.relay.messages import OfRelay
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.history import History, Violation
 from keyhop.testing.simulation.audit import SimulatedAudit
@@ -29,6 +30,9 @@ from keyhop.testing.simulation.watch import Watch
 from keyhop.testing.simulation.wires import Message, Wires
 from keyhop.testing.simulation.witness import SimulatedWitness
 
+UNDER_PADS = (wire.Carry, OfRelay)
+"""What is sent under a pad, and what is said of that."""
+
 
 class Simulation:
     """One run. The first broken promise halts it; `run`, and everything that lets time pass, then raises it."""
@@ -38,7 +42,7 @@ class Simulation:
         self.sites: Sites = NETWORKS[setting.network]
         self.loop = Loop()
         self.trace = Trace()
-        self.history = History(setting.redelivery_s)
+        self.history = History(setting.redelivery_s, self.sites.home)
         self.violation: Violation | None = None
         self.restored: set[KmeId] = set()
         """Who was restored to a copy since the network was last in step."""
@@ -59,7 +63,9 @@ class Simulation:
     def _machine(self, name: KmeId) -> Machine:
         sites, draw = self.sites, self._draw
         options, tick_s = options_of(self.setting, sites, name), self.setting.tick_s
-        machine = Machine(name, sites.neighbours(name), sites.home.get, options, self.loop, self.trace, draw, tick_s)
+        drew = partial(self.history.drew, name)
+        peers, neighbours, home = sites.peers(name), sites.neighbours(name), sites.home.get
+        machine = Machine(name, peers, neighbours, home, options, self.loop, self.trace, draw, tick_s, drew)
         disk = SqliteDisk if self.setting.disk == "sqlite" else FastDisk
         machine.disk = disk(machine.power, draw, lambda: self.watch.forward(machine))
         machine.audit = SimulatedAudit(machine.power, draw, machine.disk, machine.clock)
@@ -98,7 +104,10 @@ class Simulation:
     # What links and SAEs do
 
     def produce(self, a: KmeId, b: KmeId, left: bytes | None, right: bytes | None) -> None:
-        """The link between two neighbours produces a block, not necessarily the same at both ends."""
+        """The link between two neighbours produces a block, not necessarily the same at both ends, unless it has
+        stopped."""
+        if b in self.machines[a].dark:
+            return
         self._noting(partial(self.history.produced, left, right))
         sequence = next(self._sequences)
         what = "block" if left == right else "bad block"
@@ -106,6 +115,27 @@ class Simulation:
         for me, peer, data in ((a, b, left), (b, a, right)):
             if data is not None:
                 self.machines[me].link_block(peer, sequence, data)
+
+    def produce_everywhere(self, size: int) -> None:
+        """Every link produces a good block."""
+        for a, b in self.sites.links:
+            self.produce_block(a, b, size)
+
+    def stop_link(self, a: KmeId, b: KmeId) -> None:
+        """A link stops, and its devices say so."""
+        if b not in self.machines[a].dark:
+            self._turn_link(a, b, "link stopped", set.add)
+
+    def start_link(self, a: KmeId, b: KmeId) -> None:
+        """It generates key again."""
+        if b in self.machines[a].dark:
+            self._turn_link(a, b, "link started", set.discard)
+
+    def _turn_link(self, a: KmeId, b: KmeId, what: str, turn: Callable[[set[KmeId], KmeId], None]) -> None:
+        self.trace.note(self.loop.now, f"{a}-{b}", what)
+        for me, peer in ((a, b), (b, a)):
+            turn(self.machines[me].dark, peer)
+            self.machines[me].see_links()
 
     def produce_block(self, a: KmeId, b: KmeId, size: int) -> None:
         """A good block."""
@@ -128,10 +158,11 @@ class Simulation:
 
     def _transmitted(self, message: Message) -> None:
         self.trace.counts[f"message {type(message.body).__name__}"] += 1
-        if isinstance(message.body, wire.Carry | Forward):
-            self.watch.carried(message.source, message.target, message.body)
-            ref = StreamRef(message.source, message.target, message.envelope.route)
-            self._noting(partial(self.history.transmitted, ref, message.body))
+        if not isinstance(message.body, UNDER_PADS):
+            return
+        ref = StreamRef(message.source, message.target, message.envelope.route)
+        self.watch.transmitted(ref, message.body)
+        self._noting(partial(self.history.transmitted, ref, message.body))
 
     def _got(self, asked: Asked, keys: Keys) -> None:
         request, now = asked.request, self.loop.now
@@ -139,6 +170,7 @@ class Simulation:
         if not all(asked.machine.audit.tells(receiver, key_id) for key_id in ids_of(keys)):
             self.violated(Violation(7, f"{receiver} gets keys of which the audit log says nothing"))
         self.watch.got(asked, keys)
+        self._noting(partial(self._place, asked, keys))
         if isinstance(request, GetKeyWithIds):
             self._noting(partial(self.history.slave_got, request, keys, asked.at, now))
             return
@@ -148,6 +180,21 @@ class Simulation:
         if self.restored:
             slaves = (request.slave, *request.additional_slaves)
             self.saes.may_be_gone.update((key_id, slave) for key_id in ids_of(keys) for slave in slaves)
+
+    def _place(self, asked: Asked, keys: Keys) -> None:
+        """Notes where in which stream a master's keys are."""
+        request, kme = asked.request, asked.machine.kme
+        peer = kme.peers.get(self.sites.home[request.slave]) if kme else None
+        if peer is None or not isinstance(request, GetKey):
+            return
+        for run in keys.runs:
+            for stream in (pair.owned for pair in peer.pairs if pair.owned.key_ids):
+                assert stream.key_ids is not None
+                key_id = run.ids[:KEY_ID_BYTES]
+                located = stream.key_ids.locate(key_id)
+                if located and stream.key_ids.pair(request.master, request.slave).recognises(key_id, located):
+                    units = units_for(run.size_bytes) * run.count
+                    self.history.given(stream.ref, stream.epoch, located.position, units, key_id)
 
     def _noting(self, note: Callable[[], None]) -> None:
         try:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from keyhop.core.ids import key_id_text
 from keyhop.network import wire
+from keyhop.network.relay.messages import Announce, Forward, OfRelay, Refused, Stuck
 from keyhop.service.requests import GetKey, GetKeyWithIds
 from keyhop.testing.simulation.trace import Entry, Trace
 
@@ -46,6 +47,15 @@ def _shown(data: bytes) -> str:
             return f"Carry of {len(body.ids) // 16} keys for {', '.join(body.slaves)}, pad at {body.pad}"
         case wire.Carried():
             return f"Carried: {'stored' if body.stored else 'refused'}"
+        case Announce():
+            ways = ", ".join("-".join(path) for path in body.paths)
+            return f"Announce of parcel {body.parcel.hex()[:8]}, {body.size} bytes by {ways}"
+        case Forward():
+            return f"Forward of parcel {body.parcel.hex()[:8]}, share {body.share} by {'-'.join(body.route)}"
+        case Refused() | Stuck():
+            return f"{type(body).__name__}: parcel {body.parcel.hex()[:8]}, {body.reason}"
+        case OfRelay():
+            return f"{type(body).__name__} of parcel {body.parcel.hex()[:8]}"
         case _:
             return type(body).__name__
 

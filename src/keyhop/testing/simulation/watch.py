@@ -2,7 +2,7 @@
 
 forward        what a KME made durable never goes back: epochs, positions, marks, what was delivered
 conservation   the ledger of each end balances, and they agree: nothing is delivered that no master was given
-held           a key that was given out is at every slave's KME until it is fetched or old
+held           a key that was given out is at every slave's KME until it is fetched or old, and on no other disk
 in step        after healing, both ends of every stream remember the same
 """
 
@@ -10,14 +10,15 @@ from collections import Counter
 from collections.abc import Callable
 
 from keyhop.core.ids import KmeId, SaeId
-from keyhop.core.streams import FollowedStream, OwnedStream, Route
+from keyhop.core.streams import FollowedStream, OwnedStream, Route, StreamRef
+from keyhop.core.units import UNIT_BYTES
 from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
-from keyhop.network.relay.messages import Forward
-from keyhop.network.wire import Carry
+from keyhop.network.wire import Body
 from keyhop.service.requests import GetKey, Keys
-from keyhop.testing.history import STREAM_ID_VERSION, History, Violation, each_id
+from keyhop.testing.history import STREAM_ID_VERSION, History, Seen, Violation, each_id
 from keyhop.testing.simulation.machine import Machine
+from keyhop.testing.simulation.padded import Padded
 from keyhop.testing.simulation.recovered import Recovered
 from keyhop.testing.simulation.saes import Asked, Saes
 
@@ -48,7 +49,7 @@ class Watch:
         self._given = Counter[Direction]()
         self._fetched = Counter[Direction]()
         self._fetched_ids: set[bytes] = set()
-        self._padded: dict[Direction, dict[tuple[str, int, int], int]] = {}
+        self._padded = Padded()
         self._restored: set[KmeId] = set()
 
     # What is told
@@ -67,10 +68,9 @@ class Watch:
             self._fetched_ids |= ids
             self._fetched[direction] += len(ids) * run.size_bytes
 
-    def carried(self, source: KmeId, target: KmeId, message: Carry | Forward) -> None:
-        """A KME sent records, or a share of a relayed parcel, under a pad."""
-        pad = (message.epoch, message.pad)
-        self._padded.setdefault((source, target), {})[type(message).__name__, *pad] = len(message.sealed)
+    def transmitted(self, stream: StreamRef, message: Body) -> None:
+        """A KME sent something, perhaps under a pad of a stream."""
+        self._padded.transmitted(stream, message)
 
     def restored(self, name: KmeId) -> None:
         """A KME goes back to a copy of its store: it may know less than before, and its books are an old copy's."""
@@ -113,6 +113,15 @@ class Watch:
                     continue
                 if not saes.may_be_gone[key.key_id, slave] and self.holds(key.key_id, key.master, slave) != key.key:
                     self._violated(Violation(5, f"a key was lost to {slave}"))
+        self._unknown_to_others(seen)
+
+    def _unknown_to_others(self, seen: list[Seen]) -> None:
+        """Nothing of a key is on the disk of a KME that it only came through."""
+        for name, machine in self._machines.items():
+            elsewhere = [key for key in seen if name not in {self._home[sae] for sae in (key.master, *key.slaves)}]
+            kept = b"".join(machine.disk.worst_case().values.values()) if elsewhere else b""
+            if any(key.key[:UNIT_BYTES] in kept for key in elsewhere):
+                self._violated(Violation(4, f"{name} keeps a key that is for SAEs of other KMEs"))
 
     def holds(self, key_id: bytes, master: SaeId, slave: SaeId) -> bytes | None:
         """What the slave's KME could give him if its machine lost power now."""
@@ -146,15 +155,19 @@ class Watch:
         delivered = sum(pair.followed.ledger.delivered for pair in state.pairs)
         if not self._fetched[theirs] <= delivered <= self._given[theirs]:
             self._disagree(machine, f"{delivered} bytes delivered of {self._given[theirs]} given")
-        pads = sum(pair.followed.ledger.pad for pair in state.pairs)
-        if pads > sum(self._padded.get(theirs, {}).values()):
-            self._disagree(machine, f"{pads} bytes of pads received")
+        for pair in state.pairs:
+            self._pads(machine, pair)
         given = sum(pair.owned.ledger.delivered for pair in state.pairs)
         if machine.life == 1 and given < self._given[mine]:
             self._disagree(machine, f"{given} bytes delivered but {self._given[mine]} given")
-        sent = sum(pair.owned.ledger.pad for pair in state.pairs)
-        if machine.life == 1 and sent < sum(self._padded.get(mine, {}).values()):
-            self._disagree(machine, f"{sent} bytes of pads sent")
+
+    def _pads(self, machine: Machine, pair: Pair) -> None:
+        """Each route has pads of its own."""
+        received, sent = pair.followed.ledger.pad, pair.owned.ledger.pad
+        if received > self._padded.bytes_of(pair.followed.ref):
+            self._disagree(machine, f"{received} bytes of pads received from {pair.peer}")
+        if machine.life == 1 and sent < self._padded.bytes_of(pair.owned.ref):
+            self._disagree(machine, f"{sent} bytes of pads sent to {pair.peer}")
 
     def _disagree(self, machine: Machine, what: str) -> None:
         self._violated(Violation(2, f"the ledger of {machine.name} disagrees with what was seen: {what}"))

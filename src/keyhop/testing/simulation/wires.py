@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from keyhop.core.ids import KmeId
 from keyhop.network import wire
+from keyhop.network.relay.messages import OfRelay
 from keyhop.testing.simulation.loop import Loop
 from keyhop.testing.simulation.trace import Trace
 
@@ -56,6 +57,8 @@ class Wires:
         self.weather = FAIR
         self.blocked: set[tuple[KmeId, KmeId]] = set()
         self.on_the_way: list[Message] = []
+        self.ambushes: list[tuple[type[OfRelay], Callable[[Message], None]]] = []
+        """For the next message of a kind, which is altered then."""
 
     def passes(self, source: KmeId, target: KmeId) -> bool:
         """Whether anything gets from one to the other at all."""
@@ -73,10 +76,20 @@ class Wires:
         else:
             self._note("sent", message)
             self.put(message)
+            if self.ambushes:
+                self._spring(message)
             if fate > 1.0 - weather.repeat and not isinstance(message.body, wire.Replaced):
                 self._note("repeated", message)
                 self.put(Message(source, target, connection, data, message.envelope), again=True)
         return message
+
+    def _spring(self, message: Message) -> None:
+        for ambush in self.ambushes:
+            kind, alters = ambush
+            if isinstance(message.body, kind):
+                self.ambushes.remove(ambush)
+                alters(message)
+                return
 
     def put(self, message: Message, *, again: bool = False) -> None:
         """A message that will arrive."""
