@@ -1,6 +1,6 @@
 """What relay costs and how long it takes: .venv/bin/python bench/relay.py [--only PART,PART] [--quick]
 
-Parts are `hops`, `filled`, `demand`, `tampered`, `metro`: README.md says what each of them shows.
+Parts are `hops`, `filled`, `demand`, `tampered`, `metro`, `scarce`: README.md says what each of them shows.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import relay_demand
 import relay_filled
 import relay_hops
 import relay_metro
+import relay_scarce
 import relay_tampered
 from load import LoadGenerator
 from priority import go_first
@@ -68,12 +69,17 @@ def _metro(options: argparse.Namespace) -> Iterator[Section]:
     yield relay_metro.section(10.0 if options.quick else 30.0)
 
 
+def _scarce(options: argparse.Namespace) -> Iterator[Section]:
+    yield relay_scarce.section(60.0 if options.quick else 300.0)
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Section]]] = {
     "hops": _hops,
     "filled": _filled,
     "demand": _demand,
     "tampered": _tampered,
     "metro": _metro,
+    "scarce": _scarce,
 }
 
 if __name__ == "__main__":

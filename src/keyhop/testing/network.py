@@ -78,10 +78,19 @@ class VirtualNetwork:
     def _send(self, source: KmeId, target: KmeId, data: bytes) -> None:
         self._on_the_way.append((source, target, data))
 
-    def produce(self, blocks: int = 1, size: int = 4096, *, only: KmeId | None = None, source: str = "virtual") -> None:
-        """Every link that is not cut, all of the kind `source`, produces blocks at both ends, or at one end only."""
+    def produce(
+        self,
+        blocks: int = 1,
+        size: int = 4096,
+        *,
+        only: KmeId | None = None,
+        links: Collection[tuple[KmeId, KmeId]] | None = None,
+        source: str = "virtual",
+    ) -> None:
+        """Every link that is not cut, or those of `links`, all of the kind `source`, produce blocks at both ends, or at
+        one end only."""
         for left, right in [
-            link for link in self.links if link not in self.cut and self.dead.isdisjoint(link)
+            link for link in links or self.links if link not in self.cut and self.dead.isdisjoint(link)
         ] * blocks:
             sequence, data = next(self._sequence), self.random.randbytes(size)
             for me, peer in ((left, right), (right, left)):

@@ -2,7 +2,9 @@
 
 A stream is fed from its low mark on until it is at its high one. The pads of each link go to all flows in turn
 (`relay.pads`), so streams that lack share scarce links, if none has much under way: a window of a few parcels at most,
-one more for each that arrives, half of them after a failure. Streams of which nobody asks anything come after others.
+one more for each that arrives, half of them after a failure. It is the same with their sizes: where many wait for pads
+of a link a large block waits longer than anybody does, and the pads of the links before it are used up in vain. Streams
+of which nobody asks anything come after others.
 
 A path that fails is told to the routes, and the next parcel takes another at once; when that fails too, after a pause.
 What is under way on a path that is known to be broken is not waited for.
@@ -22,15 +24,17 @@ from keyhop.core.streams import Admission
 from keyhop.core.units import UNIT_BYTES
 from keyhop.network.feeder.fairness import jains_index
 from keyhop.network.feeder.planning import Routes, Terms, plan
-from keyhop.network.feeder.water import Marks, block_bytes, marks
+from keyhop.network.feeder.water import LEAST_BLOCK_BYTES, MOST_BLOCK_BYTES, Marks, block_bytes, marks
 from keyhop.network.peer import Peer
 from keyhop.network.relay.messages import BlockPayload
 from keyhop.network.relay.parcels import Done, Parcel, Plan, source_kind
 from keyhop.network.sealing import MAC_KEY_BYTES
 
-PARCEL_S = 12.0
+PARCEL_S = 24.0
 """A block that has not arrived by then is given up: pads of scarce links are waited for."""
 MOST_UNDER_WAY = 4
+GROWTH = 1 / 16
+"""By this part the blocks of a stream grow with each that arrives; after one that does not they are half as large."""
 ASKED_S = 30.0
 """How long a stream is fed with the priority of whoever found it empty."""
 PAUSES_S = (0.0, 0.2, 0.5, 1.0, 2.0)
@@ -77,6 +81,7 @@ class _Feed:
     peer: Peer
     rising: bool = False
     window: int = 1
+    most_block_bytes: int = MOST_BLOCK_BYTES
     parcels: list[_UnderWay] = field(default_factory=list)
     asked_at: dict[int, float] = field(default_factory=dict)
     """When somebody of a priority found it empty last."""
@@ -198,13 +203,13 @@ class Feeder:
         feed.rising = stock < water.low or (feed.rising and stock < water.high)
         while feed.rising and len(feed.parcels) < feed.window and self._clock.monotonic() >= feed.not_before:
             size = block_bytes(_demand(peer), water.high - self._stock(feed), water.low)
-            self._send(feed, size)
+            self._send(feed, min(size, feed.most_block_bytes))
             feed.rising = self._stock(feed) < water.high
 
     def _send(self, feed: _Feed, size: int) -> None:
         way = plan(self._routes, self._me, feed.peer.id, self._terms(feed.peer.id), MAC_KEY_BYTES + size)
         if isinstance(way, str):
-            self._fail(feed, way)
+            self._fail(feed, way, size)
             return
         data = KeyMaterial(self._entropy.token(MAC_KEY_BYTES + size))
         parcel = Parcel(feed.peer.id, BlockPayload(), data, self._priority(feed))
@@ -219,8 +224,9 @@ class Feeder:
         if reason is None:
             feed.failures, feed.not_before, feed.trouble = 0, 0.0, None
             feed.window = min(feed.window + 1, MOST_UNDER_WAY)
+            feed.most_block_bytes = min(int(feed.most_block_bytes * (1 + GROWTH)), MOST_BLOCK_BYTES)
             return
-        self._fail(feed, reason)
+        self._fail(feed, reason, parcel.size_bytes)
 
     def _give_up_broken(self, feed: _Feed) -> None:
         broken = [parcel for parcel in feed.parcels if not any(map(self._routes.leads, parcel.way.paths))]
@@ -228,8 +234,11 @@ class Feeder:
             feed.parcels = [parcel for parcel in feed.parcels if parcel not in broken]
             self._fail(feed, "its path was cut")
 
-    def _fail(self, feed: _Feed, reason: str) -> None:
+    def _fail(self, feed: _Feed, reason: str, size_bytes: int | None = None) -> None:
+        """`size_bytes` are those of a block that might have arrived, had it been smaller."""
         feed.trouble = reason
+        if size_bytes is not None:
+            feed.most_block_bytes = max(size_bytes // 2, LEAST_BLOCK_BYTES)
         feed.window = max(feed.window // 2, 1)
         pause = PAUSES_S[min(feed.failures, len(PAUSES_S) - 1)]
         feed.failures += 1

@@ -17,7 +17,7 @@ from keyhop.network.sealing import MAC_KEY_BYTES
 MAX_WAITING = 4096
 """When more wait, one is sent away, of the source of which most do: a bound for what others make this KME remember."""
 
-PATIENCE_S = (1.0, 8.0)
+PATIENCE_S = (1.0, 16.0)
 """How long a share of others waits for its pad, before its source hears of it and takes another way: on a link that
 does not bring as much in the longer time, and on one that does."""
 

@@ -6,7 +6,7 @@ from keyhop.network.relay.memory import ITEM_BYTES, Remembered
 from keyhop.network.relay.messages import PadPlace
 
 MAX_PLACES = 512
-WAIT_S = 15.0
+WAIT_S = 30.0
 
 type ParcelName = tuple[KmeId, bytes]
 """The source, and its ID of the parcel."""

@@ -209,3 +209,27 @@ def test_streams_of_a_higher_priority_are_fed_first_and_fairness_is_of_one_prior
     first, second = delivered(sites)
     assert first > 2 * second
     assert sites.kmes[A].kme.feeder.fairness()[7] == 1.0
+
+
+def test_over_a_slow_link_blocks_are_as_small_as_it_takes() -> None:
+    """From B to C come 150 bytes a second, and SAEs ask for a hundred times as much."""
+    sites = network(links=((A, B), (B, C)))
+    before = 0
+    for second in range(240):
+        sites.produce(8, 4096, links=[(A, B)])
+        if second % 4 == 0:
+            sites.produce(1, 1200, links=[(B, C)])
+        for _ in range(20):
+            sites.get_key(A, GetKey(SAE_A, SAE_C, 32))
+            sites.get_key(A, GetKey(SAE_A, SAE_C))
+        sites.pass_time(1.0)
+        if second == 119:
+            before = delivered_to_c(sites)
+    assert delivered_to_c(sites) - before > 120 * 150 / 2
+    ledger = sites.kmes[A].peers[B].neighbour.owned.ledger
+    assert ledger.pad < 2.5 * sites.kmes[A].peers[C].relayed.owned.ledger.produced, "few pads were used up in vain"
+
+
+def delivered_to_c(network: VirtualNetwork) -> int:
+    """What masters at A got."""
+    return network.kmes[A].peers[C].relayed.owned.ledger.delivered
