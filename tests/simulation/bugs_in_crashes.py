@@ -97,8 +97,8 @@ def effects_happen_whatever_failed(patch: pytest.MonkeyPatch) -> None:
     """The keys of a turn leave although its commit, its record or its witness failed."""
 
     def happen(self: Journal, effects: list[Any]) -> None:
-        for effect in effects:
-            effect.happens()
+        for happens, _ in effects:
+            happens()
 
     patch.setattr(Journal, "_happen", happen)
 
