@@ -20,11 +20,11 @@ type MakeDisk = Callable[[Power], Disk]
 
 
 def fast(power: Power) -> Disk:
-    return FastDisk(power, random.Random(1), lambda: None)
+    return FastDisk(power, random.Random(1), lambda slots: None)
 
 
 def sqlite(power: Power) -> Disk:
-    return SqliteDisk(power, random.Random(1), lambda: None)
+    return SqliteDisk(power, random.Random(1), lambda slots: None)
 
 
 class _OnADisk(StoreConformance):

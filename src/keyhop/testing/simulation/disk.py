@@ -9,13 +9,16 @@ the next commit. After a failed commit the store refuses everything, and only a 
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import Enum
 
 from keyhop.core.errors import StoreFailure
 from keyhop.core.store.base import KeyStore, Kind, Slot
 from keyhop.core.store.memory import MemoryStore
 from keyhop.testing.simulation.power import Power, PowerCut
+
+type Committed = Callable[[Collection[Slot]], None]
+"""Hears which slots were made durable."""
 
 type Image = object
 """A backup, as the disk that made it can read it."""
@@ -33,9 +36,9 @@ class DiskFault(Enum):
 
 
 class Disk(ABC):
-    """One machine's disk. `fault` strikes once; `commits` counts what was made durable, `committed` is told of it."""
+    """One machine's disk. `fault` strikes once; `commits` counts what was made durable, `committed` hears of it."""
 
-    def __init__(self, power: Power, draw: random.Random, committed: Callable[[], None]) -> None:
+    def __init__(self, power: Power, draw: random.Random, committed: Committed) -> None:
         self.fault: DiskFault | None = None
         self.commits = 0
         self.power = power
@@ -70,7 +73,7 @@ class Disk(ABC):
 class FastDisk(Disk):
     """A map whose commits are there wholly or not at all."""
 
-    def __init__(self, power: Power, draw: random.Random, committed: Callable[[], None]) -> None:
+    def __init__(self, power: Power, draw: random.Random, committed: Committed) -> None:
         super().__init__(power, draw, committed)
         self.values: dict[Slot, bytes] = {}
         self.uncertain: Mapping[Slot, bytes | None] = {}
@@ -131,7 +134,7 @@ class _FastStore:
             raise
         disk.apply(writes)
         disk.power.point("between a commit and its effects")
-        disk.committed()
+        disk.committed(writes)
 
     def read(self, slot: Slot) -> bytes | None:
         self._check_readable()

@@ -33,9 +33,7 @@ def works(sim: Simulation) -> None:
     for number in range(7):
         sim.produce_everywhere(2048)
         sim.run(0.1 if number else OFFERED_AGAIN_S)
-    for a, b in sim.sites.wires:
-        exchange(sim, a, b)
-        exchange(sim, b, a)
+    exchange(sim, [direction for a, b in sim.sites.wires for direction in ((a, b), (b, a))])
     sim.watch.held(sim.loop.now, sim.saes)
     sim.saes.check()
     sim.check()

@@ -3,18 +3,23 @@
 Looked at where everything works, so what is found here is what relaying does by itself.
 """
 
+from collections.abc import Collection
+
 from keyhop.core.errors import Unavailable
-from keyhop.core.ids import KmeId
+from keyhop.core.ids import KmeId, SaePair
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.history import Violation
 from keyhop.testing.simulation.saes import Asked, ids_of
 from keyhop.testing.simulation.simulation import Simulation
 
+type Direction = tuple[KmeId, KmeId]
+"""From the KME of masters to the KME of slaves."""
+
 SERVED_WITHIN_S = 30.0
 """A path that failed is avoided for ten seconds, and what waits for a pad is given up after twelve."""
 REQUESTS_FOR_OLD_BYTES = 40
 """How many requests it takes until an owner has used up what its follower took for old."""
-CUT_OFF_EVERY = 3
+CUT_OFF_EVERY = 5
 """In so many schedules somebody is cut off once."""
 BLOCKS = 8
 """Of every link, while SAEs ask for keys in vain."""
@@ -35,25 +40,43 @@ REASONS = (
 )
 
 
-def exchange(sim: Simulation, source: KmeId, target: KmeId) -> None:
-    """The first SAE of one KME gets keys for the first of the other, within bounded time. Raises Violation."""
-    if not _may_be_served(sim, source, target):
-        _refused(sim, source, target)
-        return
-    master, slave = sim.sites.at(source)[0], sim.sites.at(target)[0]
-    aged = sim.watch.aged(master, slave)
-    attempts, until = REQUESTS_FOR_OLD_BYTES if aged else 1, sim.loop.now + (SERVED_WITHIN_S if sim.sites.relays else 0)
-    while attempts > 0 or sim.loop.now < until:
+def exchange(sim: Simulation, directions: Collection[Direction]) -> None:
+    """In each direction, the first SAE of one KME gets keys for the first of the other, within bounded time.
+
+    Raises Violation.
+    """
+    for source, target in directions:
+        if not _may_be_served(sim, source, target):
+            _refused(sim, source, target)
+    left = [direction for direction in directions if _may_be_served(sim, *direction)]
+    attempts, until = 1, sim.loop.now + (SERVED_WITHIN_S if sim.sites.relays else 0.0)
+    if any(sim.watch.aged(*_saes(sim, direction)) for direction in left):
+        attempts = REQUESTS_FOR_OLD_BYTES
+    while left and (attempts > 0 or sim.loop.now < until):
         attempts -= 1
-        asked = sim.get_key(GetKey(master, slave, 16 if aged else 3, 1000))
-        keys = _keys_of(sim, asked)
-        fetched = sim.get_key_with_ids(GetKeyWithIds(slave, master, b"".join(ids_of(keys)))) if keys else asked
-        if keys is not None and _keys_of(sim, fetched) is not None:
-            return
-        for _ in range(BLOCKS if sim.sites.relays else 1):
+        outcomes = _try(sim, left)
+        left = [direction for direction, outcome in outcomes.items() if outcome.keys is None]
+        for _ in range(BLOCKS if left and sim.sites.relays else 1):
             sim.produce_everywhere(2048)
-    sim.violated(Violation(0, f"no keys for {slave} of {master} after healing: {fetched.answers}"))
+    for direction in left:
+        master, slave = _saes(sim, direction)
+        sim.violated(Violation(0, f"no keys for {slave} of {master} after healing: {outcomes[direction].answers}"))
     sim.check()
+
+
+def _try(sim: Simulation, directions: Collection[Direction]) -> dict[Direction, Asked]:
+    """All of them at once: what came of asking, or, where keys came of that, of fetching them."""
+    asked: dict[Direction, Asked] = {}
+    for direction in directions:
+        saes = _saes(sim, direction)
+        asked[direction] = sim.get_key(GetKey(*saes, 16 if sim.watch.aged(*saes) else 3, 1000))
+    _let_answer(sim, asked.values())
+    for direction, request in asked.items():
+        if request.keys is not None:
+            master, slave = _saes(sim, direction)
+            asked[direction] = sim.get_key_with_ids(GetKeyWithIds(slave, master, b"".join(ids_of(request.keys))))
+    _let_answer(sim, asked.values())
+    return asked
 
 
 def cut_off(sim: Simulation) -> None:
@@ -74,7 +97,7 @@ def cut_off(sim: Simulation) -> None:
     for _ in range(4):
         sim.produce_everywhere(2048)
         sim.run(0.5)
-    exchange(sim, other, lost)
+    exchange(sim, [(other, lost)])
 
 
 def _may_be_served(sim: Simulation, source: KmeId, target: KmeId) -> bool:
@@ -85,7 +108,7 @@ def _may_be_served(sim: Simulation, source: KmeId, target: KmeId) -> bool:
 
 def _drain(sim: Simulation, source: KmeId, target: KmeId) -> None:
     """Until nothing comes any more, except what may be kept for others."""
-    master, slave = sim.sites.at(source)[0], sim.sites.at(target)[0]
+    master, slave = _saes(sim, (source, target))
     numbers = iter(DRAIN)
     number = next(numbers)
     for _ in range(DRAINED_AFTER):
@@ -102,7 +125,7 @@ def _refused(sim: Simulation, source: KmeId, target: KmeId) -> None:
     may still hope for a pad."""
     until = sim.loop.now + HEARD_S
     while True:
-        asked = sim.get_key(GetKey(sim.sites.at(source)[0], sim.sites.at(target)[0], 1, 1000))
+        asked = sim.get_key(GetKey(*_saes(sim, (source, target)), 1, 1000))
         _keys_of(sim, asked)
         answer = asked.answers[0] if asked.answers else None
         if isinstance(answer, Unavailable) and any(why in answer.message for why in REASONS):
@@ -115,8 +138,18 @@ def _refused(sim: Simulation, source: KmeId, target: KmeId) -> None:
 
 
 def _keys_of(sim: Simulation, asked: Asked) -> Keys | None:
+    _let_answer(sim, (asked,))
+    return asked.keys
+
+
+def _let_answer(sim: Simulation, asked: Collection[Asked]) -> None:
     for _ in range(30):
-        if asked.answers:
+        if all(each.answers for each in asked):
             break
         sim.run(0.1)
-    return asked.keys
+
+
+def _saes(sim: Simulation, direction: Direction) -> SaePair:
+    """The first ones of both KMEs."""
+    source, target = direction
+    return sim.sites.at(source)[0], sim.sites.at(target)[0]

@@ -50,8 +50,8 @@ FAULTS: tuple[dict[Do, int], ...] = (
 ACTIONS: dict[str, Do] = {do.__name__: do for group in (DOINGS, *FAULTS) for do in group}
 """By name."""
 
-NETWORK_WEIGHTS = {"pair": 78, "triangle": 6, "line3": 6, "line4": 4, "ring4": 3, "theta5": 3}
-"""Most schedules are of two KMEs: a third costs as much time as three of these do."""
+NETWORK_WEIGHTS = {"pair": 86, "triangle": 5, "line3": 4, "line4": 2, "ring4": 2, "theta5": 1}
+"""Most schedules are of two KMEs: one of five costs as much time as ten of these."""
 TERMS = (
     Terms(),
     Terms("xor-at-destination"),

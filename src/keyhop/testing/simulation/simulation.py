@@ -67,11 +67,11 @@ class Simulation:
         peers, neighbours, home = sites.peers(name), sites.neighbours(name), sites.home.get
         machine = Machine(name, peers, neighbours, home, options, self.loop, self.trace, draw, tick_s, drew)
         disk = SqliteDisk if self.setting.disk == "sqlite" else FastDisk
-        machine.disk = disk(machine.power, draw, lambda: self.watch.forward(machine))
+        machine.disk = disk(machine.power, draw, lambda slots: self.watch.forward(machine, slots))
         machine.audit = SimulatedAudit(machine.power, draw, machine.disk, machine.clock)
         if self.setting.witness:
             machine.keeper = SimulatedWitness(machine.power, machine.disk)
-        machine.started.append(lambda started: self.watch.forward(started))
+        machine.started.append(lambda started: self.watch.started(started))
         machine.broke = lambda error: self.violated(Violation(0, f"{name} broke: {error!r}"))
         return machine
 

@@ -1,7 +1,7 @@
 """The production store on simulated files."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
@@ -10,7 +10,7 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.base import KeyStore, Kind, Slot
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.store.sqlite import SqliteStore
-from keyhop.testing.simulation.disk import Disk, Image
+from keyhop.testing.simulation.disk import Committed, Disk, Image
 from keyhop.testing.simulation.file_system import Process
 from keyhop.testing.simulation.files import SimulatedFile
 from keyhop.testing.simulation.power import Power, PowerCut
@@ -22,7 +22,7 @@ _KEY = KeyMaterial(bytes(32))
 class SqliteDisk(Disk):
     """Its store is the production's."""
 
-    def __init__(self, power: Power, draw: random.Random, committed: Callable[[], None]) -> None:
+    def __init__(self, power: Power, draw: random.Random, committed: Committed) -> None:
         super().__init__(power, draw, committed)
         self.files: dict[str, SimulatedFile] = {}
         self._running: _PoweredStore | None = None
@@ -51,7 +51,7 @@ class SqliteDisk(Disk):
 
     def worst_case(self) -> MemoryStore:
         if self._worst is None or self._worst[0] != self.commits:
-            copy = SqliteDisk(Power(), self.draw, lambda: None)
+            copy = SqliteDisk(Power(), self.draw, lambda slots: None)
             copy.files = {name: SimulatedFile.holding(bytes(file.platter)) for name, file in self.files.items()}
             store = copy.start()
             self._worst = (self.commits, MemoryStore({s: v for kind in _KINDS for s, v in store.scan(kind)}))
@@ -93,7 +93,7 @@ class _PoweredStore:
             self._store.commit(writes)
         self._disk.commits += 1
         self._disk.power.point("between a commit and its effects")
-        self._disk.committed()
+        self._disk.committed(writes)
 
     def read(self, slot: Slot) -> bytes | None:
         self._disk.power.point("during its start")

@@ -7,9 +7,10 @@ in step        after healing, both ends of every stream remember the same
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.store.base import Slot
 from keyhop.core.streams import FollowedStream, OwnedStream, Route, StreamRef
 from keyhop.core.units import UNIT_BYTES
 from keyhop.network.pair import Pair
@@ -49,6 +50,8 @@ class Watch:
         self._given = Counter[Direction]()
         self._fetched = Counter[Direction]()
         self._fetched_ids: set[bytes] = set()
+        self._pairs: dict[tuple[KmeId, int], dict[Slot, Pair]] = {}
+        """By where their state is kept, of each life of a KME."""
         self._padded = Padded()
         self._restored: set[KmeId] = set()
 
@@ -81,11 +84,18 @@ class Watch:
 
     # What is checked
 
-    def forward(self, machine: Machine) -> None:
-        """After each commit and each start."""
-        if machine.kme is None:
-            return  # a commit of its start
+    def started(self, machine: Machine) -> None:
+        """A machine is up, and knows what its disk holds."""
+        assert machine.kme is not None
+        pairs = self._pairs[machine.name, machine.life] = {}
         for pair in machine.kme.pairs():
+            pairs[pair.owned.ref.slot("owner")] = pairs[pair.followed.ref.slot("follower")] = pair
+        self.forward(machine, pairs)
+
+    def forward(self, machine: Machine, slots: Collection[Slot]) -> None:
+        """After each commit, of these slots; what a start commits is looked at when it is over."""
+        pairs = self._pairs.get((machine.name, machine.life), {})
+        for pair in {id(pair): pair for slot in slots if (pair := pairs.get(slot))}.values():
             peer = (pair.peer, pair.route)
             now = (*_owner_reached(pair.owned), *_follower_reached(pair.followed))
             before = self._reached.get((machine.name, *peer), now)
