@@ -1,6 +1,6 @@
 """Key delivery: answers what SAEs ask (`requests`), from streams and records.
 
-enc_keys for one slave at another KME   bytes of a stream to it, from memory, no message (`supply`); or a record,
+enc_keys for one slave at another KME   bytes of a stream to it, from memory, no message (`from_streams`); or a record,
                                         when the streams are empty and nothing is on its way into them
 enc_keys for several, or at this KME    a record at every KME concerned (`multicast`)
 enc_keys for one in another domain      a record that the KME which leads there hands over (`gateway`)
@@ -10,28 +10,23 @@ void                                    at the KMEs of the slaves (`voiding`, `t
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
-from keyhop.core.errors import BadRequest, KeyhopError, StoreFailure, Unavailable
+from keyhop.core.errors import BadRequest, KeyhopError
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.records import RecordBook
-from keyhop.core.streams import Taken
 from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.feeder.feeder import Feeder
-from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
-from keyhop.service import supply
-from keyhop.service.audit import AuditedReplies, Handed, Handover
+from keyhop.service.audit import AuditedReplies
 from keyhop.service.claims import Claims
 from keyhop.service.courier import Courier
-from keyhop.service.limits import Charge, Limits
-from keyhop.service.making import make_keys
+from keyhop.service.from_streams import FromStreams, stopping
+from keyhop.service.limits import Limits, charged
 from keyhop.service.multicast import Multicast
-from keyhop.service.origins import by_origin, origin_of
-from keyhop.service.policy import PairPolicy, Policies
+from keyhop.service.policy import Policies
 from keyhop.service.redelivery import Redelivery
 from keyhop.service.requests import (
     GetKey,
@@ -40,9 +35,6 @@ from keyhop.service.requests import (
     InsertKeys,
     InsertReply,
     KeyReply,
-    KeyRun,
-    Keys,
-    Provenance,
     Status,
     VoidKeys,
     VoidReply,
@@ -82,16 +74,15 @@ class Delivery:
         self._policies = policies
         self._limits = limits
         self._foreign = foreign
-        self._feeder = feeder
         self.routes = Routes(peers, feeder, courier, clock)
         self._journal = journal
-        self._clock = clock
         self.stock_bytes = stock_bytes
-        self._replies = AuditedReplies(journal)
+        replies = AuditedReplies(journal)
         self._lists = Lists(me, home, foreign, policies, self.routes)
-        self._multicast = Multicast(me, spreading, records, self._replies, journal, clock, entropy)
+        self._multicast = multicast = Multicast(me, spreading, records, replies, journal, clock, entropy)
+        self._from_streams = FromStreams(self.routes, feeder, self._lists, limits, multicast, replies, journal, clock)
         self._voiding = Voiding(spreading, journal)
-        self._claims = Claims(me, peers, records, redelivery, self._replies, foreign, clock)
+        self._claims = Claims(me, peers, records, redelivery, replies, foreign, clock)
 
     def get_status(self, request: GetStatus) -> Status:
         """ETSI GS QKD 014, clause 5.1. Raises RequestError."""
@@ -123,9 +114,13 @@ class Delivery:
             self._check_alive()
             target = self._lists.home(request.slave)
             if request.additional_slaves or target == self._me or self._foreign(request.slave):
-                self._from_records(request, reply)
+                slaves = self._lists.of(request.master, (request.slave, *request.additional_slaves))
+                size, number = slaves.size_bytes(request.size_bits), slaves.number(request.number)
+                reply = charged(self._limits, request.master, tuple(slaves.homes), size * number, reply)
+                self._multicast.get_key(request, slaves, size, number, reply)
             else:
-                self._from_stream(request, target, reply)
+                policy = self._policies.pair(request.master, request.slave)
+                self._from_streams.get_key(request, target, policy, reply)
         except KeyhopError as error:
             reply(error)
 
@@ -147,7 +142,7 @@ class Delivery:
         try:
             self._check_alive()
             slaves = self._lists.of(request.master, (request.slave, *request.additional_slaves))
-            reply = self._charged(request.master, tuple(slaves.homes), len(request.keys), reply)
+            reply = charged(self._limits, request.master, tuple(slaves.homes), len(request.keys), reply)
             self._multicast.insert_keys(request, slaves, reply)
         except KeyhopError as error:
             reply(error)
@@ -166,105 +161,6 @@ class Delivery:
         except KeyhopError as error:
             reply(error)
 
-    def _from_stream(self, request: GetKey, target: KmeId, reply: KeyReply) -> None:
-        policy = self._policies.pair(request.master, request.slave)
-        size, number = policy.size_bytes(request.size_bits), policy.number(request.number)
-        reply = self._charged(request.master, (request.slave,), size * number, reply)
-        saes, admission = (request.master, request.slave), policy.admission
-        pairs = self.routes.for_request(request, target, policy)
-        found = supply.at_once(pairs, size, number, saes, admission)
-        if found is not None:
-            self._give(request, policy, size, number, reply, *found)
-            return
-        give = partial(self._give, request, policy, size, number, reply)
-        deadline = self._clock.monotonic() + policy.wait_s
-        units = units_for(size) * number
-        if policy.wait_s <= 0 or (policy.expands and not self.routes.have_enough(pairs, saes, policy, units)):
-            give(pairs[0], None)
-        elif self.routes.are_relayed_on_demand(pairs, saes, policy, units):
-            slaves = self._lists.of(request.master, (request.slave,))
-            self._multicast.get_key(request, slaves, size, number, reply)
-        else:
-            supply.wait(pairs, size, number, saes, admission, deadline, give)
-        self._feeder.kick(target, policy.priority)
-
-    def _from_records(self, request: GetKey, reply: KeyReply) -> None:
-        slaves = self._lists.of(request.master, (request.slave, *request.additional_slaves))
-        size, number = slaves.size_bytes(request.size_bits), slaves.number(request.number)
-        reply = self._charged(request.master, tuple(slaves.homes), size * number, reply)
-        self._multicast.get_key(request, slaves, size, number, reply)
-
-    def _charged[Answer](
-        self, master: SaeId, slaves: tuple[SaeId, ...], size_bytes: int, reply: Callable[[Answer | KeyhopError], None]
-    ) -> Callable[[Answer | KeyhopError], None]:
-        """The reply, once the request has been charged; it gives the bytes back when no key came. Raises as Limits."""
-        charge = self._limits.charge(master, master, slaves, size_bytes)
-        return reply if charge is None else _giving_back(charge, reply)
-
-    def _give(
-        self,
-        request: GetKey,
-        policy: PairPolicy,
-        size: int,
-        number: int,
-        reply: KeyReply,
-        pair: Pair,
-        taken: Taken | None,
-    ) -> None:
-        if taken is None:
-            pair.meter.missed(size * number)
-            self._none_left(request, policy, size, number, reply, pair)
-            return
-        try:
-            run = make_keys(pair, policy, request.master, request.slave, taken, size, number)
-            keys = Keys((run,), self._provenance(pair, taken) if request.provenance else None)
-            self._replies.give(keys, _handed(request, pair, taken, run), reply)
-        except (StoreFailure, Unavailable) as failure:
-            reply(failure)
-
-    def _none_left(
-        self, request: GetKey, policy: PairPolicy, size: int, number: int, reply: KeyReply, pair: Pair
-    ) -> None:
-        if self._journal.failure is not None:
-            reply(_stopping())
-        elif policy.expands and self.routes.expand(pair.peer, policy):
-            try:
-                slaves = self._lists.of(request.master, (request.slave,))._replace(wait_s=EXPAND_S)
-                self._multicast.get_key(request, slaves, size, number, reply, expanded=True)
-            except KeyhopError as error:
-                reply(error)
-        else:
-            reply(self.routes.dry(pair, (request.master, request.slave), policy, size, number))
-
-    def _provenance(self, pair: Pair, taken: Taken) -> Provenance:
-        age = max(self._clock.wall() - min(age.produced_at for _, age in taken.ages), 0.0)
-        return Provenance(*origin_of(taken.ages, pair.owned.ref), age)
-
     def _check_alive(self) -> None:
         if self._journal.failure is not None:
-            raise _stopping()
-
-
-def _handed(request: GetKey, pair: Pair, taken: Taken, run: KeyRun) -> Handed:
-    handed: dict[Handover, list[KeyRun]] = {}
-    master, slaves = request.master, (request.slave,)
-    for origin, keys in by_origin(run, taken.position, taken.ages, pair.owned.ref):
-        made_by = run.made_by(origin.source)
-        how = Handover("enc_keys", request.interface, master, master, slaves, origin.paths, made_by)
-        handed.setdefault(how, []).append(keys)
-    return handed
-
-
-def _giving_back[Answer](
-    charge: Charge, reply: Callable[[Answer | KeyhopError], None]
-) -> Callable[[Answer | KeyhopError], None]:
-    def charged(answer: Answer | KeyhopError) -> None:
-        if isinstance(answer, KeyhopError):
-            charge.no_key_came()
-        reply(answer)
-
-    return charged
-
-
-def _stopping() -> Unavailable:
-    return Unavailable("the KME's store has failed and the KME is stopping")
+            raise stopping()

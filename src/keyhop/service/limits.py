@@ -7,12 +7,12 @@
 4. Levels live in memory, and begin full. A limit that a reload does not change keeps them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 
 from keyhop.core.clock import Clock
-from keyhop.core.errors import BadRequest, Unavailable
+from keyhop.core.errors import BadRequest, KeyhopError, Unavailable
 from keyhop.core.ids import SaeId
 from keyhop.service.gauges import Bucket, Gauge, Period, Quota, Rate
 from keyhop.service.policy import ANYONE
@@ -158,6 +158,32 @@ class Limits:
         if wait_s == inf:
             raise BadRequest(f"this is more than {who} may ever have at once: {gauge}")
         raise Unavailable(f"the limit of {who} is reached: {gauge}", retry_after_s=wait_s)
+
+
+def charged[Answer](
+    limits: Limits,
+    master: SaeId,
+    slaves: Sequence[SaeId],
+    size_bytes: int,
+    reply: Callable[[Answer | KeyhopError], None],
+) -> Callable[[Answer | KeyhopError], None]:
+    """The reply, once a master's request has been charged: it gives the bytes back when no key came.
+
+    Raises as `Limits.charge`.
+    """
+    charge = limits.charge(master, master, slaves, size_bytes)
+    return reply if charge is None else _giving_back(charge, reply)
+
+
+def _giving_back[Answer](
+    charge: Charge, reply: Callable[[Answer | KeyhopError], None]
+) -> Callable[[Answer | KeyhopError], None]:
+    def replied(answer: Answer | KeyhopError) -> None:
+        if isinstance(answer, KeyhopError):
+            charge.no_key_came()
+        reply(answer)
+
+    return replied
 
 
 def _named(subject: Subject) -> str:

@@ -84,3 +84,19 @@ def test_what_no_waiting_would_help_is_a_bad_request() -> None:
     answer = get(network, number=3)
     assert isinstance(answer, BadRequest)
     assert answer.message == ("this is more than SAE a1 may ever have at once: 32 bytes of key per second, 64 at once")
+
+
+@pytest.mark.parametrize("more", [(), (B2,)], ids=["stream", "multicast"])
+def test_a_request_that_is_refused_at_once_costs_no_bytes(more: tuple[SaeId, ...]) -> None:
+    network = limited(Limit(A, quota_bytes=Quota(64 * (1 + len(more)), 60)))
+    young = GetKey(A, B, None, 512, more, "direct", True, 0.0, True)
+    if more:
+        network.kmes[ALICE].peers[BOB].disconnect()
+    network.clock.advance(1.0)
+    network.settle()
+    (answer,) = network.get_key(ALICE, young)
+    assert isinstance(answer, KeyhopError)
+    network.kmes[ALICE].connect(BOB)
+    network.pass_time(2.0)
+    answer = get(network, *more, number=1)
+    assert isinstance(answer, Keys), answer

@@ -1,0 +1,133 @@
+"""enc_keys for one slave at another KME: keys of the streams to it; while these have none, what the policy says."""
+
+from functools import partial
+
+from keyhop.core.clock import Clock
+from keyhop.core.errors import KeyhopError, StoreFailure, Unavailable
+from keyhop.core.ids import KmeId
+from keyhop.core.journal import Journal
+from keyhop.core.streams import Taken
+from keyhop.core.units import units_for
+from keyhop.network.feeder.feeder import Feeder
+from keyhop.network.pair import Pair
+from keyhop.service import supply
+from keyhop.service.audit import AuditedReplies, Handed, Handover
+from keyhop.service.limits import Limits, charged
+from keyhop.service.making import make_keys
+from keyhop.service.multicast import Multicast
+from keyhop.service.origins import by_origin, origin_of
+from keyhop.service.policy import PairPolicy
+from keyhop.service.requests import GetKey, KeyReply, KeyRun, Keys, Provenance
+from keyhop.service.routes import Routes
+from keyhop.service.slaves import Lists
+
+EXPAND_S = 2.0
+"""How long a record under an expanded pad may take to the other KME and back."""
+
+
+class FromStreams:
+    """Of one KME. What no stream has may still be relayed, or expanded: a record (`multicast`)."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        feeder: Feeder,
+        lists: Lists,
+        limits: Limits,
+        multicast: Multicast,
+        replies: AuditedReplies,
+        journal: Journal,
+        clock: Clock,
+    ) -> None:
+        self._routes = routes
+        self._feeder = feeder
+        self._lists = lists
+        self._limits = limits
+        self._multicast = multicast
+        self._replies = replies
+        self._journal = journal
+        self._clock = clock
+
+    def get_key(self, request: GetKey, target: KmeId, policy: PairPolicy, reply: KeyReply) -> None:
+        """`target` is the slave's KME. Raises RequestError or Unavailable before anything is charged, else replies."""
+        size, number = policy.size_bytes(request.size_bits), policy.number(request.number)
+        reply = charged(self._limits, request.master, (request.slave,), size * number, reply)
+        try:
+            self._serve(request, target, policy, size, number, reply)
+        except KeyhopError as error:
+            reply(error)
+
+    def _serve(
+        self, request: GetKey, target: KmeId, policy: PairPolicy, size: int, number: int, reply: KeyReply
+    ) -> None:
+        saes, admission = (request.master, request.slave), policy.admission
+        pairs = self._routes.for_request(request, target, policy)
+        found = supply.at_once(pairs, size, number, saes, admission)
+        if found is not None:
+            self._give(request, policy, size, number, reply, *found)
+            return
+        give = partial(self._give, request, policy, size, number, reply)
+        deadline = self._clock.monotonic() + policy.wait_s
+        units = units_for(size) * number
+        if policy.wait_s <= 0 or (policy.expands and not self._routes.have_enough(pairs, saes, policy, units)):
+            give(pairs[0], None)
+        elif self._routes.are_relayed_on_demand(pairs, saes, policy, units):
+            slaves = self._lists.of(request.master, (request.slave,))
+            self._multicast.get_key(request, slaves, size, number, reply)
+        else:
+            supply.wait(pairs, size, number, saes, admission, deadline, give)
+        self._feeder.kick(target, policy.priority)
+
+    def _give(
+        self,
+        request: GetKey,
+        policy: PairPolicy,
+        size: int,
+        number: int,
+        reply: KeyReply,
+        pair: Pair,
+        taken: Taken | None,
+    ) -> None:
+        if taken is None:
+            pair.meter.missed(size * number)
+            self._none_left(request, policy, size, number, reply, pair)
+            return
+        try:
+            run = make_keys(pair, policy, request.master, request.slave, taken, size, number)
+            keys = Keys((run,), self._provenance(pair, taken) if request.provenance else None)
+            self._replies.give(keys, _handed(request, pair, taken, run), reply)
+        except (StoreFailure, Unavailable) as failure:
+            reply(failure)
+
+    def _none_left(
+        self, request: GetKey, policy: PairPolicy, size: int, number: int, reply: KeyReply, pair: Pair
+    ) -> None:
+        if self._journal.failure is not None:
+            reply(stopping())
+        elif policy.expands and self._routes.expand(pair.peer, policy):
+            try:
+                slaves = self._lists.of(request.master, (request.slave,))._replace(wait_s=EXPAND_S)
+                self._multicast.get_key(request, slaves, size, number, reply, expanded=True)
+            except KeyhopError as error:
+                reply(error)
+        else:
+            reply(self._routes.dry(pair, (request.master, request.slave), policy, size, number))
+
+    def _provenance(self, pair: Pair, taken: Taken) -> Provenance:
+        age = max(self._clock.wall() - min(age.produced_at for _, age in taken.ages), 0.0)
+        return Provenance(*origin_of(taken.ages, pair.owned.ref), age)
+
+
+def _handed(request: GetKey, pair: Pair, taken: Taken, run: KeyRun) -> Handed:
+    handed: dict[Handover, list[KeyRun]] = {}
+    master, slaves = request.master, (request.slave,)
+    for origin, keys in by_origin(run, taken.position, taken.ages, pair.owned.ref):
+        made_by = run.made_by(origin.source)
+        how = Handover("enc_keys", request.interface, master, master, slaves, origin.paths, made_by)
+        handed.setdefault(how, []).append(keys)
+    return handed
+
+
+def stopping() -> Unavailable:
+    """The store has failed."""
+    return Unavailable("the KME's store has failed and the KME is stopping")
