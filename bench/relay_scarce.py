@@ -10,10 +10,10 @@ from functools import partial
 
 from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.priority import USUAL_PRIORITY
 from keyhop.lab import Topology, load_topology
 from keyhop.lab.topology.model import Link
 from keyhop.network.feeder.fairness import jains_index
-from keyhop.network.feeder.planning import USUAL_PRIORITY
 from keyhop.network.pair import PairOptions
 from keyhop.service.policy import PairPolicy, Policy, Rule, SaeClass
 from keyhop.service.requests import GetKey, Keys

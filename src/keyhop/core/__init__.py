@@ -7,6 +7,7 @@
     entropy     randomness, injected
     units       streams are counted in units of eight bytes
     key_id      the position of a key in a stream, sealed into a UUID
+    priority    of what is relayed, and of links
     ledger      where every byte of a stream went
     chunk       a stored run of stream bytes, and which of them are still there
     streams/    the two ends of a key stream: OwnedStream takes, FollowedStream finds

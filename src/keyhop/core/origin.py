@@ -10,6 +10,9 @@ from collections.abc import Iterable
 
 from keyhop.core.ids import KmeId
 
+MAX_HOPS = 16
+"""Of a path, and of what is relayed over it."""
+
 type Path = tuple[KmeId, ...]
 """The KMEs that bytes came through, both ends included."""
 

@@ -14,10 +14,10 @@ from msgspec import Meta
 from keyhop.audit.log import AuditOptions
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import KmeId, LinkId, SaeId
+from keyhop.core.priority import MAX_PRIORITY, USUAL_PRIORITY
 from keyhop.link.bb84.settings import Bb84Options
 from keyhop.link.rate import RateOptions
 from keyhop.link.vendors.settings import Etsi004Options, Etsi014Options, FilesOptions
-from keyhop.network.topology.reports import MAX_PRIORITY, USUAL_PRIORITY
 from keyhop.node import config_rules
 from keyhop.node.config_gateways import Etsi020Section, ForeignSaesSection, GatewaySection
 from keyhop.node.config_policy import PolicySection

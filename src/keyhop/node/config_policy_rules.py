@@ -5,6 +5,7 @@ from typing import Annotated, get_args
 
 from msgspec import Meta
 
+from keyhop.core.priority import MAX_PRIORITY
 from keyhop.network.relay.messages import Strategy
 from keyhop.network.relay.parcels import source_kind
 from keyhop.service.policy import Hybrid, PairPolicy, Rule, SaeClass, WhenDry
@@ -66,7 +67,7 @@ class RuleEntry:
         ),
     ] = None
     priority: Annotated[
-        Annotated[int, Meta(ge=0, le=7)] | None,
+        Annotated[int, Meta(ge=0, le=MAX_PRIORITY)] | None,
         Meta(description="Who is served first where key is scarce; 7 comes first. Without any rule: 4."),
     ] = None
     direct_only: Annotated[

@@ -6,10 +6,10 @@ from typing import Protocol
 
 from keyhop.core.ids import KmeId
 from keyhop.core.origin import Path
+from keyhop.core.priority import USUAL_PRIORITY
 from keyhop.network.relay.messages import Strategy
 from keyhop.network.relay.parcels import Plan
 
-USUAL_PRIORITY = 4
 HOP_BYTES = 96
 """What a parcel costs each link beside its data: keys and guard of the relay, and the MAC of the hop."""
 

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from keyhop.core.origin import MAX_HOPS
+from keyhop.core.priority import MAX_PRIORITY
 from keyhop.core.records import RecordSource
 from keyhop.network.wire_types import (
     MAX_RECORDS_PER_BATCH,
@@ -20,7 +22,6 @@ from keyhop.network.wire_types import (
     Words,
 )
 
-MAX_HOPS = 16
 MAX_SHARES = 8
 MAX_DATA_BYTES = MAX_SEALED_BYTES
 SECRET_HEAD_BYTES = 64
@@ -33,7 +34,7 @@ NOT_PROVEN = "what came is not what was announced"
 Strategy = Literal["hop-by-hop", "xor-at-destination", "secret-shared"]
 
 _Share = Annotated[int, Meta(ge=0, lt=MAX_SHARES)]
-_Priority = Annotated[int, Meta(ge=0, le=7)]
+_Priority = Annotated[int, Meta(ge=0, le=MAX_PRIORITY)]
 _Route = Annotated[tuple[Name, ...], Meta(min_length=2, max_length=MAX_HOPS + 1)]
 _Size = Annotated[int, Meta(ge=1, le=MAX_DATA_BYTES)]
 _Secret = Annotated[bytes, Meta(min_length=SECRET_HEAD_BYTES + 1, max_length=SECRET_HEAD_BYTES + MAX_DATA_BYTES)]

@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.origin import Path, label
+from keyhop.core.origin import MAX_HOPS, Path, label
 from keyhop.network.relay.messages import (
-    MAX_HOPS,
     MAX_SHARES,
     BlockPayload,
     RecordsPayload,

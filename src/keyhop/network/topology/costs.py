@@ -5,8 +5,8 @@ no more, and costs move in steps. If they followed the load freely, all would le
 together.
 """
 
+from keyhop.core.priority import MAX_PRIORITY, USUAL_PRIORITY
 from keyhop.network.topology.edges import Edge
-from keyhop.network.topology.reports import MAX_PRIORITY, USUAL_PRIORITY
 
 HOP = 1000
 _LENGTH = tuple(HOP << USUAL_PRIORITY >> priority for priority in range(MAX_PRIORITY + 1))

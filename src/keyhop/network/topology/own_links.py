@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 
 from keyhop.core.ids import KmeId
+from keyhop.core.priority import USUAL_PRIORITY
 from keyhop.core.units import UNIT_BYTES
 from keyhop.network.peer import Peer
-from keyhop.network.topology.reports import MAX_LINKS, USUAL_PRIORITY, LinkReport
+from keyhop.network.topology.reports import MAX_LINKS, LinkReport
 
 
 def own_links(peers: Iterable[Peer], priorities: Mapping[KmeId, int]) -> tuple[LinkReport, ...]:

@@ -7,13 +7,12 @@ from msgspec import Meta
 
 from keyhop.core.errors import BadRequest
 from keyhop.core.ids import KmeId, kme_id
+from keyhop.core.priority import MAX_PRIORITY, USUAL_PRIORITY
 from keyhop.network.wire_types import Message
 
 MAX_LINKS = 256
 MAX_HEARS = 4096
 MAX_NUMBER = (1 << 53) - 1
-MAX_PRIORITY = 7
-USUAL_PRIORITY = 4
 
 _Name = Annotated[KmeId, Meta(min_length=1, max_length=64)]
 _Number = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]

@@ -6,14 +6,13 @@ from zlib import crc32
 
 from keyhop.core.clock import Clock
 from keyhop.core.ids import KmeId
-from keyhop.core.origin import Path
+from keyhop.core.origin import MAX_HOPS, Path
 from keyhop.network.topology.costs import HOP, cost, need_level
 from keyhop.network.topology.disjoint import disjoint_paths
 from keyhop.network.topology.edges import Edge, Edges, Hop
 from keyhop.network.topology.failures import Failures
 from keyhop.network.topology.reports import LinkReport
 
-MAX_HOPS = 16
 MAX_CACHED = 4096
 
 type _Query = tuple[KmeId, KmeId, int, int, frozenset[KmeId | Hop], int]

@@ -5,8 +5,9 @@ from functools import cached_property
 from typing import Literal
 
 from keyhop.core.errors import BadRequest
+from keyhop.core.priority import USUAL_PRIORITY
 from keyhop.core.streams import Admission
-from keyhop.network.feeder.planning import USUAL_PRIORITY, Terms
+from keyhop.network.feeder.planning import Terms
 from keyhop.network.relay.messages import Strategy
 
 WhenDry = Literal["wait", "refuse", "expand"]
