@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from keyhop.core.ids import SaeId, SaePair
-from keyhop.network.shares import Shares
+from keyhop.network.leasing.shares import Shares
 
 PAIRS: list[SaePair] = [(SaeId(f"m{i}"), SaeId("s")) for i in range(6)]
 pairs = st.sampled_from(PAIRS)

@@ -108,8 +108,7 @@ def a_failed_store_stops_nobody(patch: pytest.MonkeyPatch) -> None:
 
     def abandon(self: Leasing) -> None:
         self._sealed = True
-        wants, self._wants = list(self._wants), type(self._wants)()
-        for want in wants:
+        for want in self._waiting.take_all():
             want.use(None)
 
     patch.setattr(Leasing, "abandon", abandon)

@@ -11,7 +11,7 @@ from keyhop.core.key_id import EpochKeyIds
 from keyhop.core.records import RecordBook
 from keyhop.network import carriage, sealing, wire
 from keyhop.network.arrivals import Arrivals, Opened
-from keyhop.network.filling import Filling
+from keyhop.network.filling.following import Follower
 from keyhop.network.leasing import Leasing
 from keyhop.network.relay.messages import RecordsPayload
 from keyhop.network.windows import Windows
@@ -78,7 +78,7 @@ def claim_is_consumed_in_part(patch: pytest.MonkeyPatch) -> None:
 
 def block_tags_not_checked(patch: pytest.MonkeyPatch) -> None:
     """Blocks that differ are taken for the same."""
-    patch.setattr(Filling, "_agrees", lambda self, name, tag: name in self._pending)
+    patch.setattr(Follower, "_agrees", lambda self, name, tag: name in self._waiting.blocks)
 
 
 def carry_tags_not_checked(patch: pytest.MonkeyPatch) -> None:
@@ -177,11 +177,11 @@ def who_is_late_gets_keys_too(patch: pytest.MonkeyPatch) -> None:
     tick = Leasing.tick
 
     def forgetful(self: Leasing) -> None:
-        wants = list(self._wants)
+        wants = list(self._waiting.wants)
         tick(self)
         now = self._clock.monotonic()
-        gone = [want for want in wants if want not in self._wants and want.deadline <= now]
-        self._wants.extend(want._replace(deadline=now + 1.0) for want in gone)
+        gone = [want for want in wants if want not in self._waiting.wants and want.deadline <= now]
+        self._waiting.wants.extend(want._replace(deadline=now + 1.0) for want in gone)
 
     patch.setattr(Leasing, "tick", forgetful)
 

@@ -4,7 +4,7 @@ import pytest
 from bugs_in_streams import Plant
 
 from keyhop.network.leasing import Leasing
-from keyhop.network.shares import Shares
+from keyhop.network.leasing.shares import Shares
 
 
 def nothing_is_reserved(patch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ import pytest
 from keyhop.core.key_id import Located
 from keyhop.core.streams import FollowedStream, OwnedStream, Place, Taken
 from keyhop.network import wire
-from keyhop.network.filling import Filling
-from keyhop.network.leasing import Leasing
+from keyhop.network.filling.placing import Placer
+from keyhop.network.leasing.ahead import Ahead
 
 type Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -87,15 +87,15 @@ def lease_used_before_it_is_noted(patch: pytest.MonkeyPatch) -> None:
 
 def appended_before_placed(patch: pytest.MonkeyPatch) -> None:
     """The owner uses blocks that the follower may never get."""
-    place_next = Filling._place_next
+    place_next = Placer._place_next
 
-    def eager(self: Filling) -> None:
+    def eager(self: Placer) -> None:
         before = self._placing
         place_next(self)
         if self._placing is not before and self._placing is not None:
             self.placed(wire.Placed(self._placing.place))
 
-    patch.setattr(Filling, "_place_next", eager)
+    patch.setattr(Placer, "_place_next", eager)
 
 
 def leases_do_not_expire(patch: pytest.MonkeyPatch) -> None:
@@ -111,30 +111,30 @@ def followers_expire_what_owners_still_give_out(patch: pytest.MonkeyPatch) -> No
 
 def a_lost_void_is_not_told_again(patch: pytest.MonkeyPatch) -> None:
     """The follower takes expired bytes for stock for ever."""
-    patch.setattr(Leasing, "_tell_of_voided", lambda self: None)
+    patch.setattr(Ahead, "tell_of_voided", lambda self: None)
 
 
 def a_lease_is_told_once(patch: pytest.MonkeyPatch) -> None:
     """If that message is lost, nobody gets keys any more."""
-    tell = Leasing._tell
+    tell = Ahead.tell
 
-    def once(self: Leasing) -> None:
+    def once(self: Ahead) -> None:
         if self._pending and self._pending[-1] not in self.__dict__.setdefault("_told", []):
             self.__dict__["_told"].append(self._pending[-1])
             tell(self)
 
-    patch.setattr(Leasing, "_tell", once)
+    patch.setattr(Ahead, "tell", once)
 
 
 def a_placement_is_asked_for_once(patch: pytest.MonkeyPatch) -> None:
     """If that message is lost, the stream gets no block any more."""
-    tick = Filling.tick
+    tick = Placer.tick
 
-    def patient(self: Filling) -> None:
+    def patient(self: Placer) -> None:
         self._sent_at = float("inf")
         tick(self)
 
-    patch.setattr(Filling, "tick", patient)
+    patch.setattr(Placer, "tick", patient)
 
 
 def taken_is_not_saved(patch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,8 @@
     marks       do the two ends of a stream remember the same history?
     agreement   what both ends of a pair remember, and what each does when that is not the same
     filling     link blocks → streams: who owns which, durable at the follower first
-    pending     link blocks that wait for that
     leasing     stream bytes → uses: leases that the follower has noted, and who waits for them
-    demand      how much to lease ahead
     meter       how much comes and goes over minutes, and how long what is there will last
-    shares      how much of the stock each pair of SAEs may take
     windows     the follower's delivery windows, so that a restored backup is found out
     link_channels  what the adapters of links say to each other, in the same session
     carriage    records carried to the peer under a one-time pad and a one-time MAC

@@ -56,7 +56,7 @@ class Peer:
     @property
     def connected(self) -> bool:
         """Whether there is a connection, synchronised or not."""
-        return self.relayed.connected
+        return self.relayed.session.connected
 
     @property
     def synchronised(self) -> bool:
@@ -68,27 +68,27 @@ class Peer:
         """Since when, in wall seconds; None when they do not agree."""
         if not self.synchronised:
             return None
-        return max(pair.since for pair in self.pairs if pair.since is not None)
+        return max(pair.session.since for pair in self.pairs if pair.session.since is not None)
 
     @property
     def doubted(self) -> bool:
         """Whether the peer has met another node that claims to be this one, and has not agreed with us since."""
-        return any(pair.doubted for pair in self.pairs)
+        return any(pair.session.doubted for pair in self.pairs)
 
     def connect(self, transmit: Transmit) -> None:
         """There is a connection now."""
         for pair in self.pairs:
-            pair.connect(transmit)
+            pair.session.connect(transmit)
 
     def replaced(self) -> None:
         """Another connection takes the place of this one, whose end may live all the same: it is told."""
         for pair in self.pairs:
-            pair.replaced()
+            pair.session.replaced()
 
     def disconnect(self) -> None:
         """The connection is gone."""
         for pair in self.pairs:
-            pair.disconnect()
+            pair.session.disconnect()
 
     def received(self, data: bytes) -> None:
         """A message from the peer."""

@@ -34,7 +34,7 @@ class CopyWatch:
     def tick(self) -> None:
         """Looks at what the pairs have noticed since the last look."""
         for pair in self._pairs:
-            peer, signs = pair.peer, (pair.theirs.signs, pair.ours.signs)
+            peer, signs = pair.peer, (pair.session.theirs.signs, pair.session.ours.signs)
             theirs, ours = self._told[peer]
             self._told[peer] = signs
             if signs[0] > theirs:

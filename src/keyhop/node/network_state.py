@@ -99,7 +99,7 @@ class NetworkState:
         )
 
     def _peer(self, peer: Peer) -> PeerInfo:
-        theirs, ours = peer.relayed.theirs.alarm, peer.relayed.ours.alarm
+        theirs, ours = peer.relayed.session.theirs.alarm, peer.relayed.session.ours.alarm
         generation = peer.psk.current if peer.psk else None
         trouble, is_neighbour = self._kme.feeder.trouble(peer.id), peer.direct is not None
         return PeerInfo(

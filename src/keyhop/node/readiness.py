@@ -29,9 +29,9 @@ def _is_fed(peer: Peer) -> bool:
 
 
 def _missing(kme: Kme, peer: Peer) -> str | None:
-    if peer.relayed.theirs.alarm:
+    if peer.relayed.session.theirs.alarm:
         return f"peer {peer.id}: two nodes claim to be it"
-    if peer.relayed.ours.alarm:
+    if peer.relayed.session.ours.alarm:
         return f"peer {peer.id}: another node claims to be this one"
     if not peer.connected or peer.trouble:
         return f"peer {peer.id}: not connected" + (f" ({peer.trouble})" if peer.trouble else "")

@@ -20,13 +20,13 @@ from keyhop.core.witness import Witness, WitnessKeeper
 from keyhop.network.arrivals import Arrivals
 from keyhop.network.feeder.feeder import Feeder, FeederOptions
 from keyhop.network.feeder.planning import Terms
+from keyhop.network.leasing.shares import Pairs
 from keyhop.network.pair import Pair, PairOptions
 from keyhop.network.peer import Peer
 from keyhop.network.psk.generations import NO_PSKS, Psks
 from keyhop.network.relay.messages import OfRelay
 from keyhop.network.relay.parcels import Flow
 from keyhop.network.relay.relay import Relay
-from keyhop.network.shares import Pairs
 from keyhop.network.topology.gossip import Gossip
 from keyhop.network.topology.own_links import own_links
 from keyhop.network.topology.reports import Report

@@ -104,7 +104,7 @@ class Routes:
         """Why there are no such keys; `pair` is the first that may have had some."""
         what, beyond = "no key material is left for", ""
         if not pair.synchronised:
-            what = "no key material, and " + ("not in step with" if pair.connected else "no connection to")
+            what = "no key material, and " + ("not in step with" if pair.session.connected else "no connection to")
         elif pair.leasing.is_kept_from(saes, size, number):
             beyond = " but what is reserved for other SAEs"
         elif not pair.leasing.meets(policy.admission, units_for(size) * number):

@@ -4,7 +4,7 @@ from math import e
 
 import pytest
 
-from keyhop.network.demand import (
+from keyhop.network.leasing.demand import (
     AHEAD_S,
     BROUGHT_OVER_S,
     BURN_S,

@@ -9,16 +9,10 @@ from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import FollowedStream, OwnedStream, StreamRef
-from keyhop.network.filling import (
-    MAX_PARTS,
-    MAX_PENDING,
-    MAX_PLACED_UNITS,
-    MIN_BLOCK_BYTES,
-    MISMATCH_S,
-    PENDING_S,
-    RESEND_S,
-    Filling,
-)
+from keyhop.network.filling import Filling
+from keyhop.network.filling.levels import MAX_PLACED_UNITS
+from keyhop.network.filling.placing import MAX_PARTS, MISMATCH_S, RESEND_S
+from keyhop.network.filling.waiting import MAX_PENDING, MIN_BLOCK_BYTES, PENDING_S
 from keyhop.network.wire import Body, Offer, Part, Placed, Placing
 from keyhop.testing.virtual import SeededEntropy, VirtualClock
 
@@ -387,10 +381,10 @@ def test_what_waits_is_bounded(two: Two) -> None:
     for sequence in range(MAX_PENDING + 10):
         two.produce(sequence, size=MIN_BLOCK_BYTES)
     for end in two.ends:
-        assert len(end.filling._pending) == MAX_PENDING
+        assert len(end.filling._waiting.blocks) == MAX_PENDING
     for sequence in range(10_000, 10_000 + 2 * MAX_PENDING):
         two.bob.receive(Offer(LINK, sequence))
-    assert len(two.bob.filling._offered) <= MAX_PENDING
+    assert len(two.bob.filling._deciding._offered) <= MAX_PENDING
     for end in two.ends:
         end.filling.synchronised()
     two.settle()

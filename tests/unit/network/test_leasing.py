@@ -6,8 +6,8 @@ from keyhop.core.ids import KmeId
 from keyhop.core.journal import Journal
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import ID_KEY_UNITS, Block, OwnedStream, StreamRef
-from keyhop.network.demand import MOST_UNITS, READY_UNITS
 from keyhop.network.leasing import Leasing
+from keyhop.network.leasing.demand import MOST_UNITS, READY_UNITS
 from keyhop.network.wire import Body, Leased, LeaseNoted
 from keyhop.testing.virtual import VirtualClock
 

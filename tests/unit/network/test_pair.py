@@ -62,7 +62,7 @@ def assert_balanced(network: VirtualNetwork) -> None:
 
 def disconnect(network: VirtualNetwork) -> None:
     for pair in pairs(network):
-        pair.disconnect()
+        pair.session.disconnect()
     network.flush()
     network._on_the_way.clear()
 
@@ -102,11 +102,18 @@ def test_messages_of_an_earlier_session_are_dropped(network: VirtualNetwork) -> 
     alice, bob = pairs(network)
     there = bob.followed.available_bytes
     void = wire.Void(1, 8, bob.followed.taken)
-    for sender, receiver in ((12345, bob._session), (alice._session, 12345), (0, 0), (alice._session, 0)):
+    for sender, receiver in (
+        (12345, bob.session.number),
+        (alice.session.number, 12345),
+        (0, 0),
+        (alice.session.number, 0),
+    ):
         network.kmes[BOB].received(ALICE, wire.encode(wire.Envelope("direct", sender, receiver, void)))
     assert bob.followed.available_bytes == there
     assert bob.synchronised
-    network.kmes[BOB].received(ALICE, wire.encode(wire.Envelope("direct", alice._session, bob._session, void)))
+    network.kmes[BOB].received(
+        ALICE, wire.encode(wire.Envelope("direct", alice.session.number, bob.session.number, void))
+    )
     assert bob.followed.available_bytes < there
 
 
@@ -147,7 +154,7 @@ def test_a_repeated_state_is_judged_once(network: VirtualNetwork) -> None:
     alice, bob = pairs(network)
     old = wire.State(wire.OwnerMarks(7, 0, 0, 0), wire.FollowerMarks(7, 0, 0, 0))
     before = (bob.owned.epoch, bob.followed.epoch)
-    bob.received(wire.Envelope("direct", alice._session, bob._session, old))
+    bob.received(wire.Envelope("direct", alice.session.number, bob.session.number, old))
     assert (bob.owned.epoch, bob.followed.epoch) == before
     assert_same(network, keys)
 
@@ -233,13 +240,13 @@ def test_a_restored_follower_gives_out_nothing_that_it_delivered_while_the_owner
     keys = get(network)
     network.pass_time(5.0)
     alice, bob = pairs(network)
-    alice.disconnect()
-    bob.disconnect()
+    alice.session.disconnect()
+    bob.session.disconnect()
     network.flush()
     copy = dict(network.kmes[BOB].store.values)
     assert_same(network, keys)
-    alice.connect(lambda data: network._send(ALICE, BOB, data))
-    bob.connect(lambda data: network._send(BOB, ALICE, data))
+    alice.session.connect(lambda data: network._send(ALICE, BOB, data))
+    bob.session.connect(lambda data: network._send(BOB, ALICE, data))
     network.settle()
     network.pass_time(5.0)
     network.kmes[BOB].start(copy)
@@ -261,9 +268,9 @@ def test_a_restored_follower_is_found_out_although_the_first_verdict_reached_the
     assert_same(network, keys)
     network.kmes[BOB].start(copy)
     alice, bob = pairs(network)
-    bob.disconnect()
-    alice.connect(lambda data: network._send(ALICE, BOB, data))
-    bob.connect(lambda data: network._send(BOB, ALICE, data))
+    bob.session.disconnect()
+    alice.session.connect(lambda data: network._send(ALICE, BOB, data))
+    bob.session.connect(lambda data: network._send(BOB, ALICE, data))
     while not alice.synchronised:
         network.flush()
         source, target, data = network._on_the_way.pop(0)
@@ -271,8 +278,8 @@ def test_a_restored_follower_is_found_out_although_the_first_verdict_reached_the
             network.kmes[target].received(source, data)
     assert not bob.synchronised
     disconnect(network)
-    alice.connect(lambda data: network._send(ALICE, BOB, data))
-    bob.connect(lambda data: network._send(BOB, ALICE, data))
+    alice.session.connect(lambda data: network._send(ALICE, BOB, data))
+    bob.session.connect(lambda data: network._send(BOB, ALICE, data))
     network.settle()
     assert_refused(network, keys)
     epoch = alice.owned.epoch
@@ -324,13 +331,13 @@ def test_what_expired_while_the_owner_was_away_is_known_when_it_is_back(network:
     network.produce(16)
     network.settle()
     alice, bob = pairs(network)
-    alice.disconnect()
-    bob.disconnect()
+    alice.session.disconnect()
+    bob.session.disconnect()
     network.flush()
     network.clock.advance(1.1 * DAY)
     network.pass_time(1.0)
-    alice.connect(lambda data: network._send(ALICE, BOB, data))
-    bob.connect(lambda data: network._send(BOB, ALICE, data))
+    alice.session.connect(lambda data: network._send(ALICE, BOB, data))
+    bob.session.connect(lambda data: network._send(BOB, ALICE, data))
     network.settle()
     assert alice.owned.available_units == 0
     assert bob.followed.untaken_units == 0

@@ -56,7 +56,7 @@ class Sites(VirtualNetwork):
         for name, kme in self.kmes.items():
             if name not in disks:
                 for peer, pair in ((each.id, each.neighbour) for each in kme.peers.values()):
-                    pair.disconnect()
+                    pair.session.disconnect()
                     kme.connect(peer)
         self.settle()
 
@@ -172,7 +172,7 @@ def test_what_was_delivered_while_the_owner_was_away_does_not_come_again(restore
     then = sites.copies()
     for kme in sites.kmes.values():
         for pair in kme.kme.pairs():
-            pair.disconnect()
+            pair.session.disconnect()
     sites._on_the_way.clear()
     sites.fetch_all()
     sites.start_from({restored: then[restored]})

@@ -79,7 +79,7 @@ class TwoAlices(VirtualNetwork):
         )
         copy.start(self.original.store.values)
         for pair in copy.kme.pairs():
-            pair.disconnect()
+            pair.session.disconnect()
         copy.journal.flush()
         return copy
 
@@ -87,11 +87,11 @@ class TwoAlices(VirtualNetwork):
         """bob lets it in, in place of the other one, which hears so."""
         bob = self.kmes[BOB].peers[ALICE].neighbour
         self._on_the_way.clear()
-        bob.replaced()
+        bob.session.replaced()
         self.settle()
-        self.kmes[ALICE].peers[BOB].neighbour.disconnect()
+        self.kmes[ALICE].peers[BOB].neighbour.session.disconnect()
         self.kmes[ALICE] = alice
-        bob.disconnect()
+        bob.session.disconnect()
         self.kmes[BOB].connect(ALICE)
         alice.connect(BOB)
         self.settle()
@@ -136,9 +136,9 @@ def test_everybody_is_told() -> None:
     network = TwoAlices()
     original, copy, bob = network.original, network.copy(), network.kmes[BOB].peers[ALICE].neighbour
     network.dial(copy)
-    assert (bob.theirs.signs, original.peers[BOB].neighbour.ours.signs) == (0, 1)
+    assert (bob.session.theirs.signs, original.peers[BOB].neighbour.session.ours.signs) == (0, 1)
     network.dial(original)
-    assert (bob.theirs.alarm, copy.peers[BOB].neighbour.ours.alarm) == (True, True)
+    assert (bob.session.theirs.alarm, copy.peers[BOB].neighbour.session.ours.alarm) == (True, True)
 
 
 def test_a_node_that_was_restarted_is_no_copy() -> None:
@@ -148,7 +148,7 @@ def test_a_node_that_was_restarted_is_no_copy() -> None:
         network.kmes[ALICE].crash()
         network.settle()
     assert bob.synchronised
-    assert bob.theirs.signs == 0
+    assert bob.session.theirs.signs == 0
 
 
 def test_nobody_but_the_peer_of_this_session_says_so() -> None:
@@ -156,6 +156,6 @@ def test_nobody_but_the_peer_of_this_session_says_so() -> None:
     pair = network.original.peers[BOB].neighbour
     message = wire.Envelope("direct", 5, 12345, wire.Replaced())
     pair.received(message)
-    assert (pair.ours.signs, pair.windows.ready) == (0, True)
-    pair.received(msgspec.structs.replace(message, receiver=pair._session))
-    assert (pair.ours.signs, pair.windows.ready) == (1, False)
+    assert (pair.session.ours.signs, pair.windows.ready) == (0, True)
+    pair.received(msgspec.structs.replace(message, receiver=pair.session.number))
+    assert (pair.session.ours.signs, pair.windows.ready) == (1, False)

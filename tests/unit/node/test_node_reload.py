@@ -82,7 +82,7 @@ def test_the_limits_of_streams_change_while_the_node_runs(authority: Authority, 
         node = Node(parse_config(network, tmp_path), SystemClock(), SystemEntropy(), lambda: None)
         node.reload(parse_config(network.replace("[policy]", "[policy]\nstock_bytes = 131072"), tmp_path))
         pair = node.kme.peers[KmeId("bob")].relayed
-        assert pair.filling.stock_units == 131072 // 8
+        assert pair.filling.levels.stock_units == 131072 // 8
         assert pair.leasing._shares.floor_units == 4096 // 8
         node.reload(parse_config(network.replace("[policy]", "[policy]\nreserved_bytes_per_pair = 64"), tmp_path))
         assert pair.leasing._shares.floor_units == 64 // 8

@@ -25,12 +25,12 @@ class Network(VirtualNetwork):
         self.key_id = keys.runs[0].ids
 
     def doubt(self, neighbour: KmeId) -> None:
-        self.kmes[neighbour].peers[BOB].neighbour.replaced()
+        self.kmes[neighbour].peers[BOB].neighbour.session.replaced()
         self.settle()
 
     def lose(self, neighbour: KmeId) -> None:
-        self.kmes[neighbour].peers[BOB].neighbour.disconnect()
-        self.kmes[BOB].peers[neighbour].neighbour.disconnect()
+        self.kmes[neighbour].peers[BOB].neighbour.session.disconnect()
+        self.kmes[BOB].peers[neighbour].neighbour.session.disconnect()
 
     def find_again(self, neighbour: KmeId) -> None:
         self.kmes[neighbour].connect(BOB)
@@ -70,8 +70,8 @@ def test_who_waits_for_a_window_when_the_doubt_comes_gets_none(network: Network)
     network.clock.advance(2.0)
     answers = network.fetch()
     assert not answers
-    network.kmes[CAROL].peers[BOB].neighbour.replaced()
-    while not network.kmes[BOB].peers[CAROL].neighbour.doubted:
+    network.kmes[CAROL].peers[BOB].neighbour.session.replaced()
+    while not network.kmes[BOB].peers[CAROL].neighbour.session.doubted:
         network._on_the_way.sort(key=lambda sent: sent[0] != CAROL)
         network.step()
     network.settle()

@@ -98,7 +98,7 @@ def test_who_waits_gets_what_comes_first_and_costs_the_other_stream_nothing(
     assert isinstance(keys, Keys)
     assert delivered(network) == ((32, 0) if first == "direct" else (0, 32))
     pairs: tuple[Pair, ...] = network.kmes[ALICE].peers[BOB].pairs
-    assert not any(pair.leasing._wants for pair in pairs)
+    assert not any(pair.leasing._waiting.wants for pair in pairs)
 
 
 def test_a_relayed_block_that_the_two_ends_do_not_have_alike_is_dropped(network: VirtualNetwork) -> None:

@@ -147,7 +147,7 @@ def test_a_peer_with_a_certificate_has_nothing_to_refresh() -> None:
     network = VirtualNetwork({SaeId("a"): ALICE, SaeId("b"): BOB})
     network.settle()
     pair = network.kmes[BOB].peers[ALICE].neighbour
-    envelope = wire.Envelope("direct", pair._peer_session, pair._session, PskProposed(1, 1, 8, b"x" * 16))
+    envelope = wire.Envelope("direct", pair.session.peer_number, pair.session.number, PskProposed(1, 1, 8, b"x" * 16))
     with pytest.raises(PeerError, match="unexpected message"):
         pair.received(envelope)
 

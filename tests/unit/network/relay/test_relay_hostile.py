@@ -442,7 +442,7 @@ def test_no_repr_shows_what_waits_for_a_pad(network: VirtualRelays, monkeypatch:
     for owner, follower in ((A, B), (C, D)):
         waiting = network.nodes[owner].direct(follower).pads
         assert waiting._first is not None
-        assert "SECRET" not in repr((waiting._first, waiting._leasing._wants))
+        assert "SECRET" not in repr((waiting._first, waiting._leasing._waiting.wants))
 
 
 def test_no_repr_shows_bytes_of_a_stream() -> None:

@@ -67,6 +67,10 @@ class BlockQueue:
     def __iter__(self) -> Iterator[BlockName]:
         return iter(self._blocks)
 
+    def units_of(self, name: BlockName) -> int:
+        """Of one that is here."""
+        return self._blocks[name]
+
     def add(self, name: BlockName, units: int) -> None:
         """Behind all others."""
         self._blocks[name] = units

@@ -1,0 +1,102 @@
+"""Who waits for bytes of a stream, and whom that holds up.
+
+Those who wait are served in their order. One whose bytes only have to be leased holds up all others, for the time of a
+message there and back. One who may not have that much yet holds up nobody, except later requests of its own pair that
+would keep its floor from ever holding enough. Nor does one for whom the next bytes will not do (`Admission`): a stream
+is spent in its order, and what is next is good for others.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from keyhop.core.ids import SaePair
+from keyhop.core.ledger import Purpose
+from keyhop.core.streams import Admission, Taken
+
+type Use = Callable[[Taken | None], None]
+"""Gets the bytes, or None when the wait is over without them."""
+
+type Cancel = Callable[[], None]
+"""Who waits no longer wants the bytes. Harmless when the wait is over."""
+
+
+class Want(NamedTuple):
+    """`number` runs of so many bytes, which are `units` together."""
+
+    size_bytes: int
+    number: int
+    units: int
+    purpose: Purpose
+    deadline: float
+    use: Use
+    pair: SaePair | None
+    admission: Admission | None
+
+
+class Waiting:
+    """In their order. `needs_only_a_lease`: whether there is enough for one, which it may have; `fits_a_floor`: whether
+    its pair's floor will hold that much one day."""
+
+    def __init__(self, needs_only_a_lease: Callable[[Want], bool], fits_a_floor: Callable[[Want], bool]) -> None:
+        self._needs_only_a_lease = needs_only_a_lease
+        self._fits_a_floor = fits_a_floor
+        self.wants: deque[Want] = deque()
+        self.lease_awaited = False
+        """Whether one of them holds up all others."""
+        self.floors_awaited: set[SaePair] = set()
+        """Pairs of which one holds up later ones."""
+
+    @property
+    def units(self) -> int:
+        """What they want."""
+        return sum(want.units for want in self.wants)
+
+    @property
+    def most_pad_units(self) -> int:
+        """The most that one of those wants who are of no pair of SAEs."""
+        return max((want.units for want in self.wants if want.pair is None), default=0)
+
+    @property
+    def have_terms(self) -> bool:
+        """Whether for some of them not all bytes will do."""
+        return any(want.admission for want in self.wants)
+
+    def holds_up(self, pair: SaePair | None) -> bool:
+        """Whether who is of this pair has to wait behind them."""
+        return self.lease_awaited or (bool(self.floors_awaited) and pair in self.floors_awaited)
+
+    def keep(self, want: Want) -> None:
+        """Lets it wait, and notes whom it holds up."""
+        self.wants.append(want)
+        if self.holds_up(want.pair):
+            return
+        if self._needs_only_a_lease(want):
+            self.lease_awaited = True
+        elif want.pair and self._fits_a_floor(want):
+            self.floors_awaited.add(want.pair)
+
+    def take_all(self) -> deque[Want]:
+        """Nobody waits any more: these did."""
+        wants, self.wants = self.wants, deque()
+        self.lease_awaited = False
+        self.floors_awaited.clear()
+        return wants
+
+    def take_late(self, now: float) -> list[Want]:
+        """Those whose time is over wait no more."""
+        late = [want for want in self.wants if want.deadline <= now]
+        if late:
+            self.wants = deque(want for want in self.wants if want.deadline > now)
+        return late
+
+    def lease_units(self, most: int) -> int:
+        """What they need a lease for, the first at least: the others have the next one if it is more than `most`."""
+        units = 0
+        if self.lease_awaited:
+            for want in self.wants:
+                if self._needs_only_a_lease(want):
+                    if units and units + want.units > most:
+                        break
+                    units += want.units
+        return units
