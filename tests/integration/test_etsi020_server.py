@@ -199,3 +199,18 @@ async def test_the_client_tells_answers_and_silence_apart(authorities: dict[str,
         served.answer = False
         assert await call("/kmapi/versions") is None
         await kms.close()
+
+
+async def test_connections_of_many_calls_are_kept_for_the_next_ones(authorities: dict[str, Authority]) -> None:
+    """Over an ocean a new one takes two round trips before its first call begins."""
+    async with serving(config(authorities)) as served:
+        kms = KmsClient(served.url, context(authorities, "red", "red"), 5.0)
+        connections = []
+        for _ in range(2):
+            answers = [asyncio.get_running_loop().create_future() for _ in range(24)]
+            for answer in answers:
+                kms.make(Call("GET", "/kmapi/versions", None, answer.set_result))
+            assert None not in await asyncio.gather(*answers)
+            connections.append(served.server.connections)
+        assert connections == [24, 24]
+        await kms.close()

@@ -22,13 +22,17 @@ ALICE, WEST, EAST, BOB = map(KmeId, ("alice", "west", "east", "bob"))
 
 
 class TwoDomains:
-    """SAEs that begin with `a` are at alice, `w` at west, `e` at east, `b` at bob. `cut`: no call gets through."""
+    """SAEs that begin with `a` are at alice, `w` at west, `e` at east, `b` at bob.
 
-    def __init__(self, *saes: str) -> None:
+    `cut`: no call gets through. Calls and answers between the gateways take `one_way_s`.
+    """
+
+    def __init__(self, *saes: str, one_way_s: float = 0.0) -> None:
         self.clock = VirtualClock()
         self.cut = False
+        self._one_way_s = one_way_s
         self.lose_answers: list[str] = []
-        self._on_the_way: list[Callable[[], None]] = []
+        self._on_the_way: list[tuple[float, Callable[[], None]]] = []
         self.homes = {SaeId(sae): {"a": ALICE, "w": WEST, "e": EAST, "b": BOB}[sae[0]] for sae in saes}
         self.west = self._network((ALICE, WEST), ("e*", "b*"), EAST, 1)
         self.east = self._network((BOB, EAST), ("a*", "w*"), WEST, 2)
@@ -57,19 +61,25 @@ class TwoDomains:
         return self.west if kme in (ALICE, WEST) else self.east
 
     def settle(self) -> None:
-        """Until nothing is on the way."""
+        """Until nothing can happen any more before time passes."""
         for _ in range(1000):
-            for network in (self.west, self.east):
-                network.settle()
-            if not self._on_the_way:
+            if not self.step():
                 return
-            self._on_the_way.pop(0)()
         raise AssertionError("the domains do not come to rest")
 
-    def pass_time(self, seconds: float) -> None:
-        """Time passes everywhere."""
-        for _ in range(max(1, round(seconds / TICK_S))):
-            self.clock.advance(TICK_S)
+    def step(self) -> bool:
+        """Both domains come to rest, then one call or answer arrives; whether there was one that could."""
+        for network in (self.west, self.east):
+            network.settle()
+        if not self._on_the_way or self._on_the_way[0][0] > self.clock.monotonic():
+            return False
+        self._on_the_way.pop(0)[1]()
+        return True
+
+    def pass_time(self, seconds: float, step_s: float = TICK_S) -> None:
+        """Time passes everywhere, in steps."""
+        for _ in range(max(1, round(seconds / step_s))):
+            self.clock.advance(step_s)
             for network in (self.west, self.east):
                 for kme in network.kmes.values():
                     kme.tick()
@@ -88,7 +98,10 @@ class TwoDomains:
         return answers
 
     def _called(self, caller: KmeId, kms: KmeId, call: Call) -> None:
-        self._on_the_way.append(lambda: self._arrive(caller, kms, call))
+        self._send(lambda: self._arrive(caller, kms, call))
+
+    def _send(self, arrive: Callable[[], None]) -> None:
+        self._on_the_way.append((self.clock.monotonic() + self._one_way_s, arrive))
 
     def _arrive(self, caller: KmeId, kms: KmeId, call: Call) -> None:
         path = call.target.removeprefix(f"https://{kms}")
@@ -102,7 +115,7 @@ class TwoDomains:
             if path in self.lose_answers:
                 self.lose_answers.remove(path)
                 reply = None
-            self._on_the_way.append(lambda: call.answered(reply))
+            self._send(lambda: call.answered(reply))
 
         gateway = self.network(kms).kmes[kms].kme.gateway
         gateway[caller].handle(call.method, path, call.body or b"", respond)

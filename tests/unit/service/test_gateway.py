@@ -58,12 +58,9 @@ def test_the_master_waits_until_the_slave_can_have_it() -> None:
     for _ in range(200):
         if answers:
             break
-        both.west.settle()
+        both.step()
         bob_has_it = len(both.east.kmes[BOB].records)
         assert bob_has_it or not answers
-        if both._on_the_way:
-            both._on_the_way.pop(0)()
-        both.east.settle()
     given(answers)
     assert len(both.east.kmes[BOB].records) == 1
 

@@ -1,4 +1,8 @@
-"""Acknowledgements that this KMS owes the other one: kept until they are taken, in their order, several in one call."""
+"""Acknowledgements that this KMS owes the other one: kept until they are taken, several in one call.
+
+Those of one key arrive in their order. Others do not wait for each other: the other KMS may be far away, and whoever
+waits for one there would wait for the answers to those before.
+"""
 
 from typing import Any
 
@@ -13,6 +17,8 @@ from keyhop.service.etsi020.models import MAX_KEYS, Ack, AckedKey, AckStatus, wr
 from keyhop.service.etsi020.transfer import Saes
 
 MAX_OWED = 1 << 14
+MAX_CALLS = 16
+"""How many are under way at once."""
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 30.0
 _FINAL = (400, 401, 403, 404, 410, 413, 422)
@@ -53,7 +59,8 @@ class Acknowledgements:
         }
         self._next = max(self._owed, default=0) + 1
         self._durable = self._next - 1
-        self._sending = False
+        self._under_way: set[int] = set()
+        self._calls = 0
         self._attempts = 0
         self._not_before = 0.0
 
@@ -104,33 +111,44 @@ class Acknowledgements:
         self._send()
 
     def _send(self) -> None:
-        """One call at a time, so that they arrive in their order."""
-        if self._sending or self._clock.monotonic() < self._not_before:
-            return
-        ready = [number for number in self._owed if number <= self._durable]
-        if not ready:
-            return
-        callback = self._owed[ready[0]].callback
-        batch = [number for number in ready if self._owed[number].callback == callback][:MAX_KEYS]
-        keys, taken = 0, list[int]()
-        for number in batch:  # bounded like everything that we would take ourselves
-            keys += len(self._owed[number].ack.key_id_container)
-            if taken and keys > MAX_KEYS:
+        while self._calls < MAX_CALLS and self._clock.monotonic() >= self._not_before:
+            batch = self._next_batch()
+            if not batch:
+                return
+            callback = self._owed[batch[0]].callback
+            body = write([self._owed[number].ack for number in batch])
+            self._under_way.update(batch)
+            self._calls += 1
+            self._make(Call("POST", callback, body, lambda reply, batch=batch: self._answered(batch, reply)))  # type: ignore[misc]
+
+    def _next_batch(self) -> list[int]:
+        """For one callback, as many as one call may have: we would not take more ourselves."""
+        batch: list[int] = []
+        keys, callback, earlier = 0, None, set[str]()
+        for number, owed in self._owed.items():
+            if number > self._durable or keys >= MAX_KEYS:
                 break
-            taken.append(number)
-        body = write([self._owed[number].ack for number in taken])
-        self._sending = True
-        self._make(Call("POST", callback, body, lambda reply: self._answered(taken, reply)))
+            named = {key.key_id for key in owed.ack.key_id_container}
+            waits = number in self._under_way or named & earlier or owed.callback != (callback or owed.callback)
+            if not waits and (not batch or keys + len(named) <= MAX_KEYS):
+                batch.append(number)
+                callback, keys = owed.callback, keys + len(named)
+            else:
+                earlier |= named
+        return batch
 
     def _answered(self, numbers: list[int], reply: Reply | None) -> None:
-        self._sending = False
+        self._calls -= 1
+        self._under_way.difference_update(numbers)
         if reply is not None and (200 <= reply.status < 300 or reply.status in _FINAL):
             self._attempts, self._not_before = 0, 0.0
             self._drop(numbers)
             self._send()
             return
-        self._not_before = self._clock.monotonic() + delay_s(self._attempts, FIRST_RETRY_S, LAST_RETRY_S)
-        self._attempts += 1
+        now = self._clock.monotonic()
+        if now >= self._not_before:  # else another of the calls that were under way together has failed before
+            self._not_before = now + delay_s(self._attempts, FIRST_RETRY_S, LAST_RETRY_S)
+            self._attempts += 1
 
     def _drop(self, numbers: list[int]) -> None:
         for number in numbers:

@@ -10,7 +10,9 @@ from keyhop.service.etsi020.calls import Call, Reply
 from keyhop.service.etsi020.models import MAX_BODY_BYTES
 
 MAX_CALLS = 64
-"""Under way at once; more wait."""
+"""Under way at once, each on a connection of its own; more wait."""
+KEEP_S = 100.0
+"""How long a connection without calls is kept: a new one takes two round trips more."""
 CONNECT_S = 5.0
 
 _log = structlog.get_logger(__name__)
@@ -29,7 +31,7 @@ class KmsClient:
             trust_env=False,
             follow_redirects=False,
             headers={"Accept": "application/json, application/problem+json", "Accept-Encoding": "identity"},
-            limits=httpx.Limits(max_connections=MAX_CALLS, max_keepalive_connections=8, keepalive_expiry=60.0),
+            limits=httpx.Limits(max_connections=MAX_CALLS, keepalive_expiry=KEEP_S),
         )
         self._tasks: set[asyncio.Task[None]] = set()
 
