@@ -18,6 +18,7 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.memory import MemoryStore
 from keyhop.lab.ports import free_ports
 from keyhop.network import connections as connections_module
+from keyhop.network.connections import PeerAddress
 from keyhop.network.peer import Peer
 from keyhop.network.psk.generations import PskGenerations
 from keyhop.node.config import load_config
@@ -158,7 +159,7 @@ async def test_nodes_with_the_same_key_meet_and_no_certificate_is_spoken(site: S
     async with site.running(ALICE, BOB) as (alice, bob):
         await until(lambda: peer(alice).synchronised and peer(bob).synchronised)
         for node in (alice, bob):
-            (connection,) = node._connections._current.values()
+            (connection,) = node._connections._open()
             assert connection._transport is not None
             tls = connection._transport.get_extra_info("ssl_object")
             assert tls.cipher()[0] == PSK_CIPHER
@@ -173,24 +174,43 @@ async def test_nodes_with_the_same_key_meet_and_no_certificate_is_spoken(site: S
 async def test_the_key_is_refreshed_while_saes_work(site: Site) -> None:
     async with site.running(ALICE, BOB) as (alice, bob):
         await until(lambda: not alice.desk.readiness().missing)
-        asked = 0
+        since, asked = peer(alice).since, 0
         while generation(bob) < 3:
             got = await answer(partial(alice.kme.delivery.get_key, GetKey(A, B)))
             again = await answer(partial(bob.kme.delivery.get_key_with_ids, GetKeyWithIds(B, A, got.runs[0].ids)))
             assert got.runs[0].material == again.runs[0].material
             asked += 1
         assert asked > 10
+        await until(lambda: generation(alice) >= 3)
         for node in (alice, bob):
+            await until(partial(has_moved, node))
             psk = peer(node).psk
             assert psk is not None
             with pytest.raises(KeyError):
                 psk.secret(0)
+        assert peer(alice).since == since  # the session has not ended
+
+
+def has_moved(node: Node) -> bool:
+    return [connection.generation for connection in node._connections._open()] == [generation(node)]
 
 
 def generation(node: Node) -> int:
     psk = peer(node).psk
     assert psk is not None
     return psk.in_use
+
+
+async def test_a_generation_that_is_over_is_not_kept_alive_by_who_holds_up_handshakes(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections_module, "OVERDUE_S", 0.5)
+    async with site.running(ALICE, BOB) as (alice, bob):
+        await until(lambda: peer(alice).synchronised and peer(bob).synchronised)
+        for connections in (alice._connections, bob._connections):
+            connections._addresses = dict.fromkeys((ALICE, BOB), PeerAddress("127.0.0.1", free_ports(1)[0]))
+        await until(lambda: not peer(alice).connected and not peer(bob).connected)
+        assert peer(alice).trouble
 
 
 async def answer(ask: Callable[[Callable[[Keys | KeyhopError], None]], None]) -> Keys:

@@ -19,6 +19,7 @@
     expanding   pads for records while a stream is dry, made of a seed from before
     hybrid      ML-KEM secrets of the two ends of a stream, for keys that need more than its bytes
     psk         a peer that is authenticated by a key, which is refreshed from the streams
+    lines       the connections of a peer: how one takes over from another
     proof       who is at the other end of a connection
     connection  the asyncio shell of one connection; connections: of all of them: listening, dialling with back-off
 

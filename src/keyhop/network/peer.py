@@ -80,6 +80,11 @@ class Peer:
         for pair in self.pairs:
             pair.session.connect(transmit)
 
+    def move(self, transmit: Transmit) -> None:
+        """Another connection goes on where the present one ends: the sessions are the same."""
+        for pair in self.pairs:
+            pair.session.move(transmit)
+
     def replaced(self) -> None:
         """Another connection takes the place of this one, whose end may live all the same: it is told."""
         for pair in self.pairs:

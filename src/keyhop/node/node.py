@@ -114,6 +114,7 @@ class Node:
             {kme.id: PeerAddress(*host_and_port(kme.peer_address, "peer_address")) for kme in config.kmes},
             self.credentials.peers,
             clock,
+            entropy,
             partial(self._part_ended, "peers"),
         )
         self._server: Etsi014Server | None = None

@@ -37,7 +37,8 @@ def connections(authority: Authority) -> Connections:
     kme = VirtualKme(ALICE, (BOB,), {}, clock, SeededEntropy(0), lambda *_: None, Policy(), PairOptions())
     files = TlsFiles(authority.directory / "ca.pem", *authority.files("node", "alice"))
     server, client = server_context(files, "1.3"), client_context(files, "1.3", check_hostname=False)
-    return Connections(ALICE, kme.peers, {}, Certificates(server, client, lambda der: False), clock, lambda error: None)
+    certificates = Certificates(server, client, lambda der: False)
+    return Connections(ALICE, kme.peers, {}, certificates, clock, SeededEntropy(2), lambda error: None)
 
 
 def proof(connections: Connections, path: Path) -> Proof:
@@ -51,7 +52,7 @@ def connection(connections: Connections, dialled: KmeId | None = None) -> PeerCo
 def test_a_node_s_certificate_is_admitted_by_its_name(authority: Authority, connections: Connections) -> None:
     authority.issue_node("bob", ["127.0.0.1"])
     shown = proof(connections, authority.files("node", "bob")[0])
-    assert connections.admit(connection(connections), shown).id == BOB
+    assert connections.admit(connection(connections), shown).peer.id == BOB
 
 
 def test_a_node_s_certificate_is_not_for_another_peer_than_the_one_dialled(
@@ -79,9 +80,8 @@ async def test_a_peer_that_does_not_let_us_in_is_not_connected_and_says_so(
     carol = VirtualKme(BOB, (KmeId("carol"),), {}, SYSTEM, SeededEntropy(1), lambda *_: None, Policy(), PairOptions())
     files = TlsFiles(authority.directory / "ca.pem", *authority.files("node", "bob"))
     server, client = server_context(files, "1.3"), client_context(files, "1.3", check_hostname=False)
-    stranger = Connections(
-        BOB, carol.peers, {}, Certificates(server, client, lambda der: False), SYSTEM, lambda error: None
-    )
+    certificates = Certificates(server, client, lambda der: False)
+    stranger = Connections(BOB, carol.peers, {}, certificates, SYSTEM, SeededEntropy(3), lambda error: None)
     port = free_ports(1)[0]
     await stranger.listen("127.0.0.1", port)
     own = connections._certificates.client_tls

@@ -4,6 +4,7 @@ import ssl
 
 import pytest
 
+from keyhop.core.entropy import SystemEntropy
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.network.connection import PeerConnection
 from keyhop.network.connections import Connections
@@ -19,10 +20,10 @@ def test_who_dials_hears_of_the_end_whatever_those_do_who_are_told_of_it() -> No
     network.clock.advance(2.0)
     peers, tls = network.kmes[ALICE].peers, ssl.create_default_context()
     certificates = Certificates(tls, tls, lambda der: False)
-    connections = Connections(ALICE, peers, {}, certificates, network.clock, lambda error: None)
+    connections = Connections(ALICE, peers, {}, certificates, network.clock, SystemEntropy(), lambda error: None)
     connection = PeerConnection(connections, certificates.prove)
-    connection.peer = peers[BOB]
-    connections._current[BOB] = connection
+    connection.lines = connections._lines[BOB]
+    connection.lines.heard = connection.lines.spoken = connection
 
     def fail() -> None:
         raise ValueError("of one who waited")

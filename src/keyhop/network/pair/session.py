@@ -64,6 +64,10 @@ class Session:
         self._transmit = transmit
         self.greet()
 
+    def move(self, transmit: Transmit) -> None:
+        """What is said from now on goes another way, in the same session."""
+        self._transmit = transmit
+
     def replaced(self) -> None:
         """Another connection takes the place of this one, whose end may live all the same: it is told."""
         if self._transmit:
