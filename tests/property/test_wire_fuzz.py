@@ -18,6 +18,7 @@ from keyhop.network.relay.messages import (
     Request,
     Stored,
     Stuck,
+    Vouch,
 )
 
 TAG = bytes(16)
@@ -47,6 +48,7 @@ BODIES: tuple[wire.Body, ...] = (
     Stuck(TAG, 1, "a", "no"),
     Forward(TAG, 1, ("a", "b", "c"), 4, 1, 8, bytes(80), TAG),
     Request(TAG, ("a", "b", "c"), 4, 32),
+    Vouch("a", "b", 4),
     PadPlace(TAG, "a", 96, 1, 8, TAG),
     Contribution(TAG, "a", bytes(96)),
 )

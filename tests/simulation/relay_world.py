@@ -215,6 +215,8 @@ class World:
                 *relay._combining._combinations.values(),
                 *relay._destination._answers.values(),
                 *relay._places._told.values(),
+                *relay._vouching._heard.values(),
+                relay._vouching._told,
                 *(budget._used for budget in budgets),
                 relay._destination._assemblies,
                 relay._source,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from keyhop.core.errors import BadRequest, ConfigurationError
 from keyhop.core.ids import SaeId, kme_id, link_id, sae_id
-from keyhop.node import config_rules_of_gateways, config_rules_of_policy
+from keyhop.node import config_rules_of_gateways, config_rules_of_policy, config_rules_of_relay
 from keyhop.node.address import host_and_port
 from keyhop.node.config_gateways import foreign_saes
 from keyhop.service.identity import SaeDirectory
@@ -26,7 +26,7 @@ def check(config: "NodeConfig") -> None:
     _check_policy(config)
     config_rules_of_policy.check(config)
     _check_limits(config)
-    _check_relay(config)
+    config_rules_of_relay.check(config)
     _check_witness(config)
     _check_psks(config)
     SaeDirectory(tuple(sae.entry() for sae in config.saes))
@@ -156,22 +156,6 @@ def _check_limits(config: "NodeConfig") -> None:
                 f"{where} allows {most} bytes at most, less than one key",
                 hint=f"default_size_bits is {config.policy.default_size_bits}",
             )
-
-
-def _check_relay(config: "NodeConfig") -> None:
-    relay = config.relay
-    if relay.strategy != "secret-shared":
-        return
-    if not 2 <= relay.least_paths <= relay.paths:
-        raise ConfigurationError(
-            f"[relay] least_paths {relay.least_paths} and paths {relay.paths} are no numbers of shares",
-            hint="with secret-shared: 2 <= least_paths <= paths",
-        )
-    if relay.threshold == 1 or relay.threshold > relay.least_paths:
-        raise ConfigurationError(
-            f"[relay] threshold {relay.threshold} with least_paths {relay.least_paths}",
-            hint="0 for all shares, or 2 to least_paths: with 1 each node on a path would learn the key",
-        )
 
 
 def _check_witness(config: "NodeConfig") -> None:

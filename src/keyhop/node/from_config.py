@@ -53,6 +53,7 @@ def kme_options(config: NodeConfig, directory: SaeDirectory, me: KmeId) -> KmeOp
         config.relay.terms(),
         config.relay.feeder(policy.stock_bytes),
         Counter(directory.homes.values()),
+        config.relay.most_priorities(kme.id for kme in config.kmes),
         _link_priorities(config),
     )
 

@@ -72,7 +72,7 @@ class NetworkState:
         """GET /v1/relay."""
         feeder = self._kme.feeder
         shares = [Fairness(priority, index) for priority, index in feeder.fairness().items()]
-        return RelayInfo(self._kme.terms.strategy, feeder.options.buffering, shares)
+        return RelayInfo(self._kme.terms.strategy, feeder.options.buffering, shares, dict(self._kme.most_priorities))
 
     def audit(self) -> AuditInfo:
         """GET /v1/audit."""

@@ -219,11 +219,13 @@ class Fairness:
 
 @dataclass(frozen=True, slots=True)
 class RelayInfo:
-    """How this node's keys travel to KMEs over others."""
+    """How this node's keys travel to KMEs over others; and the highest priority that what each of them sends over this
+    one has here."""
 
     strategy: str
     buffering: str
     fairness: list[Fairness]
+    most_priorities: dict[KmeId, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
+from keyhop.core.priority import MAX_PRIORITY
 from keyhop.core.records import RecordBook
 from keyhop.core.store.base import KeyStore
 from keyhop.core.streams import Route
@@ -25,6 +26,7 @@ from keyhop.network.pair import Pair, PairOptions
 from keyhop.network.peer import Peer
 from keyhop.network.psk.generations import NO_PSKS, Psks
 from keyhop.network.relay.messages import OfRelay
+from keyhop.network.relay.pads import Standing
 from keyhop.network.relay.parcels import Flow
 from keyhop.network.relay.relay import Relay
 from keyhop.network.topology.gossip import Gossip
@@ -59,6 +61,8 @@ class KmeOptions:
     feeder: FeederOptions = field(default_factory=FeederOptions)
     saes: Mapping[KmeId, int] = field(default_factory=dict)
     """How many SAEs each KME serves."""
+    most_priorities: Mapping[KmeId, int] = field(default_factory=dict)
+    """The highest that what other KMEs send over this one has here; without an entry it has what its source says."""
     link_priorities: Mapping[KmeId, int] = field(default_factory=dict)
     """Of the links to neighbours (`topology.reports`)."""
 
@@ -126,7 +130,7 @@ class Kme:
 
         def pair(peer: KmeId, route: Route) -> Pair:
             stored = (store, self.journal, self.records, arrivals)
-            told = (taking_back.take_back, relay, self._weight, self.gossip if route == "relayed" else None)
+            told = (taking_back.take_back, relay, self._standing, self.gossip if route == "relayed" else None)
             return Pair(me, peer, route, *stored, clock, entropy, *told, options.pairs)
 
         def made(peer: KmeId) -> Peer:
@@ -254,13 +258,20 @@ class Kme:
         """How keys are relayed as usual."""
         return self._options.terms
 
+    @property
+    def most_priorities(self) -> Mapping[KmeId, int]:
+        """The highest that what each KME sends over this one has here."""
+        return self._options.most_priorities
+
     def _terms(self, destination: KmeId) -> Terms:
         return self._options.terms
 
-    def _weight(self, flow: Flow) -> float:
-        """By the pairs of SAEs whose keys it carries."""
-        saes = self._options.saes
-        return max(1.0, float(saes.get(flow.source, 0) * saes.get(flow.destination, 0)))
+    def _standing(self, flow: Flow) -> Standing:
+        """No priority above its source's highest; a weight by the pairs of SAEs whose keys it carries."""
+        options, saes = self._options, self._options.saes
+        most = options.most_priorities.get(flow.source, MAX_PRIORITY)
+        weight = max(1.0, float(saes.get(flow.source, 0) * saes.get(flow.destination, 0)))
+        return Standing(min(flow.priority, most), weight)
 
     def _tell_report(self, peer: KmeId, report: Report) -> None:
         self.peers[peer].relayed.tell(report)

@@ -100,7 +100,7 @@ class View:
         return [GATEWAY]
 
     def relay(self) -> RelayInfo:
-        return RelayInfo("hop-by-hop", "prefetch", [Fairness(4, 0.875)])
+        return RelayInfo("hop-by-hop", "prefetch", [Fairness(4, 0.875)], {BOB: 7})
 
     def audit(self) -> AuditInfo:
         return AuditInfo(17, "ab" * 32)
@@ -157,6 +157,7 @@ def test_the_node_and_what_belongs_to_it() -> None:
         "strategy": "hop-by-hop",
         "buffering": "prefetch",
         "fairness": [{"priority": 4, "jains_index": 0.875}],
+        "most_priorities": {"bob": 7},
     }
     assert ask("/v1/peers").json() == [
         {

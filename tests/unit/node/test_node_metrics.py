@@ -54,7 +54,7 @@ class View:
         return [GATEWAY]
 
     def relay(self) -> RelayInfo:
-        return RelayInfo("hop-by-hop", "prefetch", [Fairness(4, 0.875)])
+        return RelayInfo("hop-by-hop", "prefetch", [Fairness(4, 0.875)], {})
 
     def audit(self) -> AuditInfo:
         return AuditInfo(17, "ab" * 32)

@@ -13,6 +13,7 @@ from keyhop.core.clock import SystemClock
 from keyhop.core.entropy import SystemEntropy
 from keyhop.core.errors import ConfigurationError, KeyhopError
 from keyhop.core.ids import KmeId, SaeId
+from keyhop.network.relay.parcels import Flow
 from keyhop.node.config import parse_config
 from keyhop.node.node import Node
 from keyhop.node.telemetry import configure_logging
@@ -89,6 +90,20 @@ def test_the_limits_of_streams_change_while_the_node_runs(authority: Authority, 
         node.reload(parse_config(network.replace("[policy]", "[policy]\nstock_bytes = 131072"), tmp_path))
         status = node.kme.delivery.get_status(GetStatus(SaeId("a"), SaeId("b")))
         assert status.max_key_count == 131072 // 32
+
+    asyncio.run(scenario())
+
+
+def test_what_is_believed_of_other_kmes_changes_while_the_node_runs(authority: Authority, tmp_path: Path) -> None:
+    network = CONFIG + '[[kmes]]\nid = "bob"\npeer_address = "127.0.0.1:18447"\n'
+    urgent = Flow(KmeId("bob"), KmeId("bob"), KmeId("carol"), 7)
+
+    async def scenario() -> None:
+        node = Node(parse_config(network, tmp_path), SystemClock(), SystemEntropy(), lambda: None)
+        assert node.kme._standing(urgent).priority == 7
+        node.reload(parse_config(network + "[relay]\nmost_priority = 3\n", tmp_path))
+        assert node.kme._standing(urgent).priority == 3
+        assert node.kme._standing(urgent._replace(source=KmeId("alice"))).priority == 7, "its own is its own affair"
 
     asyncio.run(scenario())
 

@@ -32,7 +32,7 @@ from keyhop.network.psk.generations import PskGenerations
 from keyhop.network.psk.refreshing import Refreshing
 from keyhop.network.reclaiming import Reclaiming, TakeBack
 from keyhop.network.relay.messages import OfRelay
-from keyhop.network.relay.pads import Pads, Weight
+from keyhop.network.relay.pads import Pads, StandingOf
 from keyhop.network.topology.gossip import Gossip
 from keyhop.network.windows import Windows
 
@@ -61,12 +61,12 @@ class Pair:
         entropy: Entropy,
         take_back: TakeBack,
         relay: Callable[[KmeId, OfRelay], None],
-        weight: Weight,
+        standing: StandingOf,
         gossip: Gossip | None,
         options: PairOptions,
     ) -> None:
-        """`take_back` takes keys back from slaves here. `relay` takes what the peer's relay says to ours; `weight` is a
-        flow's, beside others that need pads.
+        """`take_back` takes keys back from slaves here. `relay` takes what the peer's relay says to ours; `standing`
+        is a flow's, beside others that need pads.
 
         `gossip` goes over one of the routes to a peer.
         """
@@ -80,7 +80,7 @@ class Pair:
         agreement = Agreement(self.owned, self.followed, records, journal, self._owned_closed)
         self.session = Session(route, agreement, journal, clock, entropy, self._begun, self._over)
         self.leasing = Leasing(self.owned, clock, self.tell)
-        self.pads = Pads(self.leasing, clock, weight)
+        self.pads = Pads(self.leasing, clock, standing)
         self.windows = Windows(self.followed, clock, self.tell)
         seed = OwnSeed(self.owned, self.leasing, clock, self.tell)
         seeds = HeldSeeds(self.followed, store, journal)

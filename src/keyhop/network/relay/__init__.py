@@ -23,6 +23,7 @@ on a path cannot go on tells the source at once. Plans come from elsewhere; what
     proof         the two one-time MACs that bind what comes to what was sent
     guard         the code that shows whether a MAC's key was shifted
     sharing       secrets as shares: XOR of all, or Shamir's k of n
+    vouching      whose parcels come over which neighbour, as their sources say: else they are taken for the neighbour's
     pads          where the relay takes bytes of a direct stream; fair_queue in which order
     nodes         whom this KME reaches, and how
     memory        bounds on what is kept for others

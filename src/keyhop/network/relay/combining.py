@@ -68,7 +68,7 @@ class Combining:
             self._stop(combination, "too much waits for pads here")
             return
         self._budget.charge(source, source, size)
-        flow = Flow(source, KmeId(request.route[-1]), request.priority)
+        flow = Flow(source, source, KmeId(request.route[-1]), request.priority)
         use = partial(self._depart, combination, after)
         after.pads.take(flow, size, self._clock.monotonic() + after.pads.patience_s(size), use)
         self._claim(combination)

@@ -48,10 +48,6 @@ class FairQueue[Flow: Hashable, Item]:
             heappush(self._waiting, self._last)
             self._last = None
 
-    def first_priority(self) -> int | None:
-        """The priority of the next one."""
-        return -self._waiting[0][0] if self._waiting else None
-
     def keep(self, items: "list[Item]") -> None:
         """Drops all but these, whose places stay."""
         kept = {id(item) for item in items}

@@ -19,7 +19,7 @@ from keyhop.core.streams import Taken
 from keyhop.network.relay.memory import Budget, Remembered
 from keyhop.network.relay.messages import NOT_KNOWN, Forward
 from keyhop.network.relay.nodes import Direct, Nodes
-from keyhop.network.relay.parcels import Flow
+from keyhop.network.relay.vouching import Vouching
 from keyhop.network.sealing import claimed, pad_of, tagged, xor
 
 REMEMBERED_BYTES = 8 << 20
@@ -41,8 +41,9 @@ class _Step:
 class Hop:
     """Forwards the shares of others."""
 
-    def __init__(self, nodes: Nodes, clock: Clock) -> None:
+    def __init__(self, nodes: Nodes, vouching: Vouching, clock: Clock) -> None:
         self._nodes = nodes
+        self._vouching = vouching
         self._clock = clock
         self._budget = Budget()
         self._steps: defaultdict[KmeId, Remembered[_Came, _Step]] = defaultdict(
@@ -74,9 +75,9 @@ class Hop:
             return
         steps.put(came, step, size, self._clock.monotonic())
         self._budget.charge(peer, source, size)
-        flow = Flow(source, KmeId(message.route[-1]), message.priority)
         use = partial(self._depart, peer, step, onward, KeyMaterial(xor(message.sealed, pad)))
-        onward.pads.take(flow, size, self._clock.monotonic() + onward.pads.patience_s(size), use)
+        flow, deadline = self._vouching.flow(peer, message), self._clock.monotonic() + onward.pads.patience_s(size)
+        onward.pads.take(flow, size, deadline, use)
 
     def tick(self) -> None:
         """Forgets what is old."""

@@ -52,6 +52,9 @@ class Remembered[K: Hashable, V]:
     def __len__(self) -> int:
         return len(self._values)
 
+    def __contains__(self, key: K) -> bool:
+        return key in self._values
+
     def get(self, key: K) -> V | None:
         """The value, if it is remembered."""
         found = self._values.get(key)

@@ -127,6 +127,15 @@ class Request(OfRelay, frozen=True):
     size: _Size
 
 
+class Vouch(OfRelay, frozen=True):
+    """From the source to a node inside a path: what comes from your neighbour `came_from` for that destination, with
+    that priority, is mine."""
+
+    came_from: Name
+    destination: Name
+    priority: _Priority
+
+
 class PadPlace(OfRelay, frozen=True):
     """To the next node of that path: from unit `pad` of the sender's direct stream come the MAC key of this message (32
     bytes), then the pad of both, of `size` bytes."""
@@ -147,4 +156,4 @@ class Contribution(OfRelay, frozen=True):
     pads: _Secret
 
 
-type RelayMessage = Announce | Stored | Refused | Stuck | Forward | Request | PadPlace | Contribution
+type RelayMessage = Announce | Stored | Refused | Stuck | Forward | Request | Vouch | PadPlace | Contribution

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from keyhop.core.clock import Clock
 from keyhop.core.ids import KmeId
@@ -21,13 +22,22 @@ PATIENCE_S = (1.0, 16.0)
 """How long a share of others waits for its pad, before its source hears of it and takes another way: on a link that
 does not bring as much in the longer time, and on one that does."""
 
-type Weight = Callable[[Flow], float]
-"""What part of a scarce link a flow gets, beside others of its priority."""
+
+class Standing(NamedTuple):
+    """What a flow counts here: its priority, whatever it says, and what part of a scarce link it gets beside others of
+    that."""
+
+    priority: int
+    weight: float
+
+
+type StandingOf = Callable[[Flow], Standing]
 
 
 @dataclass(slots=True, eq=False)
 class _Asked:
     flow: Flow
+    priority: int
     size_bytes: int
     deadline: float
     use: Use
@@ -36,11 +46,11 @@ class _Asked:
 class Pads:
     """Asks the leasing for one pad at a time, so that those who wait keep their turns, and may be overtaken."""
 
-    def __init__(self, leasing: Leasing, clock: Clock, weight: Weight) -> None:
+    def __init__(self, leasing: Leasing, clock: Clock, standing: StandingOf) -> None:
         self._leasing = leasing
         self._clock = clock
-        self._weight = weight
-        self._queue: FairQueue[tuple[KmeId, KmeId], _Asked] = FairQueue()
+        self._standing = standing
+        self._queue: FairQueue[tuple[KmeId, KmeId, KmeId], _Asked] = FairQueue()
         self._first: _Asked | None = None
         """The one that waits at the leasing."""
         self._give_up: Cancel = lambda: None
@@ -48,9 +58,10 @@ class Pads:
 
     def take(self, flow: Flow, size_bytes: int, deadline: float, use: Use) -> Cancel:
         """Calls `use` with a MAC key and a pad of that size, or with None at the deadline (monotonic seconds)."""
-        asked = _Asked(flow, MAC_KEY_BYTES + size_bytes, deadline, use)
-        self._queue.add((flow.source, flow.destination), flow.priority, self._weight(flow), asked.size_bytes, asked)
-        if self._first is not None and self._first.flow.priority < flow.priority:
+        priority, weight = self._standing(flow)
+        asked = _Asked(flow, priority, MAC_KEY_BYTES + size_bytes, deadline, use)
+        self._queue.add((flow.brought_by, flow.source, flow.destination), priority, weight, asked.size_bytes, asked)
+        if self._first is not None and self._first.priority < priority:
             self._give_up()
             self._first = None
             self._queue.put_back()
@@ -95,8 +106,8 @@ class Pads:
 
     def _make_room(self) -> None:
         waiting = self._queue.latest()
-        ((source, _),) = Counter(asked.flow.source for asked in waiting).most_common(1)
-        last = next(asked for asked in waiting if asked.flow.source == source)
+        ((whose, _),) = Counter(_whose(asked) for asked in waiting).most_common(1)
+        last = next(asked for asked in waiting if _whose(asked) == whose)
         self._queue.keep([asked for asked in waiting if asked is not last])
         last.use(None)
 
@@ -107,3 +118,7 @@ class Pads:
             self._go_on()
         else:
             self._queue.keep([other for other in self._queue.items() if other is not asked])
+
+
+def _whose(asked: _Asked) -> tuple[KmeId, KmeId]:
+    return asked.flow.brought_by, asked.flow.source

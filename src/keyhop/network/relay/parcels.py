@@ -19,8 +19,9 @@ type Done = Callable[[str | None], None]
 
 
 class Flow(NamedTuple):
-    """Whose bytes a pad is for; the highest priority, from 0 to 7, is served first."""
+    """Whose bytes a pad is for; the highest priority is served first. `brought_by` is whom they came from."""
 
+    brought_by: KmeId
     source: KmeId
     destination: KmeId
     priority: int

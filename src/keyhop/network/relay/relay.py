@@ -20,11 +20,13 @@ from keyhop.network.relay.messages import (
     Request,
     Stored,
     Stuck,
+    Vouch,
 )
 from keyhop.network.relay.nodes import Node, Nodes
 from keyhop.network.relay.parcels import Done, Parcel, Plan
 from keyhop.network.relay.places import Places
 from keyhop.network.relay.source import OnStuck, Source
+from keyhop.network.relay.vouching import Vouching
 
 
 class Relay:
@@ -40,8 +42,9 @@ class Relay:
     ) -> None:
         self._me = me
         nodes, self._places = Nodes(me, others), Places(clock)
-        self._source = Source(nodes, clock, entropy)
-        self._hop = Hop(nodes, clock)
+        self._vouching = Vouching(nodes, clock)
+        self._source = Source(nodes, self._vouching, clock, entropy)
+        self._hop = Hop(nodes, self._vouching, clock)
         self._combining = Combining(nodes, self._places, clock)
         self._destination = Destination(nodes, self._places, arrivals, clock)
 
@@ -71,6 +74,8 @@ class Relay:
                 if message.route[0] != peer or self._position(message.route) == len(message.route) - 1:
                     raise PeerError("a request of one who is not the source, or to the destination")
                 self._combining.requested(peer, message)
+            case Vouch():
+                self._vouching.heard(peer, message)
             case Contribution():
                 self._destination.contributed(peer, message)
             case Announce():
@@ -84,7 +89,7 @@ class Relay:
 
     def tick(self) -> None:
         """Time has passed: what is late is sent again or given up, what is old is forgotten."""
-        for part in (self._source, self._hop, self._combining, self._destination, self._places):
+        for part in (self._source, self._vouching, self._hop, self._combining, self._destination, self._places):
             part.tick()
 
     def abandon(self) -> None:

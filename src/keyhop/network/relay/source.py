@@ -33,6 +33,7 @@ from keyhop.network.relay.parcels import Done, Flow, Parcel, Plan, block_number,
 from keyhop.network.relay.proof import KEY_BYTES, check_of, secret_of
 from keyhop.network.relay.sharing import split
 from keyhop.network.relay.under_way import UnderWay
+from keyhop.network.relay.vouching import Vouching
 
 RESEND_S = 1.0
 LATE = "it did not arrive in time"
@@ -45,8 +46,9 @@ type OnStuck = Callable[[Path, KmeId, str], None]
 class Source:
     """Sends this KME's own parcels."""
 
-    def __init__(self, nodes: Nodes, clock: Clock, entropy: Entropy) -> None:
+    def __init__(self, nodes: Nodes, vouching: Vouching, clock: Clock, entropy: Entropy) -> None:
         self._nodes = nodes
+        self._vouching = vouching
         self._clock = clock
         self._entropy = entropy
         self._under_way: dict[bytes, UnderWay] = {}
@@ -131,7 +133,7 @@ class Source:
             self._lose(name, share, self._nodes.me, f"no connection to KME {first}")
             return
         parcel = under_way.parcel
-        flow = Flow(self._nodes.me, parcel.destination, parcel.priority)
+        flow = Flow(self._nodes.me, self._nodes.me, parcel.destination, parcel.priority)
         use = partial(self._depart, name, share, data)
         under_way.cancels.append(neighbour.pads.take(flow, len(data), under_way.deadline, use))
 
@@ -145,6 +147,8 @@ class Source:
             self._lose(name, share, self._nodes.me, f"no key material is left for a pad to KME {path[1]}")
             return
         under_way.seal(self._nodes, share, data.reveal(), taken, neighbour)
+        if under_way.plan.strategy != "xor-at-destination":
+            self._vouching.tell(path, under_way.parcel.priority)
 
     def _answered(self, peer: KmeId, message: Stored | Refused) -> UnderWay | None:
         under_way = self._under_way.get(message.parcel)

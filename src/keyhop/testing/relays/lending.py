@@ -13,7 +13,7 @@ from keyhop.network.arrivals import Arrivals
 from keyhop.network.exports import NoExports
 from keyhop.network.leasing import Cancel, Use
 from keyhop.network.relay.messages import OfRelay
-from keyhop.network.relay.pads import Pads
+from keyhop.network.relay.pads import Pads, Standing
 from keyhop.network.relay.parcels import Flow
 from keyhop.network.relay.relay import Relay
 from keyhop.network.sealing import MAC_KEY_BYTES
@@ -85,7 +85,7 @@ class _Neighbour(_Session):
         direct = node.direct(peer)
         self.owned: OwnedStream = direct.owned
         self.followed = _Lending(site, node, peer)
-        self.pads: Pads = _Endless(direct.leasing, node.network.clock, lambda flow: 1.0)
+        self.pads: Pads = _Endless(direct.leasing, node.network.clock, lambda flow: Standing(flow.priority, 1.0))
 
 
 class _Lending(FollowedStream):

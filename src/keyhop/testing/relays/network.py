@@ -49,6 +49,8 @@ class VirtualRelays:
         self.reorder = False
         self.cut: set[frozenset[KmeId]] = set()
         """Pairs of KMEs that have no connection."""
+        self.most_priorities: dict[KmeId, int] = {}
+        """The highest that what a KME sends has at the others."""
         self.lies: dict[KmeId, Lie] = {}
         self.delivered = Delivered()
         self.watch = PadWatch()

@@ -1,6 +1,6 @@
 """One KME's relay over real streams and leases."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.priority import MAX_PRIORITY
 from keyhop.core.records import RecordBook
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import FollowedStream, OwnedStream, StreamRef, Taken
@@ -17,7 +18,7 @@ from keyhop.network.arrivals import Arrivals
 from keyhop.network.exports import NoExports
 from keyhop.network.leasing import Cancel, Leasing, Use
 from keyhop.network.relay.messages import Forward, PadPlace
-from keyhop.network.relay.pads import Pads
+from keyhop.network.relay.pads import Pads, Standing
 from keyhop.network.relay.parcels import Flow
 from keyhop.network.relay.relay import Relay
 from keyhop.network.wire import Body
@@ -45,6 +46,9 @@ class Surroundings(Protocol):
 
     @property
     def clock(self) -> Clock: ...
+
+    @property
+    def most_priorities(self) -> Mapping[KmeId, int]: ...
 
     @property
     def delivered(self) -> Delivered: ...
@@ -127,7 +131,7 @@ class _Direct(_Session):
         self.owned = OwnedStream(StreamRef(node.name, peer), node.store, node.journal)
         self.followed = FollowedStream(StreamRef(peer, node.name), node.store, node.journal)
         self.leasing = Leasing(self.owned, node.network.clock, self.tell)
-        self.pads = _WatchedPads(self.leasing, node.network.clock, self.owned.ref, node.network.watch)
+        self.pads = _WatchedPads(self.leasing, node.network, self.owned.ref)
         self.leasing.synchronised()
 
 
@@ -162,10 +166,13 @@ class _Blocks:
 
 
 class _WatchedPads(Pads):
-    def __init__(self, leasing: Leasing, clock: Clock, ref: StreamRef, watch: PadWatch) -> None:
-        super().__init__(leasing, clock, lambda flow: 1.0)
+    def __init__(self, leasing: Leasing, network: Surroundings, ref: StreamRef) -> None:
+        def standing(flow: Flow) -> Standing:
+            return Standing(min(flow.priority, network.most_priorities.get(flow.source, MAX_PRIORITY)), 1.0)
+
+        super().__init__(leasing, network.clock, standing)
         self._ref = ref
-        self._watch = watch
+        self._watch = network.watch
 
     def take(self, flow: Flow, size_bytes: int, deadline: float, use: Use) -> Cancel:
         def watched(taken: Taken | None) -> None:

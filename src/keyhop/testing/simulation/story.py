@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from keyhop.core.ids import key_id_text
 from keyhop.network import wire
-from keyhop.network.relay.messages import Announce, Forward, OfRelay, Refused, Stuck
+from keyhop.network.relay.messages import Announce, Forward, OfRelay, Refused, Stuck, Vouch
 from keyhop.service.requests import GetKey, GetKeyWithIds
 from keyhop.testing.simulation.trace import Entry, Trace
 
@@ -54,6 +54,8 @@ def _shown(data: bytes) -> str:
             return f"Forward of parcel {body.parcel.hex()[:8]}, share {body.share} by {'-'.join(body.route)}"
         case Refused() | Stuck():
             return f"{type(body).__name__}: parcel {body.parcel.hex()[:8]}, {body.reason}"
+        case Vouch():
+            return f"Vouch for what {body.came_from} brings for {body.destination}, priority {body.priority}"
         case OfRelay():
             return f"{type(body).__name__} of parcel {body.parcel.hex()[:8]}"
         case _:

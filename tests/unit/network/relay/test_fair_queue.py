@@ -39,9 +39,8 @@ def test_a_higher_priority_is_served_first_whoever_came_before() -> None:
     queue.add("low", 1, 1.0, 10, "low 2")
     queue.add("high", 6, 1.0, 1000, "high 1")
     queue.add("high", 6, 1.0, 1000, "high 2")
-    assert queue.first_priority() == 6
     assert [queue.pop() for _ in range(4)] == ["high 1", "high 2", "low 1", "low 2"]
-    assert queue.first_priority() is None
+    assert not len(queue)
 
 
 def test_the_items_of_a_flow_keep_their_order() -> None:

@@ -11,7 +11,7 @@ from keyhop.core.streams import ID_KEY_UNITS, Block, OwnedStream, StreamRef
 from keyhop.core.units import units_for
 from keyhop.network.leasing import Leasing
 from keyhop.network.relay import pads
-from keyhop.network.relay.pads import Pads
+from keyhop.network.relay.pads import Pads, Standing
 from keyhop.network.relay.parcels import Flow
 from keyhop.network.sealing import MAC_KEY_BYTES
 from keyhop.network.wire import Body, Leased, LeaseNoted
@@ -21,7 +21,11 @@ PAD = 200 - MAC_KEY_BYTES
 
 
 def flow(source: str, priority: int = 4) -> Flow:
-    return Flow(KmeId(source), KmeId("z"), priority)
+    return Flow(KmeId(source), KmeId(source), KmeId("z"), priority)
+
+
+def standing(flow: Flow) -> Standing:
+    return Standing(min(flow.priority, 5 if flow.source == "foreign" else 7), {"heavy": 3.0}.get(flow.source, 1.0))
 
 
 class Padded:
@@ -34,7 +38,7 @@ class Padded:
         self._told: list[Leased] = []
         self.leasing = Leasing(self.stream, self.clock, self._hear)
         self.leasing.synchronised()
-        self.pads = Pads(self.leasing, self.clock, lambda flow: {"heavy": 3.0}.get(flow.source, 1.0))
+        self.pads = Pads(self.leasing, self.clock, standing)
         self.served: list[str] = []
         self.produce(8 * ID_KEY_UNITS)
 
@@ -83,6 +87,14 @@ def test_a_higher_priority_does_not_wait_behind_others(padded: Padded) -> None:
     padded.ask("urgent", flow("y", 7))
     padded.produce(600)
     assert padded.served == ["urgent", "first", "second"]
+
+
+def test_a_source_has_no_higher_priority_than_it_may_have(padded: Padded) -> None:
+    padded.ask("first", flow("x", 6))
+    padded.ask("foreign", flow("foreign", 7))
+    padded.ask("second", flow("x", 6))
+    padded.produce(600)
+    assert padded.served == ["first", "second", "foreign"]
 
 
 def test_who_waits_too_long_is_told_and_the_others_go_on(padded: Padded) -> None:

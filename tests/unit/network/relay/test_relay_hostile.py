@@ -28,7 +28,7 @@ from keyhop.network.relay.messages import (
     Stored,
     Stuck,
 )
-from keyhop.network.relay.pads import Pads
+from keyhop.network.relay.pads import Pads, Standing
 from keyhop.network.relay.parcels import Parcel, Plan
 from keyhop.network.sealing import xor
 from keyhop.testing.relays import VirtualRelays, sae_of
@@ -435,7 +435,7 @@ def test_no_repr_shows_what_waits_for_a_pad(network: VirtualRelays, monkeypatch:
     for owner, follower in ((A, B), (C, D)):
         drain(network, owner, follower)
         direct = network.nodes[owner].direct(follower)
-        monkeypatch.setattr(direct, "pads", Pads(direct.leasing, network.clock, lambda flow: 1.0))
+        monkeypatch.setattr(direct, "pads", Pads(direct.leasing, network.clock, lambda flow: Standing(4, 1.0)))
     for way in ((A, B, D), (A, C, D)):
         network.send("A", block(data=b"SECRET" * 100), Plan("hop-by-hop", (way,)))
         network.settle()

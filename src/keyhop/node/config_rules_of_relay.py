@@ -1,0 +1,42 @@
+"""What must fit together in `[relay]`. Every failure says what to change."""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from keyhop.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from keyhop.node.config import NodeConfig
+    from keyhop.node.config_relay import RelaySection
+
+
+def check(config: "NodeConfig") -> None:
+    """Raises ConfigurationError."""
+    _check_sources(config)
+    if config.relay.strategy == "secret-shared":
+        _check_shares(config.relay)
+
+
+def _check_sources(config: "NodeConfig") -> None:
+    known = {kme.id for kme in config.kmes}
+    for kme, number in Counter(source.kme for source in config.relay.sources).items():
+        if kme not in known:
+            raise ConfigurationError(
+                f'[[relay.sources]] names the KME "{kme}", which is not in [[kmes]]',
+                hint=f"the KMEs are: {', '.join(sorted(known)) or 'none'}",
+            )
+        if number > 1:
+            raise ConfigurationError(f"[[relay.sources]] {kme} is there {number} times", hint="give one of them")
+
+
+def _check_shares(relay: "RelaySection") -> None:
+    if not 2 <= relay.least_paths <= relay.paths:
+        raise ConfigurationError(
+            f"[relay] least_paths {relay.least_paths} and paths {relay.paths} are no numbers of shares",
+            hint="with secret-shared: 2 <= least_paths <= paths",
+        )
+    if relay.threshold == 1 or relay.threshold > relay.least_paths:
+        raise ConfigurationError(
+            f"[relay] threshold {relay.threshold} with least_paths {relay.least_paths}",
+            hint="0 for all shares, or 2 to least_paths: with 1 each node on a path would learn the key",
+        )

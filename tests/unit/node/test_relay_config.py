@@ -1,0 +1,54 @@
+"""`[relay]` and `[[relay.sources]]`: what is believed of other KMEs, and what its errors say."""
+
+from pathlib import Path
+
+import pytest
+
+from keyhop.core.errors import ConfigurationError
+from keyhop.core.ids import KmeId
+from keyhop.node.config import NodeConfig, parse_config
+
+HEAD = """
+[node]
+id = "alice"
+[tls]
+ca = "ca.pem"
+certificate = "alice.pem"
+key = "alice.key"
+[[kmes]]
+id = "bob"
+peer_address = "bob:1"
+[[kmes]]
+id = "carol"
+peer_address = "carol:1"
+"""
+BOB, CAROL = KmeId("bob"), KmeId("carol")
+
+
+def read(text: str) -> NodeConfig:
+    return parse_config(HEAD + text, Path("/etc/keyhop"))
+
+
+def source(kme: str, most: int) -> str:
+    return f'[[relay.sources]]\nkme = "{kme}"\nmost_priority = {most}\n'
+
+
+def test_sources_have_the_priorities_that_they_say_unless_the_operator_says_less() -> None:
+    assert read("").relay.most_priorities((BOB, CAROL)) == {BOB: 7, CAROL: 7}
+    limited = read("[relay]\nmost_priority = 3\n" + source("carol", 6)).relay
+    assert limited.most_priorities((BOB, CAROL)) == {BOB: 3, CAROL: 6}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (source("dave", 4), '[[relay.sources]] names the KME "dave", which is not in [[kmes]]'),
+        (source("alice", 4), '[[relay.sources]] names the KME "alice"'),
+        (source("bob", 4) + source("bob", 5), "[[relay.sources]] bob is there 2 times"),
+        (source("bob", 8), "most_priority = 8"),
+    ],
+)
+def test_what_cannot_be_used_is_named(text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError) as failure:
+        read(text)
+    assert message in failure.value.message
