@@ -114,6 +114,13 @@ class RuleEntry:
     wait_s: Annotated[
         Annotated[float, Meta(ge=0, le=60)] | None, Meta(description="Seconds that it waits at most.")
     ] = None
+    abroad_wait_s: Annotated[
+        Annotated[float, Meta(gt=0, le=60)] | None,
+        Meta(
+            description="Seconds that a request waits at most for a key with an SAE of another domain: the way there "
+            "and back. One that comes later is voided."
+        ),
+    ] = None
 
     def given(self) -> dict[str, object]:
         """What the rule gives, as it stands there."""

@@ -17,6 +17,8 @@ from keyhop.network.relay.relay import Relay
 ATTEMPT_S = 0.8
 """How long the answer to one parcel is waited for before another path is tried."""
 ATTEMPTS = 3
+"""How many of them may fail. Those that are just late go on until the deadline, each twice as long as the one before:
+who has passed the records on into another domain waits for it, and answers the last parcel for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Courier:
         if way.direct_only or isinstance(self._plan(kme, terms, batch.pad_bytes), str):
             pairs[0].carriage.carry(batch, deadline, done)  # it may get its pad while it waits
         else:
-            self._attempt(kme, batch, terms, deadline, done, ATTEMPTS)
+            self._attempt(kme, batch, terms, deadline, done)
 
     def recall(self, kme: KmeId, ids: bytes) -> None:
         """Tells that KME to forget records that nobody was given."""
@@ -86,7 +88,7 @@ class Courier:
     def _plan(self, kme: KmeId, terms: Terms, size_bytes: int) -> Plan | str:
         return plan(self._routes, self._me, kme, terms, size_bytes)
 
-    def _attempt(self, kme: KmeId, batch: Batch, terms: Terms, deadline: float, done: Done, attempts: int) -> None:
+    def _attempt(self, kme: KmeId, batch: Batch, terms: Terms, deadline: float, done: Done, earlier: int = 0) -> None:
         way = self._plan(kme, terms, batch.pad_bytes)
         if isinstance(way, str):
             done(way)
@@ -94,14 +96,15 @@ class Courier:
         batch.crossed.update(way.paths)
         payload = RecordsPayload(batch.batch, batch.made_by, batch.master, batch.slaves, batch.ids)
         parcel = Parcel(kme, payload, batch.keys, terms.priority)
+        now, tried = self._clock.monotonic, earlier + 1
+        until = min(deadline, now() + ATTEMPT_S * 2 ** max(0, tried - ATTEMPTS))
 
         def answered(reason: str | None) -> None:
-            if reason is not None and attempts > 1 and self._clock.monotonic() < deadline:
-                self._attempt(kme, batch, terms, deadline, done, attempts - 1)
+            if reason is not None and now() < deadline and (tried < ATTEMPTS or now() >= until):
+                self._attempt(kme, batch, terms, deadline, done, tried)
             else:
                 done(reason)
 
-        until = min(deadline, self._clock.monotonic() + ATTEMPT_S)
         self._relay.send(parcel, way, until, answered)
 
 

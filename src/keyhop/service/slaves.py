@@ -8,9 +8,6 @@ from keyhop.core.ids import KmeId, SaeId
 from keyhop.service.policy import PairPolicy, Policies
 from keyhop.service.routes import Routes
 
-ABROAD_S = 10.0
-"""How long a key for an SAE of another domain may take at least."""
-
 
 class Slaves(NamedTuple):
     """`wait_s` is how long all of them together may be waited for. The first one's policy says what is left open."""
@@ -82,8 +79,9 @@ class Lists:
         policies = {slave: self._policies.pair(master, slave) for slave in slaves}
         for slave, policy in policies.items():
             self._check_ways(slave, homes[slave], policy)
-        wait_s, abroad = min(policy.wait_s for policy in policies.values()), any(map(self._foreign, slaves))
-        return Slaves(homes, policies, abroad, max(wait_s, ABROAD_S) if abroad else wait_s)
+        abroad = [policies[slave].abroad_wait_s for slave in slaves if self._foreign(slave)]
+        wait_s = min(abroad or [policy.wait_s for policy in policies.values()])
+        return Slaves(homes, policies, bool(abroad), wait_s)
 
     def _check_ways(self, slave: SaeId, home: KmeId, policy: PairPolicy) -> None:
         if policy.hybrid != "none" and home != self._me:

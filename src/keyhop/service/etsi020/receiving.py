@@ -21,8 +21,8 @@ from keyhop.service.etsi020.problems import UNSUPPORTED_MANDATORY_EXTENSION, Pro
 from keyhop.service.etsi020.transfer import Domain, Saes, Transfer
 from keyhop.service.etsi020.waiting import Waiting
 
-RELAY_S = 20.0
-"""How long a key may be under way to the KMEs of its targets."""
+RELAY_S = 60.0
+"""How long a key may be under way to the KMEs of its targets. Its sender voids it when that is too long for him."""
 
 
 class Receiving:

@@ -24,7 +24,7 @@ from keyhop.service.etsi020.problems import CONTENT_TYPE, Problem
 MAX_CONNECTIONS = 256
 MAX_HEAD_BYTES = 16_384
 BODY_S = 10.0
-ANSWER_S = 60.0
+ANSWER_S = 75.0
 """More than any answer takes: a synchronous request waits for the relay."""
 IDLE_S = 120
 

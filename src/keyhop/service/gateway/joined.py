@@ -21,8 +21,9 @@ from keyhop.service.foreign import ForeignSaes
 from keyhop.service.gateway.importing import Importing
 from keyhop.service.spreading import Copies, Spreaded, Spreading
 
-EXPORT_S = 8.0
-"""How long another KMS may take with keys from another KME of this domain, which waits for a little longer."""
+EXPORT_S = 65.0
+"""How long another KMS may take with keys from another KME of this domain, which recalls them as soon as its master
+waits no longer: longer than any policy lets one wait."""
 
 MAX_WAITING = 32
 """How often another KME may ask for the same."""

@@ -21,7 +21,7 @@ class PairPolicy:
     `wait_s` is how long a request waits when a stream is dry; 0 where it is refused. `key_lifetime_s` is None when the
     pair has none of its own, `sources` when any will do: they are kinds of links, or what else makes bytes. `relay` is
     None when keys are relayed as usual; `relay_threshold` of `min_disjoint_paths` shares give a secret-shared key,
-    None: all of them are needed.
+    None: all of them are needed. `abroad_wait_s` is how long a key may take into another domain.
     """
 
     default_size_bits: int = 256
@@ -38,6 +38,7 @@ class PairPolicy:
     hybrid: Hybrid = "none"
     when_dry: WhenDry = "wait"
     wait_s: float = 2.0
+    abroad_wait_s: float = 10.0
 
     @cached_property
     def admission(self) -> Admission | None:
