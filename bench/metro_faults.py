@@ -29,7 +29,7 @@ from witness import Saes, Witness, at_work, check_ledgers
 
 from keyhop.lab import Lab, load_topology
 from keyhop.node.state import Disturbance
-from keyhop.testing.history import Violation
+from keyhop.testing.violation import Violation
 
 AIM_S = 5.0
 PATIENCE_S = 60.0

@@ -10,7 +10,7 @@ from keyhop.audit.files import numbers_in, path_of
 from keyhop.audit.records import HandedOver, record_of, rows_of
 from keyhop.audit.verification import Verification
 from keyhop.lab import Lab
-from keyhop.testing.history import Violation
+from keyhop.testing.violation import Violation
 
 AUDIT_PROMISE = 7
 

@@ -20,7 +20,8 @@ import httpx
 from keyhop.apps.client import BadRequest, Client, Key, TransportError, Unavailable, mutual_tls
 from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.lab import Inventory, Lab
-from keyhop.testing.history import STREAM_ID_VERSION, Violation
+from keyhop.testing.material import STREAM_ID_VERSION
+from keyhop.testing.violation import Violation
 
 SIZES_BITS = (64, 72, 200, 256, 256, 256, 1000, 2048, 8192)
 PAUSE_S = 0.01

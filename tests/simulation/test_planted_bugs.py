@@ -2,6 +2,7 @@
 
 import bugs_in_crashes
 import bugs_in_delivery
+import bugs_in_masters
 import bugs_in_shares
 import bugs_in_streams
 import pytest
@@ -10,7 +11,13 @@ from bugs_in_streams import Plant
 from keyhop.testing.simulation import draw, run
 
 SCHEDULES = 800
-PLANTED = bugs_in_streams.PLANTED | bugs_in_shares.PLANTED | bugs_in_delivery.PLANTED | bugs_in_crashes.PLANTED
+PLANTED = (
+    bugs_in_streams.PLANTED
+    | bugs_in_shares.PLANTED
+    | bugs_in_delivery.PLANTED
+    | bugs_in_masters.PLANTED
+    | bugs_in_crashes.PLANTED
+)
 
 
 def test_there_are_bugs_of_all_kinds() -> None:

@@ -8,7 +8,7 @@ from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.units import UNIT_BYTES
 from keyhop.network import wire
 from keyhop.network.windows import EXPECTED_S, Windows
-from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
+from keyhop.service.requests import GetKey, GetKeyWithIds, Keys, VoidKeys
 from keyhop.testing.simulation import LIFETIME_S, Setting, Simulation
 from keyhop.testing.simulation.backups import back_up, restore_one
 from keyhop.testing.simulation.disk import DiskFault
@@ -47,7 +47,8 @@ def enc(simulation: Simulation, *extra: SaeId) -> bytes:
 def dec(simulation: Simulation, key_id: bytes) -> Keys | KeyhopError:
     asked = simulation.get_key_with_ids(GetKeyWithIds(B1, A1, key_id))
     simulation.run(0.1)
-    answer: Keys | KeyhopError = asked.answers[0]
+    (answer,) = asked.answers
+    assert isinstance(answer, Keys | KeyhopError)
     return answer
 
 
@@ -136,6 +137,25 @@ def test_a_node_whose_store_failed_stops_although_somebody_who_waits_has_somethi
     assert alice.trace.counts["store failed"] == 1
     simulation.run(4.0)
     assert alice.life == 2
+
+
+def test_a_node_whose_store_failed_stops_although_a_void_waits_for_a_delivery_window(simulation: Simulation) -> None:
+    key_id = enc(simulation)
+    bob = simulation.machines[BOB]
+    simulation.wires.blocked.add((BOB, ALICE))
+    simulation.run(2.5)
+    simulation.void_keys(VoidKeys(A1, B1, key_id))
+    simulation.run(0.1)
+    late = simulation.get_key_with_ids(GetKeyWithIds(B1, A1, key_id))
+    simulation.run(0.1)
+    assert not late.answers
+    bob.disk.fault = DiskFault.FULL
+    simulation.produce_block(ALICE, BOB, 2048)
+    simulation.run(0.5)
+    assert bob.trace.counts["store failed"] == 1
+    assert len(late.answers) == 1
+    simulation.run(4.0)
+    assert bob.life == 2
 
 
 def test_keys_do_not_age_when_a_clock_is_set(simulation: Simulation) -> None:

@@ -39,6 +39,9 @@ REACHED = {
     "message Stuck": 5,
     "message Recall": 5,
     "message Void": 20,
+    "message Reclaim": 50,
+    "has taken in": 50,
+    "has voided": 50,
     "answer: not yet synchronised with KME …": 20,
     "answer: KME … has no copy: it refused its copy": 5,
     "answer: no key material is left for KME … but what is reserved for other SAEs": 5,
@@ -49,6 +52,7 @@ REACHED = {
 
 RARE = (
     "answer: KME … does not answer",
+    "answer: one or more key_IDs have been used before",
     "answer: no key material is left for KME … no path of QKD links to KME …",
     "answer: no key material is left for KME … 2 node-disjoint paths to KME … are needed, and 1 known",
     "answer: KME … has no copy: KME … cannot go on: no key material is left for a pad to KME …",

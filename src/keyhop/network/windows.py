@@ -15,8 +15,10 @@ The mark is raised as soon as the two synchronise again; a copy that is restored
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from keyhop.core.clock import Clock
+from keyhop.core.errors import StoreFailure
 from keyhop.core.streams import FollowedStream
 from keyhop.network.wire import Body, Mark, MarkNoted
 
@@ -127,4 +129,5 @@ class Windows:
         waiting, self._waiting = self._waiting, deque()
         self._used = self._used or bool(waiting)
         for _, deliver, _ in waiting:
-            deliver()
+            with suppress(StoreFailure):  # of who would note something; the next one is told all the same
+                deliver()

@@ -85,7 +85,7 @@ class Lookup:
         if run is not None and run.number == request.count and run.is_there():
             return [run]
         found = self._find_pieces(request, run, uses)
-        if len(found) > 1 and _overlap([run for run in found if isinstance(run, InStream)]):
+        if len(found) > 1 and (_overlap(found) or _twice(found)):
             raise BadRequest(NOT_FOUND)
         return found
 
@@ -149,8 +149,14 @@ def _unauthorised() -> Unauthorised:
     return Unauthorised("this SAE was not among those that the key was requested for")
 
 
-def _overlap(runs: list[InStream]) -> bool:
-    """Whether two of them share bytes: only a KME that breaks the protocol makes such IDs."""
+def _twice(found: list[Found]) -> bool:
+    """Whether they name a record twice: by the ID that its master has chosen, and by the one that it is kept under."""
+    records = [each.record_id for each in found if isinstance(each, InRecord)]
+    return len(set(records)) != len(records)
+
+
+def _overlap(found: list[Found]) -> bool:
+    """Whether two of them share bytes of a stream: only a KME that breaks the protocol makes such IDs."""
     spans = sorted(
         (
             run.stream.ref.route,
@@ -158,7 +164,8 @@ def _overlap(runs: list[InStream]) -> bool:
             located.position,
             located.position + units_for(located.size_bytes) * run.number,
         )
-        for run in runs
+        for run in found
+        if isinstance(run, InStream)
         for located in (run.place.located,)
     )
     return any(a[:2] == b[:2] and b[2] < a[3] for a, b in pairwise(spans))

@@ -15,6 +15,7 @@ from keyhop.service.policy import PairPolicy
 from keyhop.service.requests import RECORD_SOURCE, GetKey
 
 RETRY_AFTER_S = 1.0
+_NOT_YET = "what is relayed to it has not come yet"
 _UNMET = "not all extension_mandatory request options could be met"
 
 
@@ -110,6 +111,11 @@ class Routes:
         elif not pair.leasing.meets(policy.admission, units_for(size) * number):
             beyond = " but what these SAEs may not have, by its source or age"
         if pair.synchronised and not policy.direct_only and (pair.route == "relayed" or not pair.generating):
-            trouble = self._feeder.trouble(pair.peer) or self._courier.obstacle(pair.peer, policy.relaying)
+            trouble = self._trouble(pair.peer, policy)
             beyond += f": {trouble}" if trouble else ""
         return Unavailable(f"{what} KME {pair.peer}{beyond}", retry_after_s=RETRY_AFTER_S)
+
+    def _trouble(self, kme: KmeId, policy: PairPolicy) -> str | None:
+        """Why nothing that is relayed is there. A parcel may wait long for pads that links brought until lately."""
+        trouble = self._feeder.trouble(kme) or self._courier.obstacle(kme, policy.relaying)
+        return trouble or (_NOT_YET if self._feeder.is_feeding(kme) else None)

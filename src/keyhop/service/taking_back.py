@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from keyhop.core.audit import event_record
 from keyhop.core.clock import Clock
 from keyhop.core.endings import Ending
-from keyhop.core.errors import Unavailable
+from keyhop.core.errors import StoreFailure, Unavailable
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.records import RecordBook
@@ -52,7 +52,12 @@ class TakingBack:
             return
 
         def take() -> None:
-            took(self._take(source, keys))
+            try:
+                gone = self._take(source, keys)
+            except StoreFailure:
+                took(None)
+            else:
+                took(gone)
 
         enter(through, take, lambda _peer: took(None))
 

@@ -5,6 +5,7 @@ from masters_in_a_line import A2, ALICE, B2, BOB, CAROL, KEYS, OWN_ID, A, B, C, 
 
 from keyhop.core.errors import BadRequest, KeyhopError, Unauthorised, Unavailable
 from keyhop.core.ids import SaeId, key_id_text
+from keyhop.core.record_ids import chosen_record_id
 from keyhop.network import wire
 from keyhop.service.gauges import Rate
 from keyhop.service.limits import Limit
@@ -44,6 +45,14 @@ def test_ids_of_their_own(line: Line, slaves: tuple[SaeId, ...]) -> None:
         assert isinstance(line.fetch(slave, ids, master=B2 if slave != B2 else B), KeyhopError)
         assert line.fetch(slave, SECOND_ID) == KEYS[32:]
         assert line.fetch(slave, OWN_ID) == KEYS[:32]
+
+
+def test_under_two_names_a_key_is_asked_for_once(line: Line) -> None:
+    line.inserted(own(B, keys=KEYS[:32], ids=OWN_ID))
+    kept_as = chosen_record_id(A, OWN_ID)
+    assert isinstance(line.fetch(B, OWN_ID + kept_as), BadRequest)
+    assert line.fetch(B, OWN_ID) == KEYS[:32]
+    assert isinstance(line.fetch(B, kept_as), BadRequest)
 
 
 def test_two_masters_may_choose_the_same_id(line: Line) -> None:

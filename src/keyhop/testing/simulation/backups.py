@@ -33,11 +33,11 @@ def restore_one(sim: Simulation, name: KmeId, choose: Callable[[int], int]) -> N
     machine = sim.machines[name]
     machine.crash(power_cut=False)
     if sim.setting.witness:
-        sim.history.begins_anew(name)
+        sim.history.material.begins_anew(name)
     else:
         sim.history.excuse(lambda sae: sim.sites.home[sae] == name, max(made_at, sim.calm_at))
     sim.restored.add(name)
-    sim.saes.may_be_gone.update((key.key_id, sae) for key in sim.history.keys.values() for sae in key.slaves)
+    sim.saes.may_be_gone.update((name, sae) for name, key in sim.history.keys.items() for sae in key.slaves)
     sim.watch.restored(name)
     machine.disk.restore(image)
     machine.note("restored", round(sim.loop.now - made_at, 3))

@@ -8,9 +8,9 @@ from keyhop.core.ids import SaePair
 from keyhop.core.streams import OwnedStream
 from keyhop.core.units import UNIT_BYTES
 from keyhop.service.requests import GetKey
-from keyhop.testing.history import Violation
 from keyhop.testing.simulation.saes import Asked
 from keyhop.testing.simulation.simulation import Simulation
+from keyhop.testing.violation import Violation
 
 ROUND_S = 0.1
 ROUNDS = 40

@@ -1,9 +1,9 @@
 """What happens at the end of every schedule, and now and then before: faults cease, and everything must work again."""
 
-from keyhop.testing.history import Violation
 from keyhop.testing.simulation.reach import exchange
 from keyhop.testing.simulation.simulation import Simulation
 from keyhop.testing.simulation.wires import FAIR
+from keyhop.testing.violation import Violation
 
 CALM_S = 3.0
 """Until what was delivered is known to the owner: a window and its mark."""

@@ -8,9 +8,9 @@ from collections.abc import Collection
 from keyhop.core.errors import Unavailable
 from keyhop.core.ids import KmeId, SaePair
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
-from keyhop.testing.history import Violation
 from keyhop.testing.simulation.saes import Asked, ids_of
 from keyhop.testing.simulation.simulation import Simulation
+from keyhop.testing.violation import Violation
 
 type Direction = tuple[KmeId, KmeId]
 """From the KME of masters to the KME of slaves."""
@@ -37,6 +37,7 @@ REASONS = (
     "no key material is left for its pad",
     "it did not arrive in time",
     "its path was cut",
+    "what is relayed to it has not come yet",
 )
 
 

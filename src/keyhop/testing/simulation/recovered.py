@@ -4,6 +4,7 @@ from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.records import RecordBook
 from keyhop.core.streams import FollowedStream, Route, StreamRef
+from keyhop.testing.history import record_name
 from keyhop.testing.simulation.machine import Machine
 
 ROUTES: tuple[Route, ...] = ("direct", "relayed")
@@ -19,11 +20,12 @@ class Recovered:
     def key(self, key_id: bytes, master: SaeId, slave: SaeId, source: KmeId) -> bytes | None:
         """The bytes that the slave would get for that ID; `source` is the master's KME."""
         self._look()
-        if key_id in self._records:
-            if not self._records.entitles(key_id, master, slave):
+        record = record_name(master, key_id)
+        if record in self._records:
+            if not self._records.entitles(record, master, slave):
                 return None
             self._commits = -1  # this is gone from memory now
-            return self._records.deliver(key_id, slave)
+            return self._records.deliver(record, slave)
         if source == self._machine.name:
             return None
         for route in ROUTES:

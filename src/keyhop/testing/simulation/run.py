@@ -4,13 +4,13 @@ import random
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from keyhop.testing.history import Violation
 from keyhop.testing.simulation.fairness import floors
 from keyhop.testing.simulation.healing import works
 from keyhop.testing.simulation.reach import cut_off
 from keyhop.testing.simulation.schedule import ACTIONS, Schedule
 from keyhop.testing.simulation.simulation import Simulation
 from keyhop.testing.simulation.trace import Trace
+from keyhop.testing.violation import Violation
 
 HELD_EVERY = 8
 """After how many actions the disks are searched for keys that were lost."""

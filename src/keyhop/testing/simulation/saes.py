@@ -11,14 +11,17 @@ from itertools import pairwise
 
 from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import SaeId
-from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
-from keyhop.testing.history import Violation, each_id
+from keyhop.service.requests import GetKey, GetKeyWithIds, InsertedKeys, InsertKeys, Keys, VoidedKeys, VoidKeys
+from keyhop.testing.history import record_name
+from keyhop.testing.material import each_id
 from keyhop.testing.simulation.machine import Machine
+from keyhop.testing.violation import Violation
 
 ANSWERED_WITHIN_S = 8.0
 """Longer than anything waits: for key bytes, for a delivery window, for a KME that is frozen."""
 
-type Answer = Keys | KeyhopError
+type Question = GetKey | GetKeyWithIds | InsertKeys | VoidKeys
+type Success = Keys | InsertedKeys | VoidedKeys
 
 
 @dataclass(slots=True)
@@ -26,11 +29,11 @@ class Asked:
     """A request at a KME, and what came of it."""
 
     number: int
-    request: GetKey | GetKeyWithIds
+    request: Question
     machine: Machine
     life: int
     at: float
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[Success | KeyhopError] = field(default_factory=list)
 
     @property
     def keys(self) -> Keys | None:
@@ -39,17 +42,17 @@ class Asked:
 
 
 class Saes:
-    """All SAEs. `got` sees each answer that carries keys; `violated` hears of broken promises."""
+    """All SAEs. `got` sees each answer that is no error; `violated` hears of broken promises."""
 
-    def __init__(self, got: Callable[[Asked, Keys], None], violated: Callable[[Violation], None]) -> None:
+    def __init__(self, got: Callable[[Asked, Success], None], violated: Callable[[Violation], None]) -> None:
         self._got = got
         self._violated = violated
         self._open: list[Asked] = []
         self._count = 0
         self.may_be_gone = Counter[tuple[bytes, SaeId]]()
-        """Keys that a slave's KME need not hold any more."""
+        """Keys, by `record_name`, that a slave's KME need not hold any more."""
 
-    def ask(self, machine: Machine, request: GetKey | GetKeyWithIds) -> Asked:
+    def ask(self, machine: Machine, request: Question) -> Asked:
         """Sends a request to a KME. One that is down answers nothing."""
         self._count += 1
         asked = Asked(self._count, request, machine, machine.life, machine.loop.now)
@@ -58,8 +61,7 @@ class Saes:
         if kme is None:
             return asked
         self._open.append(asked)
-        if isinstance(request, GetKeyWithIds):
-            self.may_be_gone.update((key_id, request.slave) for key_id in request.key_ids)
+        self.may_be_gone.update(_may_end(request))
         machine.when_awake(machine.life, lambda: machine.act(lambda: self._arrive(asked)))
         return asked
 
@@ -75,31 +77,55 @@ class Saes:
     def _arrive(self, asked: Asked) -> None:
         kme, request, reply = asked.machine.kme, asked.request, partial(self._reply, asked)
         assert kme is not None  # only a machine that is up is awake
-        if isinstance(request, GetKey):
-            kme.delivery.get_key(request, reply)
-        else:
-            kme.delivery.get_key_with_ids(request, reply)
+        match request:
+            case GetKey():
+                kme.delivery.get_key(request, reply)
+            case GetKeyWithIds():
+                kme.delivery.get_key_with_ids(request, reply)
+            case InsertKeys():
+                kme.delivery.insert_keys(request, reply)
+            case VoidKeys():
+                kme.delivery.void_keys(request, reply)
 
-    def _reply(self, asked: Asked, answer: Answer) -> None:
+    def _reply(self, asked: Asked, answer: Success | KeyhopError) -> None:
         machine = asked.machine
-        if isinstance(answer, Keys):
+        if not isinstance(answer, KeyhopError):
             machine.power.point("before an answer leaves")
         if asked.answers:
             self._violated(Violation(0, f"request {asked.number} was answered twice"))
         asked.answers.append(answer)
         if asked.life != machine.life:
             self._violated(Violation(0, f"{machine.name} answers request {asked.number} of an earlier life"))
-        if isinstance(answer, Keys):
-            machine.note("answered with keys", asked.number, *(run.ids for run in answer.runs))
+        if not isinstance(answer, KeyhopError):
+            self._note(asked, answer)
             if machine.failed:
-                self._violated(Violation(0, f"{machine.name} gives out keys although its store has failed"))
+                self._violated(Violation(0, f"{machine.name} says yes although its store has failed"))
             self._got(asked, answer)
         else:
             machine.note("answered with an error", asked.number, type(answer).__name__, answer.message)
             machine.trace.counts[f"answer: {_without_names(answer.message)}"] += 1
             if isinstance(asked.request, GetKeyWithIds) and not machine.failed:
-                slave = asked.request.slave
-                self.may_be_gone.subtract((key_id, slave) for key_id in asked.request.key_ids)
+                self.may_be_gone.subtract(_may_end(asked.request))
+
+    def _note(self, asked: Asked, answer: Success) -> None:
+        match answer:
+            case Keys():
+                asked.machine.note("answered with keys", asked.number, *(run.ids for run in answer.runs))
+            case InsertedKeys():
+                asked.machine.note("has taken in", asked.number, answer.ids)
+            case VoidedKeys():
+                asked.machine.note("has voided", asked.number, answer.ids, answer.voided)
+
+
+def _may_end(request: Question) -> list[tuple[bytes, SaeId]]:
+    """Keys that a slave's KME need not hold any more when that was asked."""
+    match request:
+        case GetKeyWithIds():
+            return [(record_name(request.master, key_id), request.slave) for key_id in request.key_ids]
+        case VoidKeys():
+            slaves = (request.slave, *request.additional_slaves)
+            return [(record_name(request.master, key_id), slave) for key_id in each_id(request.ids) for slave in slaves]
+    return []
 
 
 def _without_names(message: str) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from keyhop.network.feeder.feeder import Buffering
 from keyhop.network.feeder.planning import Terms
-from keyhop.testing.simulation import alterations, doings, faults
+from keyhop.testing.simulation import alterations, doings, faults, masters
 from keyhop.testing.simulation.doings import Choose
 from keyhop.testing.simulation.setting import DiskKind, Setting
 from keyhop.testing.simulation.simulation import Simulation
@@ -30,7 +30,7 @@ DOINGS: dict[Do, int] = {
 }
 """What every schedule does, and how often."""
 
-FAULTS: tuple[dict[Do, int], ...] = (
+SOMETIMES: tuple[dict[Do, int], ...] = (
     {faults.lose_power: 2, faults.lose_power_soon: 4, faults.lose_power_in_start: 1},
     {faults.kill: 2, faults.stop: 1, faults.freeze: 2},
     {faults.break_disk: 3, faults.break_disk_and_lose_power: 1},
@@ -44,10 +44,12 @@ FAULTS: tuple[dict[Do, int], ...] = (
     {doings.produce_badly: 4},
     {doings.wait_long: 1},
     {faults.calm: 2},
+    {masters.insert: 4, masters.insert_again: 1},
+    {masters.void: 4, masters.void_wrong: 1, masters.ask_for_void: 3},
 )
-"""Groups of faults: a schedule has each of them or not."""
+"""Groups of faults, and of what SAEs do only here and there: a schedule has each of them or not."""
 
-ACTIONS: dict[str, Do] = {do.__name__: do for group in (DOINGS, *FAULTS) for do in group}
+ACTIONS: dict[str, Do] = {do.__name__: do for group in (DOINGS, *SOMETIMES) for do in group}
 """By name."""
 
 NETWORK_WEIGHTS = {"pair": 86, "triangle": 5, "line3": 4, "line4": 2, "ring4": 2, "theta5": 1}
@@ -93,7 +95,7 @@ def draw(seed: int, network: str | None = None, disk: DiskKind | None = None) ->
     network = network or drawn
     setting = Setting(seed, network, disk or on, tick_s, witness, redelivery_s, reserved, terms, buffering)
     weights = dict(DOINGS)
-    for group in FAULTS:
+    for group in SOMETIMES:
         if chance.random() < 0.4:
             weights.update(group)
     names = [do.__name__ for do in weights]

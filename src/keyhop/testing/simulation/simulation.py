@@ -9,29 +9,24 @@ from collections.abc import Callable
 from functools import partial
 from itertools import count
 
-from keyhop.core.ids import KEY_ID_BYTES, KmeId
-from keyhop.core.streams import StreamRef
-from keyhop.core.units import units_for
-from keyhop.network import wire
-from keyhop.network.relay.messages import OfRelay
-from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
-from keyhop.testing.history import History, Violation
+from keyhop.core.ids import KmeId
+from keyhop.service.requests import GetKey, GetKeyWithIds, InsertKeys, VoidKeys
+from keyhop.testing.history import History
 from keyhop.testing.simulation.audit import SimulatedAudit
 from keyhop.testing.simulation.connections import Connections
 from keyhop.testing.simulation.disk import FastDisk, Image
 from keyhop.testing.simulation.loop import Loop
 from keyhop.testing.simulation.machine import Machine
-from keyhop.testing.simulation.saes import Asked, Saes, ids_of
+from keyhop.testing.simulation.saes import Asked, Saes
+from keyhop.testing.simulation.seeing import Seeing
 from keyhop.testing.simulation.setting import LIFETIME_S, Setting, options_of
 from keyhop.testing.simulation.sites import NETWORKS, Sites
 from keyhop.testing.simulation.sqlite_disk import SqliteDisk
 from keyhop.testing.simulation.trace import Trace
 from keyhop.testing.simulation.watch import Watch
-from keyhop.testing.simulation.wires import Message, Wires
+from keyhop.testing.simulation.wires import Wires
 from keyhop.testing.simulation.witness import SimulatedWitness
-
-UNDER_PADS = (wire.Carry, OfRelay)
-"""What is sent under a pad, and what is said of that."""
+from keyhop.testing.violation import Violation
 
 
 class Simulation:
@@ -54,8 +49,10 @@ class Simulation:
         """Backups of each KME, and when they were made."""
         self.machines = {name: self._machine(name) for name in self.sites.kmes}
         self.wires = Wires(self.loop, self._draw, self.trace, lambda message: self.connections.arrived(message))
-        self.connections = Connections(self.loop, self._draw, self.machines, self.wires, self._transmitted)
-        self.saes = Saes(self._got, self.violated)
+        self._seeing = Seeing(self)
+        transmitted = self._seeing.transmitted
+        self.connections = Connections(self.loop, self._draw, self.machines, self.wires, transmitted)
+        self.saes = Saes(self._seeing.got, self.violated)
         self.watch = Watch(self.machines, self.sites.home, LIFETIME_S, self.history, self.violated)
         for machine in self.machines.values():
             machine.start()
@@ -63,7 +60,7 @@ class Simulation:
     def _machine(self, name: KmeId) -> Machine:
         sites, draw = self.sites, self._draw
         options, tick_s = options_of(self.setting, sites, name), self.setting.tick_s
-        drew = partial(self.history.drew, name)
+        drew = partial(self.history.material.drew, name)
         peers, neighbours, home = sites.peers(name), sites.neighbours(name), sites.home.get
         machine = Machine(name, peers, neighbours, home, options, self.loop, self.trace, draw, tick_s, drew)
         disk = SqliteDisk if self.setting.disk == "sqlite" else FastDisk
@@ -101,6 +98,13 @@ class Simulation:
             self.trace.note(self.loop.now, "", "promise broken", violation.promise, str(violation))
             self.loop.halted = True
 
+    def noting(self, note: Callable[[], None]) -> None:
+        """Tells a checker something, which may find a promise broken there."""
+        try:
+            note()
+        except Violation as violation:
+            self.violated(violation)
+
     # What links and SAEs do
 
     def produce(self, a: KmeId, b: KmeId, left: bytes | None, right: bytes | None) -> None:
@@ -108,7 +112,7 @@ class Simulation:
         stopped."""
         if b in self.machines[a].dark:
             return
-        self._noting(partial(self.history.produced, left, right))
+        self.noting(partial(self.history.material.produced, left, right))
         sequence = next(self._sequences)
         what = "block" if left == right else "bad block"
         self.trace.note(self.loop.now, f"{a}-{b}", what, sequence, len(left or right or b""))
@@ -154,50 +158,11 @@ class Simulation:
         """dec_keys, at the slave's KME."""
         return self.saes.ask(self.machines[self.sites.home[request.slave]], request)
 
-    # What is seen
+    def insert_keys(self, request: InsertKeys) -> Asked:
+        """At the master's KME."""
+        self.history.offers(request)
+        return self.saes.ask(self.machines[self.sites.home[request.master]], request)
 
-    def _transmitted(self, message: Message) -> None:
-        self.trace.counts[f"message {type(message.body).__name__}"] += 1
-        if not isinstance(message.body, UNDER_PADS):
-            return
-        ref = StreamRef(message.source, message.target, message.envelope.route)
-        self.watch.transmitted(ref, message.body)
-        self._noting(partial(self.history.transmitted, ref, message.body))
-
-    def _got(self, asked: Asked, keys: Keys) -> None:
-        request, now = asked.request, self.loop.now
-        receiver = request.master if isinstance(request, GetKey) else request.slave
-        if not all(asked.machine.audit.tells(receiver, key_id) for key_id in ids_of(keys)):
-            self.violated(Violation(7, f"{receiver} gets keys of which the audit log says nothing"))
-        self.watch.got(asked, keys)
-        self._noting(partial(self._place, asked, keys))
-        if isinstance(request, GetKeyWithIds):
-            self._noting(partial(self.history.slave_got, request, keys, asked.at, now))
-            return
-        aged = any(self.watch.aged(request.master, slave) for slave in (request.slave, *request.additional_slaves))
-        holds = None if self.restored or aged else self.watch.holds
-        self._noting(partial(self.history.master_got, request, keys, now, holds))
-        if self.restored:
-            slaves = (request.slave, *request.additional_slaves)
-            self.saes.may_be_gone.update((key_id, slave) for key_id in ids_of(keys) for slave in slaves)
-
-    def _place(self, asked: Asked, keys: Keys) -> None:
-        """Notes where in which stream a master's keys are."""
-        request, kme = asked.request, asked.machine.kme
-        peer = kme.peers.get(self.sites.home[request.slave]) if kme else None
-        if peer is None or not isinstance(request, GetKey):
-            return
-        for run in keys.runs:
-            for stream in (pair.owned for pair in peer.pairs if pair.owned.key_ids):
-                assert stream.key_ids is not None
-                key_id = run.ids[:KEY_ID_BYTES]
-                located = stream.key_ids.locate(key_id)
-                if located and stream.key_ids.pair(request.master, request.slave).recognises(key_id, located):
-                    units = units_for(run.size_bytes) * run.count
-                    self.history.given(stream.ref, stream.epoch, located.position, units, key_id)
-
-    def _noting(self, note: Callable[[], None]) -> None:
-        try:
-            note()
-        except Violation as violation:
-            self.violated(violation)
+    def void_keys(self, request: VoidKeys) -> Asked:
+        """At the master's KME."""
+        return self.saes.ask(self.machines[self.sites.home[request.master]], request)

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from keyhop.core.ids import key_id_text
 from keyhop.network import wire
 from keyhop.network.relay.messages import Announce, Forward, OfRelay, Refused, Stuck, Vouch
-from keyhop.service.requests import GetKey, GetKeyWithIds
+from keyhop.service.requests import GetKey, GetKeyWithIds, InsertKeys
+from keyhop.testing.simulation.saes import Question
 from keyhop.testing.simulation.trace import Entry, Trace
 
 _QUIET = ("sent",)
@@ -67,19 +68,37 @@ def _marks(marks: wire.OwnerMarks | wire.FollowerMarks) -> str:
     return f"(epoch {marks.epoch}, produced {marks.produced}, taken {marks.taken}, mark {mark})"
 
 
-def _asked(number: int, request: GetKey | GetKeyWithIds) -> str:
+def _asked(number: int, request: Question) -> str:
+    return f"request {number}: {_question(request)}"
+
+
+def _question(request: Question) -> str:
     if isinstance(request, GetKey):
         slaves = ", ".join((request.slave, *request.additional_slaves))
         size = f"{request.size_bits} bits" if request.size_bits else "the usual size"
-        return f"request {number}: {request.master} asks for {request.number} keys of {size} for {slaves}"
-    ids = ", ".join(_short(key_id) for key_id in request.key_ids)
-    return f"request {number}: {request.slave} asks for {request.master}'s keys {ids}"
+        return f"{request.master} asks for {request.number} keys of {size} for {slaves}"
+    if isinstance(request, GetKeyWithIds):
+        return f"{request.slave} asks for {request.master}'s keys {_all_short(request.ids)}"
+    slaves = ", ".join((request.slave, *request.additional_slaves))
+    if isinstance(request, InsertKeys):
+        named = f" as {_all_short(request.ids)}" if request.ids else ""
+        return f"{request.master} brings {request.count} keys for {slaves}{named}"
+    return f"{request.master} voids the keys {_all_short(request.ids)} for {slaves}"
+
+
+def _voided(number: int, ids: bytes, voided: tuple[bool, ...]) -> str:
+    void = b"".join(ids[16 * i : 16 * (i + 1)] for i, is_void in enumerate(voided) if is_void)
+    return f"request {number}: void are {_all_short(void) or 'none'}"
 
 
 def _answered(number: int, *runs: bytes) -> str:
     ids = [run[i : i + 16] for run in runs for i in range(0, len(run), 16)]
     shown = ", ".join(map(_short, ids[:4])) + (f" and {len(ids) - 4} more" if len(ids) > 4 else "")
     return f"request {number}: answered with keys {shown}"
+
+
+def _all_short(ids: bytes) -> str:
+    return ", ".join(_short(ids[at : at + 16]) for at in range(0, len(ids), 16))
 
 
 def _short(key_id: bytes) -> str:
@@ -97,6 +116,8 @@ _TELL: dict[str, Callable[..., str]] = {
     "asked": _asked,
     "asked in vain": lambda number, request: f"is down: {_asked(number, request)}",
     "answered with keys": _answered,
+    "has taken in": lambda number, ids: f"request {number}: taken in as {_all_short(ids)}",
+    "has voided": _voided,
     "answered with an error": lambda number, kind, what: f"request {number}: answered with {kind}: {what}",
     "block": lambda sequence, size: f"the link produces block {sequence} of {size} bytes",
     "bad block": lambda sequence, size: f"the link produces block {sequence}, not the same at both ends",

@@ -16,12 +16,14 @@ from keyhop.core.units import UNIT_BYTES
 from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
 from keyhop.network.wire import Body
-from keyhop.service.requests import GetKey, Keys
-from keyhop.testing.history import STREAM_ID_VERSION, History, Seen, Violation, each_id
+from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
+from keyhop.testing.history import History, Seen
+from keyhop.testing.material import STREAM_ID_VERSION, each_id
 from keyhop.testing.simulation.machine import Machine
 from keyhop.testing.simulation.padded import Padded
 from keyhop.testing.simulation.recovered import Recovered
-from keyhop.testing.simulation.saes import Asked, Saes
+from keyhop.testing.simulation.saes import Saes
+from keyhop.testing.violation import Violation
 
 WATCHED = 24
 """How many of the latest keys are looked for on the disks."""
@@ -57,9 +59,8 @@ class Watch:
 
     # What is told
 
-    def got(self, asked: Asked, keys: Keys) -> None:
+    def got(self, request: GetKey | GetKeyWithIds, keys: Keys) -> None:
         """An SAE got keys."""
-        request = asked.request
         slave = request.slave
         direction = (self._home[request.master], self._home[slave])
         streams = [run for run in keys.runs if run.ids[6] >> 4 == STREAM_ID_VERSION]
@@ -74,6 +75,11 @@ class Watch:
     def transmitted(self, stream: StreamRef, message: Body) -> None:
         """A KME sent something, perhaps under a pad of a stream."""
         self._padded.transmitted(stream, message)
+
+    @property
+    def ever_restored(self) -> bool:
+        """Whether a KME went back to a copy of its store."""
+        return bool(self._restored)
 
     def restored(self, name: KmeId) -> None:
         """A KME goes back to a copy of its store: it may know less than before, and its books are an old copy's."""
@@ -121,7 +127,8 @@ class Watch:
             for slave in key.slaves:
                 if self.aged(key.master, slave):
                     continue
-                if not saes.may_be_gone[key.key_id, slave] and self.holds(key.key_id, key.master, slave) != key.key:
+                gone = saes.may_be_gone[key.name, slave]
+                if not gone and self.holds(key.key_id, key.master, slave) != key.key:
                     self._violated(Violation(5, f"a key was lost to {slave}"))
         self._unknown_to_others(seen)
 

@@ -8,6 +8,7 @@ from keyhop.core.units import UNIT_BYTES
 from keyhop.network.feeder.feeder import Buffering, FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import Pair
+from keyhop.network.relay.messages import Strategy
 from keyhop.service.policy import Policy, Rule
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.network import VirtualNetwork
@@ -129,6 +130,20 @@ def test_without_a_path_the_reason_is_said(buffering: Buffering) -> None:
     refused = ask(sites, GetKey(SAE_A, SAE_C))
     assert isinstance(refused, Unavailable)
     assert refused.message == "no key material is left for KME C: no path of QKD links to KME C"
+
+
+@pytest.mark.parametrize("strategy", ["hop-by-hop", "xor-at-destination"])
+def test_while_pads_are_waited_for_the_reason_is_said(strategy: Strategy) -> None:
+    row = network(((A, B), (B, C)), terms=Terms(strategy))
+    run(row, 5, blocks=4)
+    reasons = set[str]()
+    for _ in range(40):  # no link brings anything, but until lately all did
+        while isinstance(answer := ask(row, GetKey(SAE_A, SAE_C, 16)), Keys):
+            pass
+        assert isinstance(answer, Unavailable)
+        reasons.add(answer.message.removeprefix("no key material is left for KME C"))
+    assert ": what is relayed to it has not come yet" in reasons
+    assert "" not in reasons
 
 
 def test_a_link_that_brings_nothing_costs_those_before_it_nothing_either() -> None:
