@@ -95,8 +95,8 @@ def ids_of_ones_own_are_everybodys(patch: pytest.MonkeyPatch) -> None:
     """Keys of two masters under the same ID are taken for one."""
     kept_as = Multicast._kept_as
 
-    def shared(self: Multicast, request: Any, slaves: Any) -> bytes:
-        kept_as(self, request, slaves)
+    def shared(self: Multicast, request: Any) -> bytes:
+        kept_as(self, request)
         ids: bytes = request.ids
         return ids
 

@@ -22,6 +22,11 @@ def chosen_record_id(master: SaeId, key_id: bytes) -> bytes:
     return record_ids(hashlib.blake2b(key_id + master.encode(), digest_size=16, person=b"keyhop foreign").digest())
 
 
+def kept_as(master: SaeId, key_id: bytes, *, foreign: bool) -> bytes:
+    """The ID of the record of a master's key, `foreign` if it is of another domain, whose IDs are all its own."""
+    return chosen_record_id(master, key_id) if foreign or is_chosen(key_id) else key_id
+
+
 def record_ids(random: bytes) -> bytes:
     """Turns 16 random bytes a key into UUIDs of version 4, one after the other."""
     ids = bytearray(random)

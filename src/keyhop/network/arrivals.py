@@ -100,7 +100,6 @@ class Arrivals:
         for key_id in _each(ids, KEY_ID_BYTES):
             if key_id in self._records and self._home(self._records.origin(key_id).master) == source:
                 self._records.discard(key_id)
-        self._exports.recall(source, ids)
 
     def _pass_on(
         self,
@@ -112,7 +111,7 @@ class Arrivals:
     ) -> None:
         master, outcome = SaeId(batch.master), self._outcome(source, batch)
         if outcome == "under way":
-            self._exports.join(batch.ids, answer)
+            self._exports.join(master, batch.ids, answer)
             return
         opened = keys() if outcome == "new" and self._may_come(source, batch, size_bytes) else None
         if opened is None:
@@ -126,13 +125,18 @@ class Arrivals:
         return self._exports.outcome(master, batch.ids) if self._home(master) == source else "no"
 
     def _may_come(self, source: KmeId, batch: Carry | RecordsPayload, size_bytes: int) -> bool:
-        """Whether these are new records, with keys of `size_bytes` in all, which that KME may send for our SAEs."""
+        """Whether these are new records, with keys of `size_bytes` in all, which that KME may send for our SAEs.
+
+        What is passed on may have any ID: others have chosen it, and it is kept under another one.
+        """
         count, rest = divmod(len(batch.ids), KEY_ID_BYTES)
         ids = _each(batch.ids, KEY_ID_BYTES)
+        if exported := self._exports.concern(batch.slaves):
+            ids = [self._exports.kept_as(SaeId(batch.master), key_id) for key_id in ids]
         return (
             count > 0
             and rest == 0
-            and record_ids(batch.ids) == batch.ids  # else they could be the IDs of another stream's keys
+            and (exported or record_ids(batch.ids) == batch.ids)  # else they could be the IDs of a stream's keys
             and len({key_id for key_id in ids if not self._records.knows(key_id)}) == count
             and size_bytes > 0
             and size_bytes % count == 0

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Literal, Protocol
 
-from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.ids import SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordSource
 
@@ -15,6 +15,10 @@ class Exports(Protocol):
 
     def concern(self, slaves: Iterable[str]) -> bool:
         """Whether one of them is of another network, whatever KME leads there."""
+        ...
+
+    def kept_as(self, master: SaeId, key_id: bytes) -> bytes:
+        """Under which ID a key is kept here that is passed on under this one as well."""
         ...
 
     def outcome(self, master: SaeId, ids: bytes) -> Exported:
@@ -33,12 +37,8 @@ class Exports(Protocol):
         """Passes records on; calls `done` with whether every slave can have them now."""
         ...
 
-    def join(self, ids: bytes, done: Callable[[bool], None]) -> None:
+    def join(self, master: SaeId, ids: bytes, done: Callable[[bool], None]) -> None:
         """The same, of records that are under way."""
-        ...
-
-    def recall(self, source: KmeId, ids: bytes) -> None:
-        """A KME takes back records of its masters, which nobody was given."""
         ...
 
 
@@ -50,6 +50,9 @@ class NoExports:
 
     def concern(self, slaves: Iterable[str]) -> bool:
         return any(self._foreign(SaeId(slave)) for slave in slaves)
+
+    def kept_as(self, master: SaeId, key_id: bytes) -> bytes:
+        return key_id
 
     def outcome(self, master: SaeId, ids: bytes) -> Exported:
         return "new"
@@ -65,8 +68,5 @@ class NoExports:
     ) -> None:
         done(False)
 
-    def join(self, ids: bytes, done: Callable[[bool], None]) -> None:
+    def join(self, master: SaeId, ids: bytes, done: Callable[[bool], None]) -> None:
         done(False)
-
-    def recall(self, source: KmeId, ids: bytes) -> None:
-        """There is nothing."""

@@ -154,8 +154,6 @@ class Delivery:
             homes = self._lists.homes((request.slave, *request.additional_slaves))
             if request.master in homes:
                 raise BadRequest("master and slave SAE shall be different")
-            for slave in filter(self._foreign, homes):
-                raise BadRequest(f"keys for SAE {slave} of another domain cannot be voided from here")
             self._limits.charge(request.master, request.master, tuple(homes), 0)
             self._voiding.void_keys(request, homes, reply)
         except KeyhopError as error:

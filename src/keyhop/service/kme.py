@@ -123,7 +123,7 @@ class Kme:
             self.relay.received(peer, message)
 
         self.peers: dict[KmeId, Peer] = {}
-        taking_back = TakingBack(home, self.peers, self.records, self.journal, clock)
+        taking_back = TakingBack(home, self.peers, self.records, self.gateway, self.journal, clock)
 
         self.view = View(me, peers, clock)
         self.gossip = Gossip(me, clock, self._tell_report, self.view)

@@ -85,7 +85,7 @@ class Multicast:
         size, number = slaves.size_bytes(8 * request.size_bytes), slaves.number(request.count)
         self._check(request.master, slaves, size, number)
         ids = request.ids or self._drawn_ids(number)
-        kept_as = self._kept_as(request, slaves) if request.ids else ids
+        kept_as = self._kept_as(request) if request.ids else ids
         copies = Copies(request.master, slaves.homes, ids, kept_as, request.keys, SAE_SOURCE, policies=slaves.policies)
 
         def spread(failure: str | None) -> None:
@@ -112,10 +112,8 @@ class Multicast:
     def _drawn_ids(self, number: int) -> bytes:
         return record_ids(self._entropy.token(KEY_ID_BYTES * number))
 
-    def _kept_as(self, request: InsertKeys, slaves: Slaves) -> bytes:
+    def _kept_as(self, request: InsertKeys) -> bytes:
         """The IDs of records for keys whose IDs the master chose; it has used each of them from now on."""
-        if slaves.abroad:
-            raise BadRequest("for an SAE of another domain only the KME can choose key_IDs")
         chosen = [request.ids[at : at + KEY_ID_BYTES] for at in range(0, len(request.ids), KEY_ID_BYTES)]
         if not all(map(is_chosen, chosen)):
             raise BadRequest("a key_ID of your own shall be a UUID of version 1, 2, 3, 5, 6 or 7")

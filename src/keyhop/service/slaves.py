@@ -14,7 +14,6 @@ class Slaves(NamedTuple):
 
     homes: Mapping[SaeId, KmeId]
     policies: Mapping[SaeId, PairPolicy]
-    abroad: bool
     wait_s: float
 
     def size_bytes(self, size_bits: int | None) -> int:
@@ -81,7 +80,7 @@ class Lists:
             self._check_ways(slave, homes[slave], policy)
         abroad = [policies[slave].abroad_wait_s for slave in slaves if self._foreign(slave)]
         wait_s = min(abroad or [policy.wait_s for policy in policies.values()])
-        return Slaves(homes, policies, bool(abroad), wait_s)
+        return Slaves(homes, policies, wait_s)
 
     def _check_ways(self, slave: SaeId, home: KmeId, policy: PairPolicy) -> None:
         if policy.hybrid != "none" and home != self._me:

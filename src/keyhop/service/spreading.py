@@ -4,7 +4,7 @@ Other KMEs get theirs under a one-time pad, other domains through a `Gateway`, a
 last. What is not known to have failed is taken back where one of them has.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from keyhop.network.carriage import Batch
 from keyhop.network.peer import Peer
 from keyhop.network.reclaiming import Keys, TakeBack
 from keyhop.service.courier import Courier, Way
+from keyhop.service.etsi020.transfer import Saes, Voided
 from keyhop.service.policy import PairPolicy
 
 NO_ROOM = "too many keys wait to be fetched"
@@ -69,8 +70,20 @@ class Abroad(Protocol):
         """Hands keys over."""
         ...
 
-    def take_back(self, kms: KmeId, ids: bytes) -> None:
-        """Nobody was given these keys."""
+    def concern(self, slaves: Iterable[str]) -> bool:
+        """Whether one of them is of another domain, wherever it is joined."""
+        ...
+
+    def kept_as(self, master: SaeId, key_id: bytes) -> bytes:
+        """Under which ID SAEs of this KME find a key of a master."""
+        ...
+
+    def take_back(self, kms: KmeId, master: SaeId, ids: bytes) -> None:
+        """Nobody was given these keys of a master."""
+        ...
+
+    def void(self, kms: KmeId, saes: Saes, ids: tuple[bytes, ...], deadline: float, done: Voided) -> None:
+        """Takes keys back that somebody may have been given."""
         ...
 
 
@@ -131,14 +144,15 @@ class Spreading:
                 slaves = tuple(slave for slave, home in copies.homes.items() if home == name)
                 token = self._entropy.token(KEY_ID_BYTES)
                 policies = [copies.policies[slave] for slave in slaves if slave in copies.policies]
-                what = (copies.master, slaves, copies.kept_as, copies.keys)
+                ids = copies.ids if self._abroad.concern(slaves) else copies.kept_as
+                what = (copies.master, slaves, ids, copies.keys)
                 batch = Batch(token, copies.made_by, *what, _admission(policies), copies.crossed)
                 self._courier.carry(name, batch, _way(policies, copies.expanded), deadline, arrived)
 
     def reclaim(
         self, master: SaeId, homes: Mapping[SaeId, KmeId], ids: bytes, done: Reclaimed, *, spare_fetched: bool = False
     ) -> None:
-        """Takes keys of a master here back from its slaves, as their KMEs know them.
+        """Takes keys of a master back from its slaves, under the IDs that SAEs show.
 
         With `spare_fetched`, what a slave was given stays for others at its KME.
         """
@@ -201,11 +215,16 @@ class Spreading:
             self._records.add(key_id, KeyMaterial(keys[size * i : size * (i + 1)]), slaves, origin)
 
     def _recall(self, spread: _Spread) -> None:
+        copies = spread.copies
         for kind, name in sorted(spread.asked):  # in the same order wherever a simulation runs
             if kind == "kme":
-                self._courier.recall(name, spread.copies.kept_as)
+                slaves = tuple(slave for slave, home in copies.homes.items() if home == name)
+                if self._abroad.concern(slaves):
+                    self.reclaim(copies.master, dict.fromkeys(slaves, name), copies.ids, lambda gone, silent: None)
+                else:
+                    self._courier.recall(name, copies.kept_as)
             else:
-                self._abroad.take_back(name, spread.copies.ids)
+                self._abroad.take_back(name, copies.master, copies.ids)
         spread.asked.clear()
 
 

@@ -1,4 +1,4 @@
-"""Keys that their masters void, at the KME of their slaves.
+"""Keys that their masters void, at the KME of their slaves, or at the one that leads to their domains.
 
 What a slave has fetched it has; all else it will never get. A key is voided within a delivery window, as it is given
 out, and durably before the answer: nobody who comes back from an old copy of the store gives it out unnoticed.
@@ -15,8 +15,13 @@ from keyhop.core.journal import Journal
 from keyhop.core.records import RecordBook
 from keyhop.network.peer import Peer
 from keyhop.network.reclaiming import Keys
+from keyhop.service.etsi020.transfer import Saes, Voided
 from keyhop.service.gates import check_not_doubted, enter, gates
 from keyhop.service.making import any_use
+from keyhop.service.spreading import Abroad
+
+BEYOND_S = 4.0
+"""How long another domain may take to say it. Whoever asks waits a little longer, and asks again."""
 
 type Took = Callable[[bytes | None], None]
 """Gets the IDs of those keys that none of the slaves was given, and none will be; None when that cannot be said now."""
@@ -30,10 +35,12 @@ class TakingBack:
         home: Callable[[SaeId], KmeId | None],
         peers: Mapping[KmeId, Peer],
         records: RecordBook,
+        abroad: Abroad,
         journal: Journal,
         clock: Clock,
     ) -> None:
         self._home = home
+        self._abroad = abroad
         self._peers = peers
         self._records = records
         self._journal = journal
@@ -44,33 +51,53 @@ class TakingBack:
         if self._home(keys.master) != source:
             took(b"")
             return
+        beyond: dict[KmeId, tuple[SaeId, ...]] = {}
+        here: tuple[SaeId, ...] = ()
+        for slave in keys.slaves:
+            kms = self._abroad.leads_to(slave)
+            if kms is None:
+                here = (*here, slave)
+            else:
+                beyond[kms] = (*beyond.get(kms, ()), slave)
+        each = _each(keys.ids)
+        together = _Together(each, len(beyond) + bool(here), took)
+        deadline = self._clock.monotonic() + BEYOND_S
+        for kms, slaves in beyond.items():
+            try:
+                self._abroad.void(kms, Saes(keys.master, slaves), each, deadline, together.told)
+            except StoreFailure:
+                together.told(None)
+        if here:
+            self._take_back_here(source, keys._replace(slaves=here), together.told)
+
+    def _take_back_here(self, source: KmeId, keys: Keys, told: Voided) -> None:
         try:
             check_not_doubted(self._peers)
             through = gates(self._peers, source)
         except Unavailable:  # another node that claims to be this one may give out what we void
-            took(None)
+            told(None)
             return
 
         def take() -> None:
             try:
                 gone = self._take(source, keys)
             except StoreFailure:
-                took(None)
+                told(None)
             else:
-                took(gone)
+                told(gone)
 
-        enter(through, take, lambda _peer: took(None))
+        enter(through, take, lambda _peer: told(None))
 
-    def _take(self, source: KmeId, keys: Keys) -> bytes:
-        ids, who = keys.ids, {"master": keys.master, "slaves": " ".join(keys.slaves)}
-        each = [ids[at : at + KEY_ID_BYTES] for at in range(0, len(ids), KEY_ID_BYTES)]
-        gone = b"".join([key_id for key_id in each if self._void(source, keys, key_id)])
+    def _take(self, source: KmeId, keys: Keys) -> frozenset[bytes]:
+        who = {"master": keys.master, "slaves": " ".join(keys.slaves)}
+        gone = [key_id for key_id in _each(keys.ids) if self._void(source, keys, key_id)]
         if gone:
-            self._journal.record(event_record("keys voided", **who, ids=gone.hex()))
-        return gone
+            self._journal.record(event_record("keys voided", **who, ids=b"".join(gone).hex()))
+        return frozenset(gone)
 
     def _void(self, source: KmeId, keys: Keys, key_id: bytes) -> bool:
-        if self._records.void(key_id, keys.master, keys.slaves, spare_fetched=keys.spare_fetched):
+        kept = self._abroad.kept_as(keys.master, key_id)
+        if self._records.void(kept, keys.master, keys.slaves, spare_fetched=keys.spare_fetched):
             return True
         if len(keys.slaves) > 1 or source not in self._peers:
             return False
@@ -84,3 +111,26 @@ class TakingBack:
                 self._records.endings.add(key_id, Ending(master, [slave], self._clock.wall()))
                 return True
         return False
+
+
+class _Together:
+    """What is gone everywhere, once everybody has said so."""
+
+    def __init__(self, ids: tuple[bytes, ...], count: int, took: Took) -> None:
+        self._ids = ids
+        self._gone = frozenset(ids)
+        self._count = count
+        self._silent = False
+        self._took = took
+
+    def told(self, gone: frozenset[bytes] | None) -> None:
+        """One has said it, or cannot."""
+        self._count -= 1
+        self._silent = self._silent or gone is None
+        self._gone &= gone or frozenset()
+        if not self._count:
+            self._took(None if self._silent else b"".join(key_id for key_id in self._ids if key_id in self._gone))
+
+
+def _each(ids: bytes) -> tuple[bytes, ...]:
+    return tuple(ids[at : at + KEY_ID_BYTES] for at in range(0, len(ids), KEY_ID_BYTES))

@@ -10,7 +10,6 @@ from keyhop.core.audit import event_record
 from keyhop.core.errors import Unavailable
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.journal import Journal
-from keyhop.core.record_ids import chosen_record_id, is_chosen
 from keyhop.service.requests import VoidedKeys, VoidKeys, VoidReply
 from keyhop.service.spreading import Spreading
 
@@ -26,7 +25,6 @@ class Voiding:
         """Replies, once it is durable."""
         ids, master = request.ids, request.master
         shown = [ids[at : at + KEY_ID_BYTES] for at in range(0, len(ids), KEY_ID_BYTES)]
-        kept_as = [chosen_record_id(master, key_id) if is_chosen(key_id) else key_id for key_id in shown]
 
         def told(gone: frozenset[bytes], silent: KmeId | None) -> None:
             if self._journal.failure is not None:
@@ -35,10 +33,10 @@ class Voiding:
             if silent is not None:
                 reply(Unavailable(f"KME {silent} does not say which of the keys are void", retry_after_s=1.0))
                 return
-            voided = tuple(kept in gone for kept in kept_as)
+            voided = tuple(key_id in gone for key_id in shown)
             names = {"master": master, "slaves": " ".join(homes)}
             void = b"".join(key_id for key_id, is_void in zip(shown, voided, strict=True) if is_void)
             self._journal.record(event_record("void asked for", **names, asked=ids.hex(), voided=void.hex()))
             self._journal.then(lambda: reply(VoidedKeys(ids, voided)), reply)
 
-        self._spreading.reclaim(master, homes, b"".join(kept_as), told)
+        self._spreading.reclaim(master, homes, ids, told)

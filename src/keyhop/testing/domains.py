@@ -87,6 +87,7 @@ class Domains:
         """All domains come to rest, then one call or answer arrives; whether there was one that could."""
         for network in self.networks:
             network.settle()
+            network.flush()  # what came of the last flush, although nothing is on its way
         if not self._on_the_way or self._on_the_way[0][0] > self.clock.monotonic():
             return False
         self._on_the_way.pop(0)[1]()

@@ -141,7 +141,7 @@ def test_a_void_takes_it_back_from_the_slaves_kme() -> None:
     both.settle()
     ids = ids_of(given(answers))
     given(both.get_key_with_ids(GetKeyWithIds(B, A, ids[:16])))
-    both.west.kmes[WEST].kme.gateway[EAST].sending.recall((ids[:16], ids[16:]))
+    both.west.kmes[WEST].kme.gateway[EAST].recalling.recall((ids[:16], ids[16:]))
     both.pass_time(3.0)
     outcomes = {(way, outcome): n for way, outcome, n in both.west.kmes[WEST].kme.gateway[EAST].accounts}
     assert outcomes["sent", "failed to void"] == outcomes["sent", "voided"] == 1
@@ -199,7 +199,7 @@ def test_another_kme_cannot_ask_for_what_it_did_not_send() -> None:
     ids = ids_of(given(answers))
     assert gateway.outcome(A, ids) == "yes"
     assert gateway.outcome(W, ids) == "new"
-    gateway.recall(BOB, ids)
+    gateway.take_back(EAST, W, ids)
     both.pass_time(2.0)
     given(both.get_key_with_ids(GetKeyWithIds(B, A, ids)))
 
@@ -210,7 +210,7 @@ def test_a_key_that_one_of_two_slaves_has_fetched_stays_for_the_other() -> None:
     both.settle()
     ids = ids_of(given(answers))
     given(both.get_key_with_ids(GetKeyWithIds(B, A, ids)))
-    both.west.kmes[WEST].kme.gateway[EAST].sending.recall((ids,))
+    both.west.kmes[WEST].kme.gateway[EAST].recalling.recall((ids,))
     both.pass_time(3.0)
     outcomes = {(way, outcome): n for way, outcome, n in both.west.kmes[WEST].kme.gateway[EAST].accounts}
     assert outcomes["sent", "failed to void"] == 1

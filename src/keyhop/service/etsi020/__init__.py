@@ -1,8 +1,10 @@
 """ETSI GS QKD 020 V1.1.1: keys handed over to, and taken from, the KMS of another vendor in the same trusted node.
 
     interchange       both roles towards one other KMS, without I/O; it joins what follows
-    sending           ext_keys as the sender sees it; `voiding`: void as the sender sees it
+    sending           ext_keys as the sender sees it
+    recalling        what it takes back; `voiding`: void as the sender sees it
     receiving         ext_keys as the receiver sees it; `taking_back`: void as the receiver sees it
+    acks              what acknowledgements of the other KMS say
     acknowledgements  what we owe the other KMS, until it has taken them
     memory            which keys were sent or received, and what became of them; durable, bounded
     waiting           those who wait for keys that are under way

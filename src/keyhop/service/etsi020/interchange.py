@@ -19,6 +19,7 @@ from keyhop.service.etsi020.calls import ACK, EXT_KEYS, VERSIONS, VOID, Answer, 
 from keyhop.service.etsi020.memory import KeyMemory
 from keyhop.service.etsi020.models import SYNCHRONOUS, Acks, ExtKeyContainer, Versions, VoidContainer, read, write
 from keyhop.service.etsi020.problems import Problem
+from keyhop.service.etsi020.recalling import Recalling
 from keyhop.service.etsi020.receiving import Receiving
 from keyhop.service.etsi020.sending import Sending
 from keyhop.service.etsi020.taking_back import TakingBack
@@ -69,6 +70,7 @@ class Interchange:
         self.acknowledgements = Acknowledgements(peer, store, journal, clock, make, lifetime_s, draft=other.is_draft)
         self.voiding = Voiding(sent, clock, make, accounts, other.callback)
         self.sending = Sending(peer, sent, self.voiding, journal, clock, make, accounts, self._our_callback)
+        self.recalling = Recalling(sent, self.sending, self.voiding, journal)
         callbacks, waiting = Callbacks(other.urls, required=other.is_draft), Waiting()
         shared = (domain, received, self.acknowledgements, callbacks, waiting, journal)
         self.receiving = Receiving(*shared, clock, accounts)

@@ -1,4 +1,4 @@
-"""Keys that this domain hands over to another KMS: ext_keys, its acknowledgements, and void as their sender sees them.
+"""Keys that this domain hands over to another KMS: ext_keys and its acknowledgements as their sender sees them.
 
 1. That keys are under way is durable, and in the audit log, before the first byte leaves.
 2. Only `relayed` for every target makes a key good. Only 400 and 401 say that the other KMS kept nothing.
@@ -14,21 +14,20 @@ from keyhop.core.clock import Clock
 from keyhop.core.ids import KmeId, SaeId, key_id_text
 from keyhop.core.journal import Journal
 from keyhop.service.etsi020.accounts import Accounts
+from keyhop.service.etsi020.acks import all_relayed, concerns, harmless
 from keyhop.service.etsi020.calls import EXT_KEYS, Call, Make, Reply, delay_s
 from keyhop.service.etsi020.memory import KeyMemory
 from keyhop.service.etsi020.models import (
     MAX_BODY_BYTES,
     MAX_KEYS,
     Ack,
-    Acks,
     ExtKey,
     ExtKeyContainer,
     key_ids,
-    read,
     write,
 )
 from keyhop.service.etsi020.problems import KEY_NOT_PRESENT, Problem, said_in
-from keyhop.service.etsi020.transfer import Saes, Transfer
+from keyhop.service.etsi020.transfer import Transfer
 from keyhop.service.etsi020.voiding import Voiding
 
 FIRST_RETRY_S = 0.5
@@ -103,18 +102,10 @@ class Sending:
         self._accounts.note("sent", "handed over", transfer.saes, transfer.ids)
         self._journal.then(lambda: self._post(sending), lambda failure: self._end(sending, failure.message))
 
-    def recall(self, ids: Iterable[bytes]) -> None:
-        """Nobody was given these keys and nobody shall be."""
-        by_saes: dict[Saes, list[bytes]] = {}
-        for key_id in ids:
-            sending = self._sendings.get(key_id)
-            if sending is not None:
-                self._give_up(sending, "they were recalled")
-            elif (entry := self._memory.get(key_id)) is not None and entry.fate == "relayed":
-                by_saes.setdefault(entry.saes, []).append(key_id)
-        for saes, keys in by_saes.items():
-            self._memory.settle(keys, "under way")
-            self._voiding.void(saes, tuple(keys))
+    def give_up(self, ids: Iterable[bytes], reason: str) -> None:
+        """Whoever waits for these keys hears that they failed, and they are voided over there."""
+        for sending in _each(self._sendings.get(key_id) for key_id in ids):
+            self._give_up(sending, reason)
 
     def acknowledged(self, acks: tuple[Ack, ...]) -> None:
         """What the other KMS says became of keys. Those that are known count; Problem 400 names one that is not."""
@@ -123,7 +114,7 @@ class Sending:
             known = []
             for key_id in key_ids(key.key_id for key in ack.key_id_container):
                 entry = self._memory.get(key_id)
-                if entry is None or not _concerns(ack, entry.saes):
+                if entry is None or not concerns(ack, entry.saes):
                     unknown = key_id_text(key_id)
                 else:
                     known.append(key_id)
@@ -134,7 +125,7 @@ class Sending:
     def tick(self) -> None:
         """Time has passed."""
         now = self._clock.monotonic()
-        for sending in {id(each): each for each in self._sendings.values()}.values():
+        for sending in _each(self._sendings.values()):
             if sending.deadline <= now:
                 self._give_up(sending, "it was not acknowledged in time")
             elif sending.next_at is not None and sending.next_at <= now:
@@ -142,7 +133,8 @@ class Sending:
 
     def abandon(self) -> None:
         """The store has failed: nobody waits any longer."""
-        for sending in list({id(each): each for each in self._sendings.values()}.values()):
+        self._voiding.abandon()
+        for sending in _each(self._sendings.values()):
             self._forget(sending)
             sending.done("the store of this KME has failed")
 
@@ -167,7 +159,7 @@ class Sending:
             return
         said = f": {words}" if reply and (words := said_in(reply.body)) else ""
         match reply.status if reply else None:
-            case 200 if reply and _all_relayed(reply.body):
+            case 200 if reply and all_relayed(reply.body):
                 self._good(sending, sending.transfer.ids)
             case 202:
                 self._again(sending, ACK_S, ACK_S * 2)
@@ -187,8 +179,7 @@ class Sending:
             return
         else:
             message = f": {ack.message}" if ack.message else ""
-            for sending in {id(s): s for key_id in ids if (s := self._sendings.get(key_id))}.values():
-                self._give_up(sending, f"KMS {self._peer} says {ack.ack_status}{_harmless(message)}")
+            self.give_up(ids, f"KMS {self._peer} says {ack.ack_status}{harmless(message)}")
 
     def _relayed(self, ack: Ack, ids: list[bytes]) -> None:
         for key_id in ids:
@@ -236,18 +227,6 @@ class Sending:
         return self._sendings.get(sending.transfer.ids[0]) is sending
 
 
-def _concerns(ack: Ack, saes: Saes) -> bool:
-    """There may be an acknowledgement for each target, or one for all of them."""
-    return ack.initiator_sae_id == saes.initiator and set(ack.target_sae_ids) <= set(saes.targets)
-
-
-def _harmless(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text[:200])
-
-
-def _all_relayed(body: bytes) -> bool:
-    """The answer to a synchronous call: acknowledgements, or nothing that says otherwise."""
-    try:
-        return all(ack.ack_status == "relayed" for ack in read(body, Acks))
-    except Problem:
-        return True
+def _each(sendings: Iterable[_Sending | None]) -> list[_Sending]:
+    """Each once, although it is there under each of its keys."""
+    return list({id(sending): sending for sending in sendings if sending is not None}.values())

@@ -78,7 +78,7 @@ class TakingBack:
             entry = self._memory.get(key_id)
             if entry is None:
                 self._memory.add(key_id, asked.saes, "voided")
-            if entry is None or not entry.saes.are(asked.saes):
+            if entry is None or not entry.mark or not entry.saes.are(asked.saes):  # never handed over, or not for them
                 asked.told[key_id] = "key not present"
             elif entry.fate == "relayed":
                 held.append(key_id)

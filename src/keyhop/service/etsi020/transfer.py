@@ -41,6 +41,9 @@ type Relayed = Callable[[str | None], None]
 type Recalled = Callable[[frozenset[bytes]], None]
 """Gets the IDs of those keys that nobody was given and nobody will be."""
 
+type Voided = Callable[[frozenset[bytes] | None], None]
+"""The same, of keys over there; None when the other KMS has not said so in time, and is still asked."""
+
 
 class Domain(Protocol):
     """The network behind an interchange."""

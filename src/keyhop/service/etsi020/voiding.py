@@ -1,5 +1,6 @@
 """Voids that this KMS asks the other one for: of keys whose outcome is not known, and of keys that were recalled."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from keyhop.core.clock import Clock
@@ -14,6 +15,8 @@ FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 60.0
 MAX_CALLS = 4
 """How many are under way at once; the others wait."""
+MAX_WAITS = 4096
+"""How many masters may wait for answers; the others ask again."""
 
 
 @dataclass(slots=True)
@@ -23,6 +26,15 @@ class _Void:
     attempts: int = 0
     next_at: float = 0.0
     asking: bool = False
+    were_relayed: bool = False
+    """Then somebody may have been given them, before the other KMS forgot them."""
+
+
+@dataclass(slots=True)
+class _Wait:
+    ids: frozenset[bytes]
+    deadline: float
+    told: Callable[[bool], None]
 
 
 class Voiding:
@@ -42,14 +54,30 @@ class Voiding:
         self._accounts = accounts
         self._callback = callback
         self._voids: list[_Void] = []
+        self._waits: list[_Wait] = []
 
     def __len__(self) -> int:
         return sum(len(void.ids) for void in self._voids)
 
-    def void(self, saes: Saes, ids: tuple[bytes, ...]) -> None:
+    def void(self, saes: Saes, ids: tuple[bytes, ...], *, were_relayed: bool = False) -> None:
         """From now on, or from the next start on: these keys are under way in the memory until the void is answered."""
         for at in range(0, len(ids), MAX_KEYS):
-            self._voids.append(_Void(saes, set(ids[at : at + MAX_KEYS])))
+            self._voids.append(_Void(saes, set(ids[at : at + MAX_KEYS]), were_relayed=were_relayed))
+        self._ask_now()
+
+    def when_answered(self, ids: Iterable[bytes], deadline: float, told: Callable[[bool], None]) -> None:
+        """Tells once that no void of these keys is under way any more, or that the deadline (monotonic seconds) is
+        over; at once when none is."""
+        if self._concern(ids := frozenset(ids)) and len(self._waits) < MAX_WAITS:
+            self._waits.append(_Wait(ids, deadline, told))
+        else:
+            told(not self._concern(ids))
+
+    def abandon(self) -> None:
+        """The store has failed: nobody waits any longer."""
+        waits, self._waits = self._waits, []
+        for wait in waits:
+            wait.told(False)
 
     def acknowledged(self, status: AckStatus, ids: list[bytes]) -> bool:
         """The other KMS says what became of keys; whether they were to be voided."""
@@ -63,6 +91,10 @@ class Voiding:
         for void in self._voids:
             void.ids = {key_id for key_id in void.ids if key_id in self._memory}
         self._voids = [void for void in self._voids if void.ids]
+        self._ask_now()
+        self._tell()
+
+    def _ask_now(self) -> None:
         now = self._clock.monotonic()
         room = MAX_CALLS - sum(void.asking for void in self._voids)
         for void in [each for each in self._voids if not each.asking and each.next_at <= now][:room]:
@@ -84,8 +116,25 @@ class Voiding:
             self._answered(set(void.ids), "key not present")
 
     def _answered(self, ids: set[bytes], status: AckStatus) -> None:
-        self._memory.settle(ids, "relayed" if status == "failed to void" else "voided")
         for void in self._voids:
             if answered := tuple(sorted(void.ids & ids)):
+                is_void = status == "voided" or (status == "key not present" and not void.were_relayed)
+                self._memory.settle(answered, "voided" if is_void else "relayed")
                 self._accounts.note("sent", status, void.saes, answered)
                 void.ids -= ids
+        self._tell()
+
+    def _concern(self, ids: frozenset[bytes]) -> bool:
+        return any(not void.ids.isdisjoint(ids) for void in self._voids)
+
+    def _tell(self) -> None:
+        """Those whose wait is over."""
+        waits, self._waits = self._waits, []
+        now = self._clock.monotonic()
+        for wait in waits:
+            if not self._concern(wait.ids):
+                wait.told(True)
+            elif wait.deadline <= now:
+                wait.told(False)
+            else:
+                self._waits.append(wait)

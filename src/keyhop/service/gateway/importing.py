@@ -35,14 +35,17 @@ class Importing:
         self._spreading = spreading
 
     def check_route(self, saes: Saes) -> None:
-        """From that KMS's SAEs to ours, or to those of a third domain that is joined here too."""
+        """From that KMS's SAEs to ours, or to those of a third domain, wherever it is joined.
+
+        A key that comes from elsewhere than its initiator's domain is refused; so none comes into a domain twice.
+        """
         if self._abroad.leads_to(saes.initiator) != self._kms:
             raise Problem(400, KEY_ROUTING_ERROR, reason="the initiator is not an SAE of yours", sae_id=saes.initiator)
         for target in saes.targets:
             way = self._abroad.leads_to(target)
             if way == self._kms:
                 raise Problem(400, KEY_ROUTING_ERROR, reason="the key would go back to you", sae_id=target)
-            if way is None and (self._home(target) is None or self._foreign(target)):
+            if way is None and self._home(target) is None:
                 raise Problem(400, KEY_ROUTING_ERROR, reason="there is no route to the target", sae_id=target)
 
     def has_room(self, saes: Saes, count: int) -> bool:
@@ -51,6 +54,9 @@ class Importing:
 
     def relay(self, transfer: Transfer, deadline: float, done: Relayed) -> None:
         """Keys of each size by themselves."""
+        if (transfer.optional or transfer.key_optional) and any(map(self._goes_on_elsewhere, transfer.saes.targets)):
+            done("optional extensions are not passed on over another gateway of this domain")
+            return
         parts = [self._copies(transfer, size) for size in sorted({len(key) for key in transfer.keys})]
         waiting = set(range(len(parts)))
         failures: list[str] = []
@@ -69,20 +75,16 @@ class Importing:
             self._spreading.spread(copies, deadline, partial(arrived, number))
 
     def recall(self, ids: tuple[bytes, ...], saes: Saes, done: Recalled) -> None:
-        """What went on into a third domain is voided there, and counts as delivered, because nobody here knows."""
-        kept = {chosen_record_id(saes.initiator, key_id): key_id for key_id in ids}
-        abroad = {kms for target in saes.targets if (kms := self._abroad.leads_to(target))}
-        for kms in sorted(abroad):
-            self._abroad.take_back(kms, b"".join(ids))
-        homes = {target: home for target in saes.targets if self._is_ours(target) and (home := self._home(target))}
+        """Also from a third domain. What one of the KMEs or KMSs concerned does not speak of is not gone."""
+        homes = {target: home for target in saes.targets if (home := self._home(target))}
 
         def told(gone: frozenset[bytes], _silent: KmeId | None) -> None:
-            done(frozenset() if abroad else frozenset(kept[record] for record in gone))
+            done(gone)
 
-        self._spreading.reclaim(saes.initiator, homes, b"".join(kept), told, spare_fetched=True)
+        self._spreading.reclaim(saes.initiator, homes, b"".join(ids), told, spare_fetched=True)
 
-    def _is_ours(self, sae: SaeId) -> bool:
-        return self._abroad.leads_to(sae) is None
+    def _goes_on_elsewhere(self, target: SaeId) -> bool:
+        return self._foreign(target) and self._abroad.leads_to(target) is None
 
     def _copies(self, transfer: Transfer, size: int) -> Copies:
         saes = transfer.saes

@@ -11,12 +11,13 @@ from keyhop.core.clock import Clock
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.record_ids import kept_as
 from keyhop.core.records import RecordBook, RecordSource
 from keyhop.core.store.base import KeyStore
 from keyhop.network.exports import Exported
 from keyhop.service.etsi020.calls import Call
 from keyhop.service.etsi020.interchange import Interchange, Other
-from keyhop.service.etsi020.transfer import Saes, Transfer
+from keyhop.service.etsi020.transfer import Saes, Transfer, Voided
 from keyhop.service.foreign import ForeignSaes
 from keyhop.service.gateway.importing import Importing
 from keyhop.service.spreading import Copies, Spreaded, Spreading
@@ -59,8 +60,8 @@ class Gateway:
         self._foreign = foreign
         self._clock = clock
         self._make = make
-        self._under_way: dict[bytes, list[Callable[[bool], None]]] = {}
-        """By the IDs of the records: those who wait."""
+        self._under_way: dict[tuple[SaeId, bytes], list[Callable[[bool], None]]] = {}
+        """By the master and the IDs of the records: those who wait."""
         self._interchanges: dict[KmeId, Interchange] = {}
         self._spreading: Spreading
 
@@ -113,17 +114,27 @@ class Gateway:
         )
         self._interchanges[kms].sending.send(transfer, deadline, done)
 
-    def take_back(self, kms: KmeId, ids: bytes) -> None:
-        """Nobody was given these keys."""
-        self._interchanges[kms].sending.recall(_each(ids))
+    def take_back(self, kms: KmeId, master: SaeId, ids: bytes) -> None:
+        """Nobody was given these keys of a master."""
+        interchange = self._interchanges[kms]
+        theirs = [k for k in _each(ids) if (entry := interchange.sent.get(k)) and entry.initiator == master]
+        interchange.recalling.recall(theirs)
+
+    def void(self, kms: KmeId, saes: Saes, ids: tuple[bytes, ...], deadline: float, done: Voided) -> None:
+        """Takes keys back that somebody may have been given."""
+        self._interchanges[kms].recalling.void(saes, ids, deadline, done)
 
     def concern(self, slaves: Iterable[str]) -> bool:
         """Whether one of them is of another domain."""
         return any(self._foreign(SaeId(slave)) for slave in slaves)
 
+    def kept_as(self, master: SaeId, key_id: bytes) -> bytes:
+        """Under which ID SAEs of this KME find a key that is passed on under this one as well."""
+        return kept_as(master, key_id, foreign=self._foreign(master))
+
     def outcome(self, master: SaeId, ids: bytes) -> Exported:
         """What is known of records that another KME wants to have passed on."""
-        if ids in self._under_way:
+        if (master, ids) in self._under_way:
             return "under way"
         for interchange in self:
             entry = interchange.sent.get(ids[:KEY_ID_BYTES])
@@ -144,26 +155,20 @@ class Gateway:
         if any(self._foreign(slave) and self.leads_to(slave) is None for slave in slaves):
             done(False)
             return
-        self._under_way[ids] = [done]
+        self._under_way[master, ids] = [done]
 
         def spread(failure: str | None) -> None:
-            for waiting in self._under_way.pop(ids):
+            for waiting in self._under_way.pop((master, ids)):
                 waiting(failure is None)
 
-        copies = Copies(master, dict.fromkeys(slaves, self._me), ids, ids, keys, made_by)
+        kept_as = b"".join(self.kept_as(master, key_id) for key_id in _each(ids))
+        copies = Copies(master, dict.fromkeys(slaves, self._me), ids, kept_as, keys, made_by)
         self._spreading.spread(copies, self._clock.monotonic() + EXPORT_S, spread)
 
-    def join(self, ids: bytes, done: Callable[[bool], None]) -> None:
+    def join(self, master: SaeId, ids: bytes, done: Callable[[bool], None]) -> None:
         """It was asked for again before it was answered."""
-        if len(self._under_way[ids]) < MAX_WAITING:
-            self._under_way[ids].append(done)
-
-    def recall(self, source: KmeId, ids: bytes) -> None:
-        """A KME of this domain takes back records of its masters."""
-        for interchange in self:
-            sent = interchange.sent
-            theirs = [k for k in _each(ids) if (entry := sent.get(k)) and self._home(entry.initiator) == source]
-            interchange.sending.recall(theirs)
+        if len(self._under_way[master, ids]) < MAX_WAITING:
+            self._under_way[master, ids].append(done)
 
 
 def _each(ids: bytes) -> tuple[bytes, ...]:

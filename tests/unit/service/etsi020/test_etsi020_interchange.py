@@ -270,7 +270,7 @@ def test_a_recalled_key_is_voided_over_there() -> None:
     two = TwoKms()
     two.near.send(transfer(1))
     two.settle()
-    two.near.interchange.sending.recall((bytes([1]) * 16,))
+    two.near.interchange.recalling.recall((bytes([1]) * 16,))
     two.tick(1.0)
     assert not two.far.domain.held
     assert fates(two.near, "sent") == ["voided"]
