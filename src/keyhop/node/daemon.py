@@ -18,13 +18,14 @@ import uvloop
 from keyhop.core.clock import SystemClock
 from keyhop.core.entropy import SystemEntropy
 from keyhop.core.errors import ConfigurationError
+from keyhop.core.scheduling import SHORTEST_SLICE_S, ask_for_slices
 from keyhop.core.watched import watched
 from keyhop.node.config import NodeConfig, load_config
 from keyhop.node.listening import listen
 from keyhop.node.management import management_app
 from keyhop.node.node import Node
 from keyhop.node.preflight import preflight
-from keyhop.node.process import allow_all_files, keep_collections_short, keep_memory_private, wake_first
+from keyhop.node.process import allow_all_files, keep_collections_short, keep_memory_private
 from keyhop.node.telemetry import configure_logging
 
 _log = structlog.get_logger(__name__)
@@ -59,7 +60,7 @@ class _Daemon:
         serving = watched(management.serve(sockets=[management_socket]), self._management_ended)
         try:
             await node.start()
-            wake_first()  # not earlier: threads that are started inherit it
+            ask_for_slices(SHORTEST_SLICE_S)  # not earlier: threads that are started inherit it
             keep_collections_short()
             await self._stop.wait()
         finally:

@@ -1,6 +1,5 @@
 """What the kernel says of a node's process."""
 
-import platform
 import subprocess
 import sys
 
@@ -51,29 +50,3 @@ def test_collections_look_only_through_what_came_later() -> None:
     command = [sys.executable, "-c", _COLLECTIONS]
     probed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
     assert probed.stdout.split() == ["True", "True"]
-
-
-_SLICE = """
-import ctypes, platform, struct
-from keyhop.node import process
-number = {"x86_64": 315, "aarch64": 275}[platform.machine()]
-def slice_ns():
-    attributes = ctypes.create_string_buffer(48)
-    assert ctypes.CDLL(None).syscall(number, 0, attributes, 48, 0) == 0
-    return struct.unpack("=IIQiIQQQ", attributes.raw)[5]
-short, process._SLICE_NS = process._SLICE_NS, 3_000_000
-process.wake_first()  # the process that started this one may have short slices
-before, process._SLICE_NS = slice_ns(), short
-process.wake_first()
-print(before > slice_ns() == 100_000)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="slices are Linux's")
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="system calls have other numbers there")
-def test_its_event_loop_asks_for_short_slices() -> None:
-    release = tuple(map(int, platform.release().split("-")[0].split(".")[:2]))
-    if release < (6, 12):
-        pytest.skip("this kernel has no slices of one's own")
-    probed = subprocess.run([sys.executable, "-c", _SLICE], capture_output=True, text=True, check=True, timeout=20)
-    assert probed.stdout.strip() == "True"

@@ -2,8 +2,9 @@
 
 A handshake costs as much CPU time as a hundred requests, and whoever can reach the port can ask for one. So the thread
 accepts, carries every handshake forward as its bytes come in (OpenSSL does so without the interpreter's lock), and
-hands over what is whole. There is one such thread, less urgent than the event loop, and a budget bounds its share of
-a core. When too many handshakes are pending the oldest gives way, so that half-open clients lock nobody out.
+hands over what is whole. There is one such thread, less urgent than the event loop, to which it gives way before each
+step (`core.scheduling`), and a budget bounds its share of a core. When too many handshakes are pending the oldest is
+dropped, so that half-open clients lock nobody out.
 """
 
 import logging
@@ -18,11 +19,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from keyhop.core.scheduling import ask_for_slices, give_way
 from keyhop.service.etsi014.accepting import PAUSE_S, Door
 from keyhop.service.etsi014.cpu_budget import CpuBudget
 from keyhop.service.etsi014.tls import Tls
 
-NICENESS = 5
+NICENESS = 10
+SLICE_S = 0.006
+"""When it has given way, and the event loop is busy, the thread is back after some nine of these."""
 LINGER_S = 1.0
 _ACCEPTS_AT_ONCE = 4  # between steps of handshakes: many at once hold up the event loop, which needs the same lock
 _READ_BYTES = 16 * 1024
@@ -120,6 +124,7 @@ class Handshakes:
         if sys.platform == "linux":  # there a thread has a niceness of its own
             niceness = os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+        ask_for_slices(SLICE_S)
         budget = CpuBudget(self._limits.share, time.monotonic())
         spent = time.thread_time()
         while self._turn():
@@ -130,6 +135,7 @@ class Handshakes:
 
     def _turn(self) -> bool:
         for key, _ in self._selector.select(self._until_deadline()):
+            give_way()
             if key.fileobj is self._woken:
                 return False
             if key.fileobj is self._listener:
