@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from keyhop.core.combiners import Combiner
 from keyhop.core.endings import Ending, Endings
 from keyhop.core.ids import SaeId
 from keyhop.core.journal import Journal
@@ -29,7 +30,8 @@ RecordSource = Literal["kme", "sae", "etsi020"]
 class RecordOrigin(NamedTuple):
     """Whose record it is, what made its bytes, when in wall time, and the batch in which another KME sent it.
 
-    `paths` are those over which it came here, none when it was made here; `expanded`: under a pad of that kind.
+    `paths` are those over which it came here, none when it was made here; `expanded`: under a pad of that kind;
+    `combiner`: how it was combined with an ML-KEM secret, if it was.
     """
 
     master: SaeId
@@ -38,6 +40,7 @@ class RecordOrigin(NamedTuple):
     batch: bytes = b""
     paths: tuple[Path, ...] = ()
     expanded: bool = False
+    combiner: Combiner | None = None
 
 
 class _Record(msgspec.Struct):

@@ -13,6 +13,9 @@ from keyhop.core.origin import Path
 from keyhop.core.record_ids import record_ids
 from keyhop.core.records import RecordBook, RecordOrigin
 from keyhop.network.exports import Exported, Exports
+from keyhop.network.hybrid.combining import MAX_COMBINED_BYTES
+from keyhop.network.hybrid.records import Masked, RecordSecret
+from keyhop.network.hybrid.secret import Secret
 from keyhop.network.relay.messages import RecordsPayload
 from keyhop.network.wire import Carry
 
@@ -36,10 +39,11 @@ class Arrivals:
         home: Callable[[SaeId], KmeId | None],
         exports: Exports,
         expect: Callable[[KmeId], None] = lambda source: None,
+        secret: Callable[[KmeId, bytes], Secret | None] = lambda source, check: None,
     ) -> None:
         """`home` tells which KME an SAE belongs to; of another network's SAE, the KME that leads there.
 
-        `expect` hears that keys of a KME are soon fetched here.
+        `expect` hears that keys of a KME are soon fetched here; `secret` finds an ML-KEM secret by its KME and check.
         """
         self._me = me
         self._records = records
@@ -47,6 +51,7 @@ class Arrivals:
         self._home = home
         self._exports = exports
         self._expect = expect
+        self._secret = secret
 
     def take(
         self,
@@ -64,7 +69,7 @@ class Arrivals:
         if not stored and self._may_come(source, batch, size_bytes):
             opened = keys()
             if opened is not None:
-                self._keep(batch, opened)
+                self._keep(batch, self._made(source, batch, opened))
                 self._expect(source)
                 stored = True
         answer(stored)
@@ -91,9 +96,19 @@ class Arrivals:
         slaves = tuple(SaeId(slave) for slave in batch.slaves)
         now = self._clock.wall()  # by the clock that they will be too old by
         expanded = isinstance(batch, Carry) and batch.number > 0
-        origin = RecordOrigin(SaeId(batch.master), batch.made_by, now, batch.batch, opened.paths, expanded)
+        combiner = batch.combined.combiner if batch.combined else None
+        origin = RecordOrigin(SaeId(batch.master), batch.made_by, now, batch.batch, opened.paths, expanded, combiner)
         for key_id, key in zip(ids, _each(keys, len(keys) // len(ids)), strict=True):
             self._records.add(key_id, KeyMaterial(key), slaves, origin)
+
+    def _made(self, source: KmeId, batch: Carry | RecordsPayload, opened: Opened) -> Opened:
+        """The keys, of what has come of them."""
+        if batch.combined is None:
+            return opened
+        agreed = self._secret(source, batch.combined.check)
+        assert agreed is not None  # else it may not come
+        secret = RecordSecret.unmasked(batch.combined, agreed, batch.batch)
+        return Opened(secret.keys(SaeId(batch.master), batch.ids, opened.keys), opened.paths)
 
     def recall(self, source: KmeId, ids: bytes) -> None:
         """That KME takes back records of its masters, which nobody was given."""
@@ -144,7 +159,13 @@ class Arrivals:
             and self._home(SaeId(batch.master)) == source
             and all(self._home(SaeId(slave)) == self._me for slave in batch.slaves)
             and len(set(batch.slaves)) == len(batch.slaves)
+            and (batch.combined is None or self._may_be_combined(source, batch, batch.combined, size_bytes // count))
         )
+
+    def _may_be_combined(self, source: KmeId, batch: Carry | RecordsPayload, combined: Masked, key_bytes: int) -> bool:
+        """Whether its secret is here; what goes to other domains is not combined."""
+        known = self._secret(source, combined.check) is not None
+        return known and key_bytes <= MAX_COMBINED_BYTES and not self._exports.concern(batch.slaves)
 
 
 def _each(data: bytes, size: int) -> list[bytes]:

@@ -22,6 +22,7 @@ from keyhop.core.streams import Admission, FollowedStream, OwnedStream, StreamRe
 from keyhop.network.arrivals import Arrivals, Opened
 from keyhop.network.expanding.held import HeldSeeds
 from keyhop.network.expanding.own import ExpandedPad, OwnSeed
+from keyhop.network.hybrid.records import Masked
 from keyhop.network.leasing import Leasing
 from keyhop.network.sealing import MAC_KEY_BYTES, claimed, is_tagged, pad_of, place_of, tag_of, tagged, xor
 from keyhop.network.wire import Body, Carried, Carry, Recall
@@ -37,8 +38,8 @@ type Done = Callable[[str | None], None]
 class Batch:
     """Keys of one size for slaves at one KME: 16-byte IDs and key bytes, each one after the other.
 
-    `batch` names it, `made_by` is what made the keys, `admission` says which bytes may be their pad, `crossed` are the
-    paths that they were sent over.
+    `batch` names it, `made_by` is what made the keys, `admission` says which bytes may be their pad; `combined`, the
+    bytes are parts of keys; `crossed` are the paths that they were sent over.
     """
 
     batch: bytes
@@ -48,6 +49,7 @@ class Batch:
     ids: bytes
     keys: KeyMaterial
     admission: Admission | None = None
+    combined: Masked | None = None
     crossed: set[Path] = field(default_factory=set)
 
     @property
@@ -199,10 +201,10 @@ class Carriage:
 def _expanded(batch: Batch, pad: ExpandedPad, ref: StreamRef) -> Carry:
     keys = xor(batch.keys.reveal(), pad.pad[MAC_KEY_BYTES:])
     who = (batch.master, batch.slaves, batch.ids)
-    bare = Carry(batch.batch, batch.made_by, pad.epoch, pad.position, *who, keys, number=pad.number)
+    bare = Carry(batch.batch, batch.made_by, pad.epoch, pad.position, *who, keys, b"", pad.number, batch.combined)
     return msgspec.structs.replace(bare, tag=tag_of(bare, pad.pad[:MAC_KEY_BYTES], ref))
 
 
 def _sealed(batch: Batch, taken: Taken) -> Carry:
-    keys, place = xor(batch.keys.reveal(), pad_of(taken)), (taken.epoch, taken.position)
-    return Carry(batch.batch, batch.made_by, *place, batch.master, batch.slaves, batch.ids, keys)
+    keys, who = xor(batch.keys.reveal(), pad_of(taken)), (batch.master, batch.slaves, batch.ids)
+    return Carry(batch.batch, batch.made_by, taken.epoch, taken.position, *who, keys, b"", 0, batch.combined)

@@ -7,6 +7,7 @@ about stands in its envelope.
 from keyhop.core.errors import PeerError
 from keyhop.core.ids import KmeId
 from keyhop.network import wire
+from keyhop.network.hybrid.secret import Secret
 from keyhop.network.pair import Pair, Transmit
 from keyhop.network.psk.generations import PskGenerations
 
@@ -69,6 +70,15 @@ class Peer:
         if not self.synchronised:
             return None
         return max(pair.session.since for pair in self.pairs if pair.session.since is not None)
+
+    @property
+    def secret(self) -> Secret | None:
+        """An ML-KEM secret that is agreed on, for records to that KME."""
+        return next((pair.hybrid.secret for pair in self.pairs if pair.hybrid.secret), None)
+
+    def secret_named(self, check: bytes) -> Secret | None:
+        """The one with which records from that KME come, if it is here."""
+        return next(filter(None, (pair.hybrid.kept.named(check) for pair in self.pairs)), None)
 
     @property
     def doubted(self) -> bool:

@@ -100,8 +100,8 @@ class RuleEntry:
     hybrid: Annotated[
         Hybrid | None,
         Meta(
-            description="Keys of streams are combined with an ML-KEM-768 secret of the two KMEs, by XOR (`xor`) or by "
-            "a key derivation (`kdf`), and marked so. The other KME's file shall say the same. Without any rule: none."
+            description="Keys are combined with an ML-KEM-768 secret of the KMEs, by XOR (`xor`) or by a key "
+            "derivation (`kdf`), and marked so. The other KME's file shall say the same. Without any rule: none."
         ),
     ] = None
     when_dry: Annotated[

@@ -8,11 +8,12 @@
     supply      which of these it is of
     claims      dec_keys: the keys that a slave may have once
     lookup      what key IDs name: places in a stream, records, what was sent a moment ago
-    making      keys out of bytes of streams, at both ends (`combining`: with ML-KEM)
+    making      keys out of bytes of streams, at both ends (with ML-KEM: `network.hybrid`)
     vetting     whether a slave may have what was found for it
     redelivery  what was sent a moment ago, for slaves whose answer was lost
     multicast   keys for several slaves, for a slave at this very KME, or for one in another domain; a master's own keys
     slaves      where the slaves of such keys are, and what holds for them
+    copies      records on their way
     spreading   records at several KMEs and in other domains: all of them, or none
     voiding     keys that a master voids: what it asks for; `taking_back`: what the KMEs of its slaves do
     gates       the delivery windows within which keys are given out or voided

@@ -112,7 +112,7 @@ class Claims:
         if isinstance(found, InRecord):
             record = self._records.origin(found.record_id)
             paths = record.paths or ((self._me,),)
-            mark: Mark | None = "expanded" if record.expanded else None
+            mark: Mark | None = "expanded" if record.expanded else record.combiner
             data = self._records.deliver(found.record_id, slave)
             run = KeyRun(ids, len(data), KeyMaterial(data), mark)
             return [(self._handover(request, "dec_keys", paths, run.made_by(record.source)), run)]

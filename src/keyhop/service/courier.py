@@ -94,7 +94,7 @@ class Courier:
             done(way)
             return
         batch.crossed.update(way.paths)
-        payload = RecordsPayload(batch.batch, batch.made_by, batch.master, batch.slaves, batch.ids)
+        payload = RecordsPayload(batch.batch, batch.made_by, batch.master, batch.slaves, batch.ids, batch.combined)
         parcel = Parcel(kme, payload, batch.keys, terms.priority)
         now, tried = self._clock.monotonic, earlier + 1
         until = min(deadline, now() + ATTEMPT_S * 2 ** max(0, tried - ATTEMPTS))

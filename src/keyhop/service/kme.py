@@ -21,6 +21,7 @@ from keyhop.core.witness import Witness, WitnessKeeper
 from keyhop.network.arrivals import Arrivals
 from keyhop.network.feeder.feeder import Feeder, FeederOptions
 from keyhop.network.feeder.planning import Terms
+from keyhop.network.hybrid.secret import Secret
 from keyhop.network.leasing.shares import Pairs
 from keyhop.network.pair import Pair, PairOptions
 from keyhop.network.peer import Peer
@@ -117,7 +118,7 @@ class Kme:
         self.records = RecordBook(store, self.journal)
 
         self.gateway = Gateway(me, abroad.joints, home, abroad.foreign, clock, abroad.make)
-        arrivals = Arrivals(me, self.records, clock, home, self.gateway, self._expect_fetches)
+        arrivals = Arrivals(me, self.records, clock, home, self.gateway, self._expect_fetches, self._secret)
 
         def relay(peer: KmeId, message: OfRelay) -> None:
             self.relay.received(peer, message)
@@ -252,6 +253,9 @@ class Kme:
     def _expect_fetches(self, source: KmeId) -> None:
         for pair in self.peers[source].fetched_within:
             pair.windows.expect()
+
+    def _secret(self, source: KmeId, check: bytes) -> Secret | None:
+        return self.peers[source].secret_named(check)
 
     @property
     def terms(self) -> Terms:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 
+from keyhop.core.combiners import Combiner
 from keyhop.core.errors import Unavailable
-from keyhop.core.ids import SaeId
+from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.streams import Ages, FollowedStream, Taken, Uses, plain
+from keyhop.network.hybrid.combining import COMBINERS, combined, use_of
 from keyhop.network.pair import Pair
-from keyhop.service.combining import COMBINERS, Combiner, combined, use_of
 from keyhop.service.lookup import InStream
 from keyhop.service.policy import PairPolicy
 from keyhop.service.requests import KeyRun
@@ -24,9 +25,9 @@ def make_keys(
         return KeyRun(ids, size, KeyMaterial(taken.data))
     secret, combiner = pair.hybrid.secret, COMBINERS[policy.hybrid]
     if secret is None:
-        raise no_secret(pair)
+        raise no_secret(pair.peer)
     ids = key_ids.pair(master, slave, use_of(combiner, secret)).seal(taken.position, size, number)
-    keys = combined(combiner, secret, master, slave, ids, size, taken.data)
+    keys = combined(combiner, secret.shared, master, slave, ids, size, taken.data)
     return KeyRun(ids, size, KeyMaterial(keys), combiner)
 
 
@@ -54,7 +55,7 @@ class Remaking:
             return KeyRun(ids, size, KeyMaterial(data)), ages
         kept = self._pairs[found.stream.ref.route].hybrid.kept
         secret = next(each for each in kept.of(place.epoch) if use_of(combiner, each) == place.use)
-        keys = combined(combiner, secret, master, slave, ids, size, data)
+        keys = combined(combiner, secret.shared, master, slave, ids, size, data)
         return KeyRun(ids, size, KeyMaterial(keys), combiner), ages
 
 
@@ -77,6 +78,6 @@ def remaking(pairs: Iterable[Pair], policy: PairPolicy) -> Remaking:
     return _AS_THEY_ARE if policy.hybrid == "none" else Remaking(pairs, COMBINERS[policy.hybrid])
 
 
-def no_secret(pair: Pair) -> Unavailable:
+def no_secret(kme: KmeId) -> Unavailable:
     """Keys are to be combined with a secret, and there is none."""
-    return Unavailable(f"no ML-KEM secret is agreed on with KME {pair.peer} yet", retry_after_s=1.0)
+    return Unavailable(f"no ML-KEM secret is agreed on with KME {kme} yet", retry_after_s=1.0)

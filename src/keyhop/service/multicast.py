@@ -14,8 +14,11 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path
 from keyhop.core.record_ids import chosen_record_id, is_chosen, record_ids
 from keyhop.core.records import RecordBook
+from keyhop.network.hybrid.records import RecordSecret
 from keyhop.network.wire_types import MAX_RECORDS_PER_BATCH, MAX_SEALED_BYTES
 from keyhop.service.audit import AuditedReplies, Handover
+from keyhop.service.copies import Copies
+from keyhop.service.making import no_secret
 from keyhop.service.requests import (
     RECORD_SOURCE,
     SAE_SOURCE,
@@ -26,10 +29,11 @@ from keyhop.service.requests import (
     KeyReply,
     KeyRun,
     Keys,
+    Mark,
     Provenance,
 )
 from keyhop.service.slaves import Slaves
-from keyhop.service.spreading import NO_ROOM, Copies, Spreading
+from keyhop.service.spreading import NO_ROOM, Spreading
 
 
 class Multicast:
@@ -60,10 +64,23 @@ class Multicast:
         slaves.check_source(RECORD_SOURCE, "a KME made")
         self._check(request.master, slaves, size, number)
         ids = self._drawn_ids(number)
-        keys = KeyMaterial(self._entropy.token(size * number))
-
-        whom, policies = (request.master, slaves.homes), slaves.policies
-        copies = Copies(*whom, ids, ids, keys, RECORD_SOURCE, policies=policies, expanded=expanded)
+        keys = parts = KeyMaterial(self._entropy.token(size * number))
+        combining = self._combining(slaves)
+        if combining is not None:
+            keys = KeyMaterial(combining.keys(request.master, ids, parts.reveal()))
+        copies = Copies(
+            request.master,
+            slaves.homes,
+            ids,
+            ids,
+            keys,
+            RECORD_SOURCE,
+            policies=slaves.policies,
+            expanded=expanded,
+            combining=combining,
+            parts=parts,
+        )
+        mark: Mark | None = "expanded" if expanded else slaves.combiner
 
         def spread(failure: str | None) -> None:
             if failure is not None:
@@ -71,7 +88,7 @@ class Multicast:
                 return
             paths = self._paths(copies)
             provenance = Provenance(RECORD_SOURCE, paths, 0.0) if request.provenance else None
-            run = KeyRun(ids, size, keys, "expanded" if expanded else None)
+            run = KeyRun(ids, size, keys, mark)
             given = Keys((run,), provenance)
             master, made_by = request.master, run.made_by(RECORD_SOURCE)
             handover = Handover("enc_keys", request.interface, master, master, tuple(slaves.homes), paths, made_by)
@@ -86,15 +103,29 @@ class Multicast:
         self._check(request.master, slaves, size, number)
         ids = request.ids or self._drawn_ids(number)
         kept_as = self._kept_as(request) if request.ids else ids
-        copies = Copies(request.master, slaves.homes, ids, kept_as, request.keys, SAE_SOURCE, policies=slaves.policies)
+        combining, parts = self._combining(slaves), request.keys
+        if combining is not None:
+            parts = self._parts(combining, request, kept_as)
+        copies = Copies(
+            request.master,
+            slaves.homes,
+            ids,
+            kept_as,
+            request.keys,
+            SAE_SOURCE,
+            policies=slaves.policies,
+            combining=combining,
+            parts=parts,
+        )
 
         def spread(failure: str | None) -> None:
             if failure is not None:
                 reply(Unavailable(failure, retry_after_s=1.0))
                 return
             master, paths = request.master, self._paths(copies)
-            handover = Handover("insert", request.interface, master, master, tuple(slaves.homes), paths, SAE_SOURCE)
-            run = KeyRun(ids, size, request.keys)
+            run = KeyRun(ids, size, request.keys, slaves.combiner)
+            made_by = run.made_by(SAE_SOURCE)
+            handover = Handover("insert", request.interface, master, master, tuple(slaves.homes), paths, made_by)
             self._replies.taken_in(InsertedKeys(ids), {handover: (run,)}, reply)
 
         self._spreading.spread(copies, self._clock.monotonic() + slaves.wait_s, spread)
@@ -108,6 +139,24 @@ class Multicast:
         missing = self._spreading.missing(slaves.homes)
         if missing is not None:
             raise Unavailable(f"KME {missing} is not connected", retry_after_s=1.0)
+
+    def _combining(self, slaves: Slaves) -> RecordSecret | None:
+        """Raises Unavailable while there is no ML-KEM secret for a KME."""
+        if slaves.combiner is None:
+            return None
+        lacking = self._spreading.not_agreed(slaves.homes)
+        if lacking is not None:
+            raise no_secret(lacking)
+        return RecordSecret.drawn(slaves.combiner, self._entropy)
+
+    def _parts(self, combining: RecordSecret, request: InsertKeys, ids: bytes) -> KeyMaterial:
+        """Of the master's own keys."""
+        try:
+            return KeyMaterial(combining.parts(request.master, ids, request.keys.reveal()))
+        except ValueError:
+            slave = request.slave
+            reason = f"for SAE {slave} a KDF makes keys out of ML-KEM and others, so none can be brought"
+            raise BadRequest(reason) from None
 
     def _drawn_ids(self, number: int) -> bytes:
         return record_ids(self._entropy.token(KEY_ID_BYTES * number))

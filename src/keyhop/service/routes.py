@@ -55,8 +55,8 @@ class Routes:
             raise Unavailable(f"there is no route to KME {target}")
         if policy.hybrid != "none":
             agreed = [pair for pair in pairs if pair.hybrid.secret is not None]
-            if not agreed:
-                raise no_secret(pairs[0])
+            if not agreed or (len(agreed) < len(pairs) and all(pair.owned.key_ids is None for pair in agreed)):
+                raise no_secret(target)
             pairs = agreed
         if request.route_strict and request.route == "direct":
             pairs = [pair for pair in pairs if pair.route == "direct"]
@@ -84,8 +84,6 @@ class Routes:
     def are_relayed_on_demand(self, pairs: Sequence[Pair], saes: SaePair, policy: PairPolicy, units: int) -> bool:
         """Whether keys shall be relayed now for who asks: not while a stream has some, or is about to get some."""
         last, admission = pairs[-1], policy.admission
-        if policy.hybrid != "none":
-            return False
         if last.route == "direct" or any(pair.generating for pair in pairs if pair.route == "direct"):
             return False
         if self.have_enough(pairs, saes, policy, units):

@@ -3,18 +3,24 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from keyhop.core.combiners import Combiner
 from keyhop.core.errors import BadRequest, Unauthorised
 from keyhop.core.ids import KmeId, SaeId
+from keyhop.network.hybrid.combining import COMBINERS
 from keyhop.service.policy import PairPolicy, Policies
 from keyhop.service.routes import Routes
 
 
 class Slaves(NamedTuple):
-    """`wait_s` is how long all of them together may be waited for. The first one's policy says what is left open."""
+    """`wait_s` is how long all of them together may be waited for. The first one's policy says what is left open.
+
+    `combiner` is how their keys are combined with an ML-KEM secret, since one of them has to be and leaves this KME.
+    """
 
     homes: Mapping[SaeId, KmeId]
     policies: Mapping[SaeId, PairPolicy]
     wait_s: float
+    combiner: Combiner | None = None
 
     def size_bytes(self, size_bits: int | None) -> int:
         """The size of a key, which all policies have to allow. Raises BadRequest."""
@@ -80,10 +86,24 @@ class Lists:
             self._check_ways(slave, homes[slave], policy)
         abroad = [policies[slave].abroad_wait_s for slave in slaves if self._foreign(slave)]
         wait_s = min(abroad or [policy.wait_s for policy in policies.values()])
-        return Slaves(homes, policies, wait_s)
+        return Slaves(homes, policies, wait_s, self._combiner(homes, policies))
+
+    def _combiner(self, homes: Mapping[SaeId, KmeId], policies: Mapping[SaeId, PairPolicy]) -> Combiner | None:
+        """All get the same key, so one that has to be combined is so for all; none that stays at this KME is."""
+        wanted = {policy.hybrid: slave for slave, policy in policies.items() if policy.hybrid != "none"}
+        foreign = next(filter(self._foreign, homes), None)
+        if not wanted or (foreign is None and set(homes.values()) == {self._me}):
+            return None
+        if foreign is not None:
+            raise BadRequest(
+                f"for SAE {next(iter(wanted.values()))} keys are combined with ML-KEM, and those for SAE {foreign} of "
+                "another domain cannot be"
+            )
+        if len(wanted) > 1:
+            slaves = " and ".join(wanted.values())
+            raise BadRequest(f"for SAEs {slaves} keys are combined with ML-KEM in different ways")
+        return COMBINERS[next(iter(wanted))]
 
     def _check_ways(self, slave: SaeId, home: KmeId, policy: PairPolicy) -> None:
-        if policy.hybrid != "none" and home != self._me:
-            raise BadRequest(f"for SAE {slave} keys are combined with ML-KEM, and only those for one slave can be")
         if policy.direct_only and (self._foreign(slave) or (home != self._me and not self._routes.by_link(home))):
             raise Unauthorised(f"for SAE {slave} only keys of a link may be used, and none leads to it")

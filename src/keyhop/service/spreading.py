@@ -7,18 +7,19 @@ last. What is not known to have failed is taken back where one of them has.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.origin import Path
-from keyhop.core.records import RecordBook, RecordOrigin, RecordSource
+from keyhop.core.records import RecordBook, RecordOrigin
 from keyhop.core.streams import Admission
 from keyhop.network.carriage import Batch
+from keyhop.network.hybrid.records import Masked
 from keyhop.network.peer import Peer
 from keyhop.network.reclaiming import Keys, TakeBack
+from keyhop.service.copies import Copies
 from keyhop.service.courier import Courier, Way
 from keyhop.service.etsi020.transfer import Saes, Voided
 from keyhop.service.policy import PairPolicy
@@ -31,32 +32,6 @@ type Spreaded = Callable[[str | None], None]
 
 type Reclaimed = Callable[[frozenset[bytes], KmeId | None], None]
 """Gets the IDs of keys that no slave was given, and none will be; and a KME that has not said, or None."""
-
-
-@dataclass(frozen=True, slots=True)
-class Copies:
-    """Keys of one size, one after the other. `ids` are for SAEs and other domains, `kept_as` for KMEs of this one.
-
-    `made_by` is what made them. They travel as the `policies` of their slaves want it; `expanded`, under pads of that
-    kind. `crossed` are the paths that they were sent over.
-    """
-
-    master: SaeId
-    homes: Mapping[SaeId, KmeId]
-    ids: bytes
-    kept_as: bytes
-    keys: KeyMaterial
-    made_by: RecordSource
-    optional: dict[str, Any] | None = None
-    key_optional: dict[bytes, dict[str, Any]] = field(default_factory=dict)
-    policies: Mapping[SaeId, PairPolicy] = field(default_factory=dict)
-    expanded: bool = False
-    crossed: set[Path] = field(default_factory=set)
-
-    @property
-    def number(self) -> int:
-        """How many keys."""
-        return len(self.ids) // KEY_ID_BYTES
 
 
 class Abroad(Protocol):
@@ -125,6 +100,11 @@ class Spreading:
         remote = sorted(set(homes.values()) - {self._me})
         return next((kme for kme in remote if kme not in self._peers or not self._peers[kme].synchronised), None)
 
+    def not_agreed(self, homes: Mapping[SaeId, KmeId]) -> KmeId | None:
+        """A KME of these homes with which no ML-KEM secret is agreed on now, or None."""
+        remote = sorted(set(homes.values()) - {self._me})
+        return next((kme for kme in remote if self._peers[kme].secret is None), None)
+
     def spread(self, copies: Copies, deadline: float, done: Spreaded) -> None:
         """Calls `done` by the deadline (monotonic seconds) or soon after."""
         abroad = {slave: kms for slave in copies.homes if (kms := self._leads_abroad(copies, slave))}
@@ -145,8 +125,9 @@ class Spreading:
                 token = self._entropy.token(KEY_ID_BYTES)
                 policies = [copies.policies[slave] for slave in slaves if slave in copies.policies]
                 ids = copies.ids if self._abroad.concern(slaves) else copies.kept_as
-                what = (copies.master, slaves, ids, copies.keys)
-                batch = Batch(token, copies.made_by, *what, _admission(policies), copies.crossed)
+                what = (copies.master, slaves, ids, copies.sent)
+                combined = self._masked(name, copies, token)
+                batch = Batch(token, copies.made_by, *what, _admission(policies), combined, copies.crossed)
                 self._courier.carry(name, batch, _way(policies, copies.expanded), deadline, arrived)
 
     def reclaim(
@@ -184,6 +165,13 @@ class Spreading:
     def _leads_abroad(self, copies: Copies, slave: SaeId) -> KmeId | None:
         return self._abroad.leads_to(slave) if copies.homes[slave] == self._me else None
 
+    def _masked(self, kme: KmeId, copies: Copies, batch: bytes) -> Masked | None:
+        if copies.combining is None:
+            return None
+        agreed = self._peers[kme].secret
+        assert agreed is not None  # `not_agreed` comes first
+        return copies.combining.masked(agreed, batch)
+
     def _arrived(self, spread: _Spread, leg: tuple[str, KmeId], failure: str | None) -> None:
         spread.waiting.discard(leg)
         spread.asked.add(leg)  # it may have its copy although its answer is late
@@ -210,7 +198,8 @@ class Spreading:
     def _keep(self, copies: Copies, slaves: tuple[SaeId, ...]) -> None:
         keys, now = copies.keys.reveal(), self._clock.wall()
         size = len(keys) // copies.number
-        origin = RecordOrigin(copies.master, copies.made_by, now)
+        combiner = copies.combining.combiner if copies.combining else None
+        origin = RecordOrigin(copies.master, copies.made_by, now, combiner=combiner)
         for i, key_id in enumerate(_each(copies.kept_as)):
             self._records.add(key_id, KeyMaterial(keys[size * i : size * (i + 1)]), slaves, origin)
 

@@ -7,10 +7,12 @@ them. Both KMEs go by their own policy.
 from collections.abc import Iterable
 
 from keyhop.core.clock import Clock
+from keyhop.core.combiners import Combiner
 from keyhop.core.errors import BadRequest, Unauthorised
 from keyhop.core.origin import kind_of
-from keyhop.core.records import RecordBook
+from keyhop.core.records import RecordBook, RecordOrigin
 from keyhop.core.streams import Admission, Age
+from keyhop.network.hybrid.combining import COMBINERS
 from keyhop.service.lookup import NOT_FOUND, Found, InRecord, InStream
 from keyhop.service.policy import PairPolicy
 
@@ -23,11 +25,20 @@ def check(found: Iterable[Found], policy: PairPolicy, records: RecordBook, clock
     for each in found:
         if isinstance(each, InRecord) and records.origin(each.record_id).expanded and policy.when_dry != "expand":
             raise Unauthorised("these SAEs may not share expanded keys")
+        if isinstance(each, InRecord) and policy.hybrid != "none":
+            _check_combined(records.origin(each.record_id), COMBINERS[policy.hybrid])
         if policy.direct_only and isinstance(each, InStream) and each.stream.ref.route != "direct":
             raise Unauthorised("these SAEs may only share keys of a link, and this one was relayed")
         if admission is not None:
             for age in _ages(each, records):
                 _check_age(age, admission, clock.wall())
+
+
+def _check_combined(origin: RecordOrigin, combiner: Combiner) -> None:
+    """What has not left this KME needs no protection; what nobody asks to be combined may be so all the same."""
+    is_from_here = not origin.batch and origin.source != "etsi020"
+    if origin.combiner != combiner and not (is_from_here and origin.combiner is None):
+        raise Unauthorised("these SAEs may only share keys that were combined with ML-KEM in the way of their policy")
 
 
 def _check_age(age: Age, admission: Admission, now: float) -> None:

@@ -4,7 +4,6 @@ import pytest
 
 from keyhop.core.errors import BadRequest, KeyhopError, Unauthorised, Unavailable
 from keyhop.core.ids import KmeId, SaeId
-from keyhop.core.keys import KeyMaterial
 from keyhop.network.hybrid import agreeing, kept
 from keyhop.network.hybrid.messages import HybridStored
 from keyhop.network.pair import PairOptions
@@ -12,7 +11,7 @@ from keyhop.network.wire import decode
 from keyhop.service.etsi014.encode import encode_keys
 from keyhop.service.kme import KmeOptions
 from keyhop.service.policy import Hybrid, PairPolicy, Policy, Rule
-from keyhop.service.requests import GetKey, GetKeyWithIds, InsertKeys, Keys, VoidedKeys, VoidKeys
+from keyhop.service.requests import GetKey, GetKeyWithIds, Keys, VoidedKeys, VoidKeys
 from keyhop.testing.network import VirtualNetwork
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
@@ -107,15 +106,17 @@ def test_a_key_can_be_fetched_after_both_ends_have_started_anew() -> None:
         assert material(got(fetch(net, each.runs[0].ids))) == material(each)
 
 
+def is_agreed(sent: tuple[KmeId, KmeId, bytes]) -> bool:
+    _, target, data = sent
+    envelope = decode(data)
+    return (target, envelope.route) == (ALICE, "direct") and isinstance(envelope.body, HybridStored)
+
+
 def test_a_secret_is_used_only_once_its_follower_has_it_for_good() -> None:
     net = VirtualNetwork(HOME, 1, policy=policy("kdf"), options=OPTIONS)
-    net.settle()
+    while not any(map(is_agreed, net._on_the_way)):
+        assert net.step()
     net.produce(16)
-    while not any(isinstance(decode(sent[2]).body, HybridStored) for sent in net._on_the_way):
-        if not net.step():
-            net.clock.advance(0.5)
-            for kme in net.kmes.values():
-                kme.tick()
     answer = net.get_key(ALICE, GetKey(A, B))
     assert [type(each) for each in answer] == [Unavailable]
     assert "no ML-KEM secret is agreed on with KME bob yet" in str(answer[0])
@@ -174,14 +175,6 @@ def test_a_key_that_is_sent_again_is_told_how_it_was_made() -> None:
         assert (again.runs[0].mark, material(again)) == ("mlkem768-xor-v1", material(keys))
 
 
-def test_keys_for_several_slaves_are_refused_and_those_of_one_kme_its_own() -> None:
-    net = network()
-    refusal = ask(net, GetKey(A, B, additional_slaves=(B2,)))
-    assert isinstance(refusal, BadRequest)
-    assert refusal.message == "for SAE b keys are combined with ML-KEM, and only those for one slave can be"
-    assert got(ask(net, GetKey(A, A2))).runs[0].mark is None
-
-
 def test_nothing_is_agreed_on_where_no_rule_wants_it() -> None:
     net = VirtualNetwork(HOME, 1, policy=Policy(PairPolicy(wait_s=0.5)))
     net.settle()
@@ -207,12 +200,3 @@ def test_they_are_voided_like_others_whatever_the_policy_is_by_then(combiner: Hy
         kme.kme.policies.replace(policy(combiner))
     assert isinstance(fetch(net, ids[:16]), BadRequest)
     got(fetch(net, ids[16:]))
-
-
-def test_an_sae_may_not_bring_keys_that_are_to_be_combined() -> None:
-    net = network()
-    answers = net.insert_keys(ALICE, InsertKeys(A, B, KeyMaterial(bytes(32)), 32))
-    net.settle()
-    (answer,) = answers
-    assert isinstance(answer, BadRequest)
-    assert "ML-KEM" in answer.message

@@ -4,6 +4,8 @@
     secret      Secret: what they agree on, and what is told of it
     kept        the secrets that a follower holds, durably, until all keys that were made with them are gone
     agreeing    the state machine at either end
+    combining   a key out of bytes of a link and a secret
+    records     keys that several KMEs have to make alike
 
  1. The owner of a stream encapsulates to a fresh key of its follower, which holds the secret durably before the owner
     uses it. The owner has its secret in memory only: after a start, and for each epoch, it asks for another.

@@ -95,7 +95,7 @@ class Agreeing:
 
     def _go_on(self) -> None:
         """Asks for what is missing, and says again what was not answered."""
-        if not self._synchronised or not self.wanted or self._owned.key_ids is None:
+        if not self._synchronised or not self.wanted:
             return
         now = self._clock.monotonic()
         if self._proposal is not None and self._proposal.secret.epoch != self._owned.epoch:

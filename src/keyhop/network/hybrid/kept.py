@@ -53,8 +53,12 @@ class KeptSecrets:
         return (kept.secret for kept in self._kept if kept.stored.epoch == epoch)
 
     def takes(self, epoch: int) -> bool:
-        """Whether there can be keys of that epoch."""
-        return self._stream.holds_epoch(epoch)
+        """Whether there are keys of that epoch, or may be some later."""
+        return self._stream.holds_epoch(epoch) or epoch >= self._stream.epoch
+
+    def named(self, check: bytes) -> Secret | None:
+        """The one with that check, if it is here."""
+        return next((kept.secret for kept in self._kept if kept.secret.check == check), None)
 
     def add(self, secret: Secret, now: float) -> None:
         """A new one, from the wall time `now` on; one that is here already changes nothing."""
@@ -83,9 +87,10 @@ class KeptSecrets:
             self._forget(kept)
 
     def _is_done(self, stored: _Stored, now: float, lifetime_s: float) -> bool:
+        replaced = stored.replaced_at is not None and now - stored.replaced_at >= SETTLED_S
         if not self._stream.holds_epoch(stored.epoch):
-            return stored.epoch < self._stream.epoch
-        if stored.replaced_at is None or now - stored.replaced_at < SETTLED_S:
+            return replaced or stored.epoch < self._stream.epoch
+        if stored.replaced_at is None or not replaced:
             return False
         lowest = self._stream.lowest_live(stored.epoch)
         return lowest is None or lowest >= stored.below or now - stored.replaced_at > lifetime_s

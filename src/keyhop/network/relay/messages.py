@@ -11,6 +11,7 @@ from msgspec import Meta
 from keyhop.core.origin import MAX_HOPS
 from keyhop.core.priority import MAX_PRIORITY
 from keyhop.core.records import RecordSource
+from keyhop.network.hybrid.records import Masked
 from keyhop.network.wire_types import (
     MAX_RECORDS_PER_BATCH,
     MAX_SEALED_BYTES,
@@ -51,7 +52,8 @@ class BlockPayload(Message, frozen=True):
 class RecordsPayload(Message, frozen=True):
     """Records for SAEs of the destination; `ids` are 16 bytes a key, the data is the keys one after the other.
 
-    Another parcel with the same `batch` is the same once more. `made_by` is what made the keys.
+    Another parcel with the same `batch` is the same once more. `made_by` is what made the keys; when it is `combined`,
+    the data is parts of keys.
     """
 
     batch: Id
@@ -59,6 +61,7 @@ class RecordsPayload(Message, frozen=True):
     master: Name
     slaves: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=256)]
     ids: Annotated[bytes, Meta(max_length=16 * MAX_RECORDS_PER_BATCH)]
+    combined: Masked | None = None
 
 
 class Announce(OfRelay, frozen=True):

@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from keyhop.core.records import RecordSource
+from keyhop.network.hybrid.records import Masked
 from keyhop.network.wire_types import (
     MAX_RECORDS_PER_BATCH,
     MAX_SEALED_BYTES,
@@ -21,7 +22,7 @@ class Carry(Message, frozen=True):
 
     From unit `pad` of the sender's stream come first the MAC key (32 bytes), then the pad; with a `number`, both are
     expanded by that number from the seed that was there. `ids` are 16 bytes a key and `sealed` is the keys one after
-    the other. `made_by` is what made them.
+    the other. `made_by` is what made them. `combined`, they are parts of keys.
     """
 
     batch: Id
@@ -34,6 +35,7 @@ class Carry(Message, frozen=True):
     sealed: Annotated[bytes, Meta(max_length=MAX_SEALED_BYTES)]
     tag: Annotated[bytes, Meta(max_length=16)] = b""
     number: Number = 0
+    combined: Masked | None = None
 
 
 class Carried(Message, frozen=True):

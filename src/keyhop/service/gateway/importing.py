@@ -7,10 +7,11 @@ from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.record_ids import chosen_record_id
 from keyhop.core.records import RecordBook
+from keyhop.service.copies import Copies
 from keyhop.service.etsi020.problems import KEY_ROUTING_ERROR, Problem
 from keyhop.service.etsi020.transfer import Recalled, Relayed, Saes, Transfer
 from keyhop.service.requests import FOREIGN_SOURCE
-from keyhop.service.spreading import Abroad, Copies, Spreading
+from keyhop.service.spreading import Abroad, Spreading
 
 
 class Importing:

@@ -15,12 +15,13 @@ from keyhop.core.record_ids import kept_as
 from keyhop.core.records import RecordBook, RecordSource
 from keyhop.core.store.base import KeyStore
 from keyhop.network.exports import Exported
+from keyhop.service.copies import Copies
 from keyhop.service.etsi020.calls import Call
 from keyhop.service.etsi020.interchange import Interchange, Other
 from keyhop.service.etsi020.transfer import Saes, Transfer, Voided
 from keyhop.service.foreign import ForeignSaes
 from keyhop.service.gateway.importing import Importing
-from keyhop.service.spreading import Copies, Spreaded, Spreading
+from keyhop.service.spreading import Spreaded, Spreading
 
 EXPORT_S = 65.0
 """How long another KMS may take with keys from another KME of this domain, which recalls them as soon as its master

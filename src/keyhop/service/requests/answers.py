@@ -5,11 +5,11 @@ from typing import Final, Literal
 
 import msgspec
 
+from keyhop.core.combiners import Combiner
 from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path
-from keyhop.service.combining import Combiner
 
 Mark = Combiner | Literal["expanded"]
 """Keys that are not what a QKD link gives: combined with something else, or sent under pads that a KDF made."""

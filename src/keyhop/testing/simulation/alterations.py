@@ -11,6 +11,7 @@ import msgspec
 
 from keyhop.core.ids import SaeId
 from keyhop.network import wire
+from keyhop.network.hybrid.records import Masked
 from keyhop.network.relay.messages import (
     Announce,
     Contribution,
@@ -141,6 +142,7 @@ def _of_announce(sim: Simulation, message: Announce) -> tuple[wire.Body, ...]:
         variants += [
             replace(message, payload=replace(payload, slaves=others)),
             replace(message, payload=replace(payload, ids=flipped(payload.ids, 1))),
+            *(replace(message, payload=replace(payload, combined=c)) for c in _of_combined(payload.combined)),
         ]
     return tuple(variants)
 
@@ -159,4 +161,10 @@ def _of_carry(sim: Simulation, message: wire.Carry) -> tuple[wire.Body, ...]:
         replace(message, pad=message.pad + 1),
         replace(message, pad=max(message.pad - 4, 0)),
         replace(message, ids=message.ids + flipped(message.ids, 2), sealed=message.sealed * 2),
+        *(replace(message, combined=combined) for combined in _of_combined(message.combined)),
     )
+
+
+def _of_combined(masked: Masked | None) -> tuple[Masked | None, ...]:
+    """How keys are combined with ML-KEM, if they are: with something else, or not at all."""
+    return (None, msgspec.structs.replace(masked, masked=flipped(masked.masked))) if masked else ()

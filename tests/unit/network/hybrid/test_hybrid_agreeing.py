@@ -84,7 +84,7 @@ def test_what_was_sealed_to_no_key_of_ours_is_answered_but_not_kept(end: End) ->
     end.agreeing.received(HybridSealed(1, bytes(SEALED_BYTES)))
     assert end.said[-1] == HybridStored(1, bytes(16))
     key_of(end)
-    end.agreeing.received(HybridSealed(9, bytes(SEALED_BYTES)))
+    end.agreeing.received(HybridSealed(0, bytes(SEALED_BYTES)))
     assert len(end.kept) == 0
 
 

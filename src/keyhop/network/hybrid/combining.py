@@ -11,19 +11,19 @@ of RFC 5869, with SHA-256.
 A key's ID is bound to its combiner and its secret, so both ends make the same key of it, or none.
 """
 
-from typing import Literal, get_args
-
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from keyhop.core.ids import KEY_ID_BYTES, SaeId
+from keyhop.core.combiners import KDF, XOR, Combiner
+from keyhop.core.ids import KEY_ID_BYTES
+from keyhop.core.keys import KeyMaterial
 from keyhop.network.hybrid.secret import Secret
 
-Combiner = Literal["mlkem768-xor-v1", "mlkem768-kdf-v1"]
-"""How a key was made, as SAEs and the audit log are told."""
-COMBINERS: dict[str, Combiner] = dict(zip(("xor", "kdf"), get_args(Combiner), strict=True))
+COMBINERS: dict[str, Combiner] = {"xor": XOR, "kdf": KDF}
 """By their names in a policy."""
 SALT = b"keyhop hybrid v1"
+MAX_COMBINED_BYTES = 255 * 32
+"""The largest key: HKDF gives no more (RFC 5869, 2.3)."""
 
 
 def use_of(combiner: Combiner, secret: Secret) -> bytes:
@@ -32,11 +32,11 @@ def use_of(combiner: Combiner, secret: Secret) -> bytes:
 
 
 def combined(
-    combiner: Combiner, secret: Secret, master: SaeId, slave: SaeId, ids: bytes, size: int, qkd: bytes
+    combiner: Combiner, secret: KeyMaterial, master: str, slave: str, ids: bytes, size: int, qkd: bytes
 ) -> bytes:
     """Keys of `size` bytes, one after the other, out of as many bytes of QKD links; `ids` are 16 bytes a key."""
-    make = _xor if combiner == "mlkem768-xor-v1" else _kdf
-    shared = secret.shared.reveal()
+    make = _xor if combiner == XOR else _kdf
+    shared = secret.reveal()
     keys = []
     for index in range(len(ids) // KEY_ID_BYTES):
         key_id = ids[KEY_ID_BYTES * index : KEY_ID_BYTES * (index + 1)]
@@ -45,16 +45,20 @@ def combined(
     return b"".join(keys)
 
 
-def context(combiner: Combiner, key_id: bytes, size: int, master: SaeId, slave: SaeId) -> bytes:
+def context(combiner: Combiner, key_id: bytes, size: int, master: str, slave: str) -> bytes:
+    """What a key is bound to."""
+    return info(combiner.encode(), key_id, size.to_bytes(2), master.encode(), slave.encode())
+
+
+def info(*parts: bytes) -> bytes:
     """Each part behind its length, in two bytes."""
-    parts = (combiner.encode(), key_id, size.to_bytes(2), master.encode(), slave.encode())
     return b"".join(len(part).to_bytes(2) + part for part in parts)
 
 
-def _xor(shared: bytes, qkd: bytes, info: bytes) -> bytes:
-    mask = HKDF(SHA256(), len(qkd), SALT, info).derive(shared)
+def _xor(shared: bytes, qkd: bytes, bound_to: bytes) -> bytes:
+    mask = HKDF(SHA256(), len(qkd), SALT, bound_to).derive(shared)
     return (int.from_bytes(qkd) ^ int.from_bytes(mask)).to_bytes(len(qkd))
 
 
-def _kdf(shared: bytes, qkd: bytes, info: bytes) -> bytes:
-    return HKDF(SHA256(), len(qkd), SALT, info).derive(qkd + shared)
+def _kdf(shared: bytes, qkd: bytes, bound_to: bytes) -> bytes:
+    return HKDF(SHA256(), len(qkd), SALT, bound_to).derive(qkd + shared)
