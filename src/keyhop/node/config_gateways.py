@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from keyhop.core.ids import KmeId
 from keyhop.service.etsi020.interchange import Other
-from keyhop.service.foreign import ForeignSaes
+from keyhop.service.foreign import ForeignSaes, ForeignWay
 from keyhop.service.gateway import Joint
 
 if TYPE_CHECKING:
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 _Name = Annotated[str, Meta(min_length=1, max_length=64)]
 _Address = Annotated[str, Meta(pattern="^https://[^?#]+$", max_length=1024)]
 _SAES = "SAE IDs, or patterns in which `*` stands for anything."
+_PerDomain = Annotated[
+    bool,
+    Meta(
+        description="Pairs that may only have keys of a link (`direct_only`), or such as come over several disjoint "
+        "paths, may share keys with these SAEs: it holds in each domain by itself, and the gateways know the keys."
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,8 @@ class GatewaySection:
         float, Meta(ge=60, le=604_800, description="Seconds for which it is remembered what became of a key.")
     ] = 3600.0
 
+    per_domain: _PerDomain = False
+
     def joint(self) -> Joint:
         """As the service knows it."""
         urls = (self.url, *self.callback_addresses)
@@ -83,9 +92,11 @@ class ForeignSaesSection:
 
     kme: Annotated[KmeId, Meta(description="The KME that leads there.")]
     saes: Annotated[tuple[_Name, ...], Meta(min_length=1, max_length=10_000, description=_SAES)]
+    per_domain: _PerDomain = False
 
 
-def foreign_saes(config: "NodeConfig") -> ForeignSaes:
-    """The SAEs of other domains, and the KMEs of this one that lead there."""
-    here = [(name, config.node.id) for gateway in config.gateways for name in gateway.saes]
-    return ForeignSaes([*here, *((name, section.kme) for section in config.foreign_saes for name in section.saes)])
+def foreign_saes(config: "NodeConfig") -> ForeignSaes[ForeignWay]:
+    """The SAEs of other domains, and the ways there."""
+    ways = [(section.saes, ForeignWay(config.node.id, section.per_domain)) for section in config.gateways]
+    ways += [(section.saes, ForeignWay(section.kme, section.per_domain)) for section in config.foreign_saes]
+    return ForeignSaes((name, way) for names, way in ways for name in names)

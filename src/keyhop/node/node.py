@@ -85,7 +85,7 @@ class Node:
             kme_options(config, self.directory, self.id),
             keeper,
             psks(config),
-            OtherDomains(self._gateway.joints, self._is_foreign, self._gateway.make),
+            OtherDomains(self._gateway.joints, self._is_foreign, self._gateway.make, self._is_per_domain),
         )
         self._gateway.attach(self.kme.gateway)
         self.kme.open(partial(forget_what_adapters_kept, config, self.kme, self.store))
@@ -197,6 +197,9 @@ class Node:
 
     def _is_foreign(self, sae: SaeId) -> bool:
         return self.directory.is_foreign(sae)
+
+    def _is_per_domain(self, sae: SaeId) -> bool:
+        return self.directory.is_per_domain(sae)
 
     def _listen_for_proxy(self) -> socket.socket | None:
         section = self.config.etsi014

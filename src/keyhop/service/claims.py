@@ -3,7 +3,7 @@
 What the IDs name is found first (`lookup`). Then everything is taken at once, and the answer waits for the journal.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from keyhop.core.clock import Clock
@@ -15,6 +15,7 @@ from keyhop.core.records import RecordBook
 from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
 from keyhop.service.audit import AuditedReplies, Call, Handed, Handover
+from keyhop.service.crossing import Crossing
 from keyhop.service.gates import check_not_doubted, enter, gates
 from keyhop.service.lookup import Found, InRecord, InStream, Lookup
 from keyhop.service.making import Remaking, remaking
@@ -35,12 +36,12 @@ class Claims:
         records: RecordBook,
         redelivery: Redelivery,
         replies: AuditedReplies,
-        foreign: Callable[[SaeId], bool],
+        crossing: Crossing,
         clock: Clock,
     ) -> None:
-        """`foreign` tells which masters are of another domain: their keys are records with IDs of that domain."""
+        """Keys of masters of another domain (`crossing`) are records with IDs of that domain."""
         self._me = me
-        self._foreign = foreign
+        self._crossing = crossing
         self._peers = peers
         check = partial(check_not_doubted, peers)
         self._lookups: dict[tuple[Pair, ...], Lookup] = {
@@ -56,13 +57,14 @@ class Claims:
         self._clock = clock
 
     def get_key_with_ids(self, request: GetKeyWithIds, source: KmeId, policy: PairPolicy, reply: KeyReply) -> None:
-        """`source` is the master's KME; `policy` is the pair's. Raises Unavailable; otherwise replies."""
+        """`source` is the master's KME; `policy` is the pair's. Raises Unauthorised or Unavailable; else replies."""
+        self._crossing.check_arrival(request.master, request.slave, policy)
         through = gates(self._peers, source)
         lookup = self._lookup(request.master, source, through)
         enter(through, partial(self._deliver, request, source, policy, lookup, reply), partial(_late, reply))
 
     def _lookup(self, master: SaeId, source: KmeId, through: tuple[Pair, ...]) -> Lookup:
-        if self._foreign(master):
+        if self._crossing.foreign(master):
             return self._foreign_only
         return self._lookups[through] if source in self._peers else self._records_only
 

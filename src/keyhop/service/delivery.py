@@ -23,6 +23,7 @@ from keyhop.network.peer import Peer
 from keyhop.service.audit import AuditedReplies
 from keyhop.service.claims import Claims
 from keyhop.service.courier import Courier
+from keyhop.service.crossing import Crossing
 from keyhop.service.from_streams import FromStreams, stopping
 from keyhop.service.limits import Limits, charged
 from keyhop.service.multicast import Multicast
@@ -57,7 +58,7 @@ class Delivery:
         home: Callable[[SaeId], KmeId | None],
         policies: Policies,
         limits: Limits,
-        foreign: Callable[[SaeId], bool],
+        crossing: Crossing,
         peers: Mapping[KmeId, Peer],
         feeder: Feeder,
         courier: Courier,
@@ -73,16 +74,16 @@ class Delivery:
         self._home = home
         self._policies = policies
         self._limits = limits
-        self._foreign = foreign
+        self._foreign = crossing.foreign
         self.routes = Routes(peers, feeder, courier, clock)
         self._journal = journal
         self.stock_bytes = stock_bytes
         replies = AuditedReplies(journal)
-        self._lists = Lists(me, home, foreign, policies, self.routes)
+        self._lists = Lists(me, home, crossing, policies, self.routes)
         self._multicast = multicast = Multicast(me, spreading, records, replies, journal, clock, entropy)
         self._from_streams = FromStreams(self.routes, feeder, self._lists, limits, multicast, replies, journal, clock)
         self._voiding = Voiding(spreading, journal)
-        self._claims = Claims(me, peers, records, redelivery, replies, foreign, clock)
+        self._claims = Claims(me, peers, records, redelivery, replies, crossing, clock)
 
     def get_status(self, request: GetStatus) -> Status:
         """ETSI GS QKD 014, clause 5.1. Raises RequestError."""

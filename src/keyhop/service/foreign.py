@@ -1,25 +1,33 @@
-"""SAEs of other domains, named one by one or by patterns in which `*` stands for anything, and what leads to them."""
+"""SAEs of other domains, named one by one or by patterns in which `*` stands for anything, and the ways there."""
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from keyhop.core.ids import KmeId, SaeId
 
 MAX_REMEMBERED = 4096
 
 
-class ForeignSaes:
+class ForeignWay(NamedTuple):
+    """The KME that leads to an SAE of another domain, and what the operator says of that domain (`crossing`)."""
+
+    kme: KmeId
+    per_domain: bool = False
+
+
+class ForeignSaes[Way]:
     """Names one by one come before patterns, and of patterns the first one counts."""
 
-    def __init__(self, entries: Iterable[tuple[str, KmeId]] = ()) -> None:
-        """Each is an ID or a pattern, and the KME or KMS that leads there."""
+    def __init__(self, entries: Iterable[tuple[str, Way]] = ()) -> None:
+        """Each is an ID or a pattern, and the way there."""
         entries = tuple(entries)
         self._exact = {SaeId(name): way for name, way in entries if "*" not in name}
         self._patterns = [(_compiled(name), way) for name, way in entries if "*" in name]
-        self._found: dict[SaeId, KmeId | None] = {}
+        self._found: dict[SaeId, Way | None] = {}
 
-    def way_to(self, sae: SaeId) -> KmeId | None:
-        """What leads to this SAE; None for one that is in no other domain that is known."""
+    def way_to(self, sae: SaeId) -> Way | None:
+        """The way to this SAE; None for one that is in no other domain that is known."""
         if not self._patterns:
             return self._exact.get(sae)
         if sae not in self._found:

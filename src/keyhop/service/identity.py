@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import KmeId, SaeId
-from keyhop.service.foreign import ForeignSaes
+from keyhop.service.foreign import ForeignSaes, ForeignWay
 
 type _Mark = tuple[str, str]
 
@@ -35,9 +35,9 @@ class SaeEntry:
 class SaeDirectory:
     """All SAEs of the network. Raises ConfigurationError when two of them cannot be told apart."""
 
-    def __init__(self, entries: tuple[SaeEntry, ...], foreign: ForeignSaes | None = None) -> None:
-        """`foreign` are those of other domains, with the KMEs that lead there: none of them is identified here."""
-        self._foreign = foreign or ForeignSaes()
+    def __init__(self, entries: tuple[SaeEntry, ...], foreign: ForeignSaes[ForeignWay] | None = None) -> None:
+        """`foreign` are those of other domains, with the ways there: none of them is identified here."""
+        self._foreign: ForeignSaes[ForeignWay] = foreign or ForeignSaes()
         self._kmes: dict[SaeId, KmeId] = {}
         self._by_mark: dict[_Mark, SaeId] = {}
         for entry in entries:
@@ -75,11 +75,19 @@ class SaeDirectory:
 
     def kme_of(self, sae: SaeId) -> KmeId | None:
         """The KME that serves this SAE, or leads to its domain; None when nobody knows the SAE."""
-        return self._kmes.get(sae) or self._foreign.way_to(sae)
+        home = self._kmes.get(sae)
+        if home is None and (way := self._foreign.way_to(sae)) is not None:
+            return way.kme
+        return home
 
     def is_foreign(self, sae: SaeId) -> bool:
         """Whether the SAE is of another domain."""
         return sae not in self._kmes and self._foreign.way_to(sae) is not None
+
+    def is_per_domain(self, sae: SaeId) -> bool:
+        """Of an SAE of another domain, what `crossing` needs to know."""
+        way = self._foreign.way_to(sae)
+        return way is not None and way.per_domain
 
 
 def _mark_of(entry: SaeEntry) -> _Mark:

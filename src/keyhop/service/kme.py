@@ -35,9 +35,10 @@ from keyhop.network.topology.own_links import own_links
 from keyhop.network.topology.reports import Report
 from keyhop.network.topology.view import View
 from keyhop.service.courier import Courier
+from keyhop.service.crossing import Crossing
 from keyhop.service.delivery import Delivery
 from keyhop.service.etsi020.calls import Call
-from keyhop.service.gateway import Gateway, Joint
+from keyhop.service.gateway import Admitting, Gateway, Joint
 from keyhop.service.limits import Limit, Limits
 from keyhop.service.policy import Policies, Policy
 from keyhop.service.redelivery import Redelivery
@@ -76,12 +77,13 @@ def _no_call(kms: KmeId, call: Call) -> None:
 class OtherDomains:
     """The domains of other KMSs: those that this very KME is joined to, and which SAEs are `foreign`, wherever joined.
 
-    `make` makes a call to one of those KMSs.
+    `make` makes a call to one of those KMSs. `per_domain` tells of a foreign SAE what `crossing` needs to know.
     """
 
     joints: tuple[Joint, ...] = ()
     foreign: Callable[[SaeId], bool] = lambda sae: False
     make: Callable[[KmeId, Call], None] = _no_call
+    per_domain: Callable[[SaeId], bool] = lambda sae: False
 
 
 class Kme:
@@ -117,6 +119,9 @@ class Kme:
         self.journal = Journal(store, wake, audit)
         self.records = RecordBook(store, self.journal)
 
+        self.policies = Policies(options.policy)
+        self.limits = Limits(options.limits, clock)
+        self.crossing = Crossing(abroad.foreign, abroad.per_domain)
         self.gateway = Gateway(me, abroad.joints, home, abroad.foreign, clock, abroad.make)
         arrivals = Arrivals(me, self.records, clock, home, self.gateway, self._expect_fetches, self._secret)
 
@@ -147,17 +152,16 @@ class Kme:
         spreading = Spreading(
             me, self.peers, courier, self.records, taking_back.take_back, self.gateway, clock, entropy
         )
-        self.gateway.open(spreading, store, self.journal, self.records)
+        admitting = Admitting(self.policies, self.limits, self.crossing)
+        self.gateway.open(spreading, admitting, store, self.journal, self.records)
         self._limit_pairs()
-        self.policies = Policies(options.policy)
-        self.limits = Limits(options.limits, clock)
         self.redelivery = Redelivery(clock, options.policy)
         self.delivery = Delivery(
             me,
             home,
             self.policies,
             self.limits,
-            abroad.foreign,
+            self.crossing,
             self.peers,
             self.feeder,
             courier,

@@ -7,6 +7,7 @@ from keyhop.core.combiners import Combiner
 from keyhop.core.errors import BadRequest, Unauthorised
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.network.hybrid.combining import COMBINERS
+from keyhop.service.crossing import Crossing
 from keyhop.service.policy import PairPolicy, Policies
 from keyhop.service.routes import Routes
 
@@ -52,13 +53,13 @@ class Lists:
         self,
         me: KmeId,
         home: Callable[[SaeId], KmeId | None],
-        foreign: Callable[[SaeId], bool],
+        crossing: Crossing,
         policies: Policies,
         routes: Routes,
     ) -> None:
         self._me = me
         self._home = home
-        self._foreign = foreign
+        self._crossing = crossing
         self._policies = policies
         self._routes = routes
 
@@ -84,14 +85,14 @@ class Lists:
         policies = {slave: self._policies.pair(master, slave) for slave in slaves}
         for slave, policy in policies.items():
             self._check_ways(slave, homes[slave], policy)
-        abroad = [policies[slave].abroad_wait_s for slave in slaves if self._foreign(slave)]
+        abroad = [policies[slave].abroad_wait_s for slave in slaves if self._crossing.foreign(slave)]
         wait_s = min(abroad or [policy.wait_s for policy in policies.values()])
         return Slaves(homes, policies, wait_s, self._combiner(homes, policies))
 
     def _combiner(self, homes: Mapping[SaeId, KmeId], policies: Mapping[SaeId, PairPolicy]) -> Combiner | None:
         """All get the same key, so one that has to be combined is so for all; none that stays at this KME is."""
         wanted = {policy.hybrid: slave for slave, policy in policies.items() if policy.hybrid != "none"}
-        foreign = next(filter(self._foreign, homes), None)
+        foreign = next(filter(self._crossing.foreign, homes), None)
         if not wanted or (foreign is None and set(homes.values()) == {self._me}):
             return None
         if foreign is not None:
@@ -105,5 +106,6 @@ class Lists:
         return COMBINERS[next(iter(wanted))]
 
     def _check_ways(self, slave: SaeId, home: KmeId, policy: PairPolicy) -> None:
-        if policy.direct_only and (self._foreign(slave) or (home != self._me and not self._routes.by_link(home))):
+        self._crossing.check_departure(slave, policy)
+        if policy.direct_only and home != self._me and not self._routes.by_link(home):
             raise Unauthorised(f"for SAE {slave} only keys of a link may be used, and none leads to it")

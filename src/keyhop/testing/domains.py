@@ -23,7 +23,10 @@ ALICE, WEST, EAST, BOB = map(KmeId, ("alice", "west", "east", "bob"))
 
 @dataclass(frozen=True)
 class Domain:
-    """Some KMEs, and the SAEs behind each KMS that one of them is joined to. `links` join two KMEs each; None: all."""
+    """Some KMEs, and the SAEs behind each KMS that one of them is joined to.
+
+    `links` join two KMEs each; None: all. `per_domain` is what the operator says of all other domains.
+    """
 
     kmes: tuple[KmeId, ...]
     ways: Mapping[KmeId, Mapping[KmeId, tuple[str, ...]]]
@@ -31,6 +34,7 @@ class Domain:
     policy: Policy | None = None
     feeder: FeederOptions | None = None
     blocks: int = 16
+    per_domain: bool = False
 
 
 class Domains:
@@ -68,7 +72,10 @@ class Domains:
             policy=domain.policy or Policy(PairPolicy(wait_s=5.0)),
             links=domain.links,
             feeder=domain.feeder,
-            abroad={kme: OtherDomains(joints(kme), is_foreign, partial(self._called, kme)) for kme in domain.kmes},
+            abroad={
+                kme: OtherDomains(joints(kme), is_foreign, partial(self._called, kme), lambda sae: domain.per_domain)
+                for kme in domain.kmes
+            },
             clock=self.clock,
         )
 

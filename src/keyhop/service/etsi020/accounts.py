@@ -18,9 +18,10 @@ class Accounts:
         self._journal = journal
         self._keys: Counter[tuple[Way, str]] = Counter()
 
-    def note(self, way: Way, outcome: str, saes: Saes, ids: tuple[bytes, ...]) -> None:
+    def note(self, way: Way, outcome: str, saes: Saes, ids: tuple[bytes, ...], reason: str = "") -> None:
         """That has happened to these keys. Raises StoreFailure."""
         self._keys[way, outcome] += len(ids)
+        why = {"reason": reason} if reason else {}
         self._journal.record(
             event_record(
                 f"etsi020 keys {way}: {outcome}",
@@ -28,6 +29,7 @@ class Accounts:
                 initiator=saes.initiator,
                 targets=" ".join(saes.targets),
                 ids=b"".join(ids).hex(),
+                **why,
             )
         )
 

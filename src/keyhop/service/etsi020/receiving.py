@@ -62,6 +62,7 @@ class Receiving:
         callback = self._callbacks.checked(container.ack_callback_url)
         saes = saes_of(container.initiator_sae_id, container.target_sae_ids)
         self._domain.check_route(saes)
+        self._domain.check_allowed(saes)
         ids = key_ids(key.key_id for key in container.keys)
         fresh = self._fresh(container, ids, saes)
         if not (self._memory.has_room(len(fresh.ids)) and self._domain.has_room(saes, len(fresh.ids))):
@@ -112,7 +113,7 @@ class Receiving:
     def _settled(self, ids: tuple[bytes, ...], saes: Saes, failure: str | None) -> None:
         """Keys are under way no longer: who asked for an acknowledgement has it coming. Raises StoreFailure."""
         status: Literal["relayed", "failed"] = "relayed" if failure is None else "failed"
-        self._accounts.note("received", status, saes, ids)
+        self._accounts.note("received", status, saes, ids, failure or "")
         owed: dict[str, list[bytes]] = {}
         for key_id in ids:
             entry = self._memory[key_id]

@@ -204,11 +204,11 @@ class Sending:
             self._give_up(sending, reason)
             return
         self._memory.settle(sending.transfer.ids, "failed")
-        self._accounts.note("sent", "refused", sending.transfer.saes, sending.transfer.ids)
+        self._accounts.note("sent", "refused", sending.transfer.saes, sending.transfer.ids, reason)
         self._end(sending, reason)
 
     def _give_up(self, sending: _Sending, reason: str) -> None:
-        self._accounts.note("sent", "failed", sending.transfer.saes, sending.transfer.ids)
+        self._accounts.note("sent", "failed", sending.transfer.saes, sending.transfer.ids, reason)
         self._voiding.void(sending.transfer.saes, sending.transfer.ids)
         self._end(sending, reason)
 

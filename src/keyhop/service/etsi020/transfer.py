@@ -52,6 +52,10 @@ class Domain(Protocol):
         """Whether keys that came from the other domain may go to these SAEs. Raises Problem."""
         ...
 
+    def check_allowed(self, saes: Saes) -> None:
+        """Whether these SAEs may share keys. Raises Problem."""
+        ...
+
     def has_room(self, saes: Saes, count: int) -> bool:
         """Whether so many more keys may wait to be fetched."""
         ...

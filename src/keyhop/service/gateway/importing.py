@@ -1,8 +1,9 @@
 """Keys that come from another domain become records at the KMEs of their targets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
+from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.record_ids import chosen_record_id
@@ -10,6 +11,8 @@ from keyhop.core.records import RecordBook
 from keyhop.service.copies import Copies
 from keyhop.service.etsi020.problems import KEY_ROUTING_ERROR, Problem
 from keyhop.service.etsi020.transfer import Recalled, Relayed, Saes, Transfer
+from keyhop.service.gateway.admitting import Admitting
+from keyhop.service.policy import PairPolicy
 from keyhop.service.requests import FOREIGN_SOURCE
 from keyhop.service.spreading import Abroad, Spreading
 
@@ -23,6 +26,7 @@ class Importing:
         me: KmeId,
         home: Callable[[SaeId], KmeId | None],
         foreign: Callable[[SaeId], bool],
+        admitting: Admitting,
         records: RecordBook,
         abroad: Abroad,
         spreading: Spreading,
@@ -31,6 +35,7 @@ class Importing:
         self._me = me
         self._home = home
         self._foreign = foreign
+        self._admitting = admitting
         self._records = records
         self._abroad = abroad
         self._spreading = spreading
@@ -49,6 +54,10 @@ class Importing:
             if way is None and self._home(target) is None:
                 raise Problem(400, KEY_ROUTING_ERROR, reason="there is no route to the target", sae_id=target)
 
+    def check_allowed(self, saes: Saes) -> None:
+        """By the policy of each pair."""
+        self._admitting.check(saes)
+
     def has_room(self, saes: Saes, count: int) -> bool:
         """Of this KME; those of the targets say for themselves."""
         return self._records.has_room(saes.initiator, count)
@@ -58,7 +67,13 @@ class Importing:
         if (transfer.optional or transfer.key_optional) and any(map(self._goes_on_elsewhere, transfer.saes.targets)):
             done("optional extensions are not passed on over another gateway of this domain")
             return
-        parts = [self._copies(transfer, size) for size in sorted({len(key) for key in transfer.keys})]
+        try:
+            policies = self._admitting.check(transfer.saes)
+            charge = self._admitting.charge(transfer)
+        except KeyhopError as refusal:
+            done(refusal.message)
+            return
+        parts = [self._copies(transfer, size, policies) for size in sorted({len(key) for key in transfer.keys})]
         waiting = set(range(len(parts)))
         failures: list[str] = []
 
@@ -68,6 +83,8 @@ class Importing:
                 failures.append(failure)
             if waiting:
                 return
+            if failures and charge is not None:
+                charge.no_key_came()
             if failures:
                 self.recall(transfer.ids, transfer.saes, lambda gone: None)
             done(failures[0] if failures else None)
@@ -87,7 +104,7 @@ class Importing:
     def _goes_on_elsewhere(self, target: SaeId) -> bool:
         return self._foreign(target) and self._abroad.leads_to(target) is None
 
-    def _copies(self, transfer: Transfer, size: int) -> Copies:
+    def _copies(self, transfer: Transfer, size: int, policies: Mapping[SaeId, PairPolicy]) -> Copies:
         saes = transfer.saes
         chosen = [(key_id, key) for key_id, key in zip(transfer.ids, transfer.keys, strict=True) if len(key) == size]
         return Copies(
@@ -99,4 +116,5 @@ class Importing:
             FOREIGN_SOURCE,
             transfer.optional,
             transfer.key_optional,
+            policies,
         )

@@ -20,6 +20,7 @@ from keyhop.service.etsi020.calls import Call
 from keyhop.service.etsi020.interchange import Interchange, Other
 from keyhop.service.etsi020.transfer import Saes, Transfer, Voided
 from keyhop.service.foreign import ForeignSaes
+from keyhop.service.gateway.admitting import Admitting
 from keyhop.service.gateway.importing import Importing
 from keyhop.service.spreading import Spreaded, Spreading
 
@@ -66,12 +67,14 @@ class Gateway:
         self._interchanges: dict[KmeId, Interchange] = {}
         self._spreading: Spreading
 
-    def open(self, spreading: Spreading, store: KeyStore, journal: Journal, records: RecordBook) -> None:
+    def open(
+        self, spreading: Spreading, admitting: Admitting, store: KeyStore, journal: Journal, records: RecordBook
+    ) -> None:
         """Once, when the domain is there."""
         self._spreading = spreading
         for joint in self._joints:
             kms = joint.other.id
-            domain = Importing(kms, self._me, self._home, self._foreign, records, self, spreading)
+            domain = Importing(kms, self._me, self._home, self._foreign, admitting, records, self, spreading)
 
             def make(call: Call, kms: KmeId = kms) -> None:
                 self._make(kms, call)
