@@ -36,7 +36,6 @@ BODIES: tuple[wire.Body, ...] = (
     wire.MarkNoted(3),
     wire.Carry(TAG, "kme", 1, 8, "master", ("one", "two"), bytes(32), bytes(64), TAG),
     wire.Carried(TAG, True),
-    wire.Recall(bytes(32)),
     wire.Reclaim(TAG, "master", ("one",), bytes(32), True),
     wire.Reclaimed(TAG, bytes(16)),
     Announce(

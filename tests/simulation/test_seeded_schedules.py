@@ -37,7 +37,6 @@ REACHED = {
     "message Forward": 200,
     "message Contribution": 10,
     "message Stuck": 5,
-    "message Recall": 5,
     "message Void": 20,
     "message Reclaim": 50,
     "has taken in": 50,

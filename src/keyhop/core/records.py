@@ -17,6 +17,7 @@ from keyhop.core.ids import SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path
+from keyhop.core.outgoing import Outgoing
 from keyhop.core.store.base import KeyStore, Slot
 
 MAX_RECORDS = 1 << 18
@@ -63,6 +64,7 @@ class RecordBook:
         self._stored = tuple(self._records)
         self._held = Counter(record.origin.master for record in self._records.values())
         self.endings = Endings(store, journal)
+        self.outgoing = Outgoing(store, journal)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -154,11 +156,13 @@ class RecordBook:
         """
         for key_id in self._stored:
             self.discard(key_id)
+        self.outgoing.forget_stored()
 
     def forget_all(self) -> None:
         """Erases everything: another node that claims to be this one may have delivered any of it."""
         for key_id in list(self._records):
             self.discard(key_id)
+        self.outgoing.forget_stored()
 
     def expire(self, before: float) -> None:
         """Erases what was created before that wall time, and forgets what became of such keys."""

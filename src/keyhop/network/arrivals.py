@@ -110,12 +110,6 @@ class Arrivals:
         secret = RecordSecret.unmasked(batch.combined, agreed, batch.batch)
         return Opened(secret.keys(SaeId(batch.master), batch.ids, opened.keys), opened.paths)
 
-    def recall(self, source: KmeId, ids: bytes) -> None:
-        """That KME takes back records of its masters, which nobody was given."""
-        for key_id in _each(ids, KEY_ID_BYTES):
-            if key_id in self._records and self._home(self._records.origin(key_id).master) == source:
-                self._records.discard(key_id)
-
     def _pass_on(
         self,
         source: KmeId,

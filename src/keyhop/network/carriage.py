@@ -25,7 +25,7 @@ from keyhop.network.expanding.own import ExpandedPad, OwnSeed
 from keyhop.network.hybrid.records import Masked
 from keyhop.network.leasing import Leasing
 from keyhop.network.sealing import MAC_KEY_BYTES, claimed, is_tagged, pad_of, place_of, tag_of, tagged, xor
-from keyhop.network.wire import Body, Carried, Carry, Recall
+from keyhop.network.wire import Body, Carried, Carry
 
 RESEND_S = 1.0
 
@@ -140,14 +140,6 @@ class Carriage:
         under_way = self._under_way.pop(message.batch, None)
         if under_way:
             under_way.done(None if message.stored else "it refused its copy")
-
-    def recall(self, ids: bytes) -> None:
-        """Tells the peer to forget records that nobody was given."""
-        self._send(Recall(ids))
-
-    def recalled(self, message: Recall) -> None:
-        """The peer takes its records back."""
-        self._arrivals.recall(self._followed.ref.owner, message.ids)
 
     def synchronised(self) -> None:
         """A session begins: what was not answered is sent again."""

@@ -15,6 +15,8 @@
     slaves      where the slaves of such keys are, and what holds for them
     copies      records on their way
     spreading   records at several KMEs and in other domains: all of them, or none
+    undoing     those that did not come together are taken back, until that has been answered
+    abroad      the way into other domains
     voiding     keys that a master voids: what it asks for; `taking_back`: what the KMEs of its slaves do
     gates       the delivery windows within which keys are given out or voided
     foreign     which SAEs are of other domains (`crossing`: what of a policy can hold for them)

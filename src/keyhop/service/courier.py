@@ -70,10 +70,6 @@ class Courier:
         else:
             self._attempt(kme, batch, terms, deadline, done)
 
-    def recall(self, kme: KmeId, ids: bytes) -> None:
-        """Tells that KME to forget records that nobody was given."""
-        self._peers[kme].relayed.carriage.recall(ids)
-
     def obstacle(self, kme: KmeId, relaying: Terms | None) -> str | None:
         """Why there is no way over other KMEs now; None when there is one."""
         if not self._peers[kme].synchronised:

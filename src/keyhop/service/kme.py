@@ -44,6 +44,7 @@ from keyhop.service.policy import Policies, Policy
 from keyhop.service.redelivery import Redelivery
 from keyhop.service.spreading import Spreading
 from keyhop.service.taking_back import TakingBack
+from keyhop.service.undoing import Undoing
 
 EXPIRE_RECORDS_S = 5.0
 """How often records are looked through for old ones."""
@@ -149,9 +150,9 @@ class Kme:
         self.feeder = Feeder(me, self.peers, self.view, self.relay, self._terms, clock, entropy, options.feeder)
         self.relay.on_stuck.append(self.feeder.path_failed)
         courier = Courier(me, self.peers, self.view, self.relay, self._terms, clock)
-        spreading = Spreading(
-            me, self.peers, courier, self.records, taking_back.take_back, self.gateway, clock, entropy
-        )
+        self.undoing = Undoing(self.peers, self.records.outgoing, self._lifetime_s, clock, entropy)
+        taking = (taking_back.take_back, self.undoing)
+        spreading = Spreading(me, self.peers, courier, self.records, *taking, self.gateway, clock, entropy)
         admitting = Admitting(self.policies, self.limits, self.crossing)
         self.gateway.open(spreading, admitting, store, self.journal, self.records)
         self._limit_pairs()
@@ -185,6 +186,7 @@ class Kme:
         witness of somebody else, and StoreFailure.
         """
         self.gateway.resume()
+        self.undoing.resume()
         if self._call_witness is None:
             return
         self.witness = self._call_witness()
@@ -228,6 +230,7 @@ class Kme:
         self.gossip.tick(own_links(self.peers.values(), self._options.link_priorities))
         self.feeder.tick()
         self.gateway.tick()
+        self.undoing.tick()
         self.limits.tick()
         self.redelivery.tick()
         now = self._clock.monotonic()
@@ -270,6 +273,9 @@ class Kme:
     def most_priorities(self) -> Mapping[KmeId, int]:
         """The highest that what each KME sends over this one has here."""
         return self._options.most_priorities
+
+    def _lifetime_s(self) -> float:
+        return self._options.pairs.key_lifetime_s
 
     def _terms(self, destination: KmeId) -> Terms:
         return self._options.terms

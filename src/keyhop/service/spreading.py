@@ -4,10 +4,9 @@ Other KMEs get theirs under a one-time pad, other domains through a `Gateway`, a
 last. What is not known to have failed is taken back where one of them has.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
@@ -19,47 +18,17 @@ from keyhop.network.carriage import Batch
 from keyhop.network.hybrid.records import Masked
 from keyhop.network.peer import Peer
 from keyhop.network.reclaiming import Keys, TakeBack
+from keyhop.service.abroad import Abroad, Spreaded
 from keyhop.service.copies import Copies
 from keyhop.service.courier import Courier, Way
-from keyhop.service.etsi020.transfer import Saes, Voided
 from keyhop.service.policy import PairPolicy
+from keyhop.service.undoing import Undoing
 
 NO_ROOM = "too many keys wait to be fetched"
 RECLAIM_S = 5.0
 
-type Spreaded = Callable[[str | None], None]
-"""Gets None once every slave can have the keys, or the reason why none will."""
-
 type Reclaimed = Callable[[frozenset[bytes], KmeId | None], None]
 """Gets the IDs of keys that no slave was given, and none will be; and a KME that has not said, or None."""
-
-
-class Abroad(Protocol):
-    """Other domains, for the KME that leads to them."""
-
-    def leads_to(self, slave: SaeId) -> KmeId | None:
-        """The KMS of another domain that is joined to this very KME and has that SAE."""
-        ...
-
-    def send(self, kms: KmeId, copies: Copies, slaves: tuple[SaeId, ...], deadline: float, done: Spreaded) -> None:
-        """Hands keys over."""
-        ...
-
-    def concern(self, slaves: Iterable[str]) -> bool:
-        """Whether one of them is of another domain, wherever it is joined."""
-        ...
-
-    def kept_as(self, master: SaeId, key_id: bytes) -> bytes:
-        """Under which ID SAEs of this KME find a key of a master."""
-        ...
-
-    def take_back(self, kms: KmeId, master: SaeId, ids: bytes) -> None:
-        """Nobody was given these keys of a master."""
-        ...
-
-    def void(self, kms: KmeId, saes: Saes, ids: tuple[bytes, ...], deadline: float, done: Voided) -> None:
-        """Takes keys back that somebody may have been given."""
-        ...
 
 
 @dataclass(slots=True)
@@ -68,7 +37,10 @@ class _Spread:
     here: tuple[SaeId, ...]
     done: Spreaded
     waiting: set[tuple[str, KmeId]]
-    asked: set[tuple[str, KmeId]] = field(default_factory=set)
+    name: bytes | None = None
+    """By which it can be undone at other KMEs."""
+    kmss: set[KmeId] = field(default_factory=set)
+    """Those that may have taken theirs."""
     failed: bool = False
 
 
@@ -82,6 +54,7 @@ class Spreading:
         courier: Courier,
         records: RecordBook,
         take_back: TakeBack,
+        undoing: Undoing,
         abroad: Abroad,
         clock: Clock,
         entropy: Entropy,
@@ -91,6 +64,7 @@ class Spreading:
         self._courier = courier
         self._records = records
         self._take_back = take_back
+        self._undoing = undoing
         self._abroad = abroad
         self._clock = clock
         self._entropy = entropy
@@ -109,11 +83,13 @@ class Spreading:
         """Calls `done` by the deadline (monotonic seconds) or soon after."""
         abroad = {slave: kms for slave in copies.homes if (kms := self._leads_abroad(copies, slave))}
         here = tuple(s for s, kme in copies.homes.items() if kme == self._me and s not in abroad)
-        legs = {("kme", kme) for kme in copies.homes.values() if kme != self._me}
-        legs |= {("kms", kms) for kms in abroad.values()}
+        elsewhere = _by_kme({slave: kme for slave, kme in copies.homes.items() if kme != self._me})
+        legs = {("kme", kme) for kme in elsewhere} | {("kms", kms) for kms in abroad.values()}
         spread = _Spread(copies, here, done, set(legs))
         if not legs:
             self._finish(spread)
+        if elsewhere:
+            spread.name = self._undoing.begin(copies.master, elsewhere, copies.ids)
         for leg in sorted(legs):  # in the same order wherever a simulation runs
             kind, name = leg
             arrived = partial(self._arrived, spread, leg)
@@ -121,7 +97,7 @@ class Spreading:
                 slaves = tuple(slave for slave, kms in abroad.items() if kms == name)
                 self._abroad.send(name, copies, slaves, deadline, arrived)
             else:
-                slaves = tuple(slave for slave, home in copies.homes.items() if home == name)
+                slaves = elsewhere[name]
                 token = self._entropy.token(KEY_ID_BYTES)
                 policies = [copies.policies[slave] for slave in slaves if slave in copies.policies]
                 ids = copies.ids if self._abroad.concern(slaves) else copies.kept_as
@@ -137,9 +113,7 @@ class Spreading:
 
         With `spare_fetched`, what a slave was given stays for others at its KME.
         """
-        slaves_at: dict[KmeId, tuple[SaeId, ...]] = {}
-        for slave, kme in sorted(homes.items()):
-            slaves_at[kme] = (*slaves_at.get(kme, ()), slave)
+        slaves_at = _by_kme(dict(sorted(homes.items())))
         gone, waiting, silent = set(_each(ids)), set(slaves_at), set[KmeId]()
 
         def told(kme: KmeId, taken: bytes | None) -> None:
@@ -162,6 +136,18 @@ class Spreading:
         if not slaves_at:
             done(frozenset(), None)
 
+    def undo(self, master: SaeId, homes: Mapping[SaeId, KmeId], ids: bytes) -> None:
+        """Takes back keys that nobody was given, nor will be, however long that takes, under the IDs that SAEs show."""
+        elsewhere = _by_kme(homes)
+        slaves = elsewhere.pop(self._me, ())
+        for kms in sorted({kms for slave in slaves if (kms := self._abroad.leads_to(slave))}):
+            self._abroad.take_back(kms, master, ids)
+        here = tuple(slave for slave in slaves if not self._abroad.leads_to(slave))
+        if here:
+            self._take_back(self._me, Keys(master, here, ids, spare_fetched=False), lambda taken: None)
+        if elsewhere:
+            self._undoing.undo(self._undoing.begin(master, elsewhere, ids))
+
     def _leads_abroad(self, copies: Copies, slave: SaeId) -> KmeId | None:
         return self._abroad.leads_to(slave) if copies.homes[slave] == self._me else None
 
@@ -174,13 +160,14 @@ class Spreading:
 
     def _arrived(self, spread: _Spread, leg: tuple[str, KmeId], failure: str | None) -> None:
         spread.waiting.discard(leg)
-        spread.asked.add(leg)  # it may have its copy although its answer is late
+        if leg[0] == "kms":
+            spread.kmss.add(leg[1])
         if failure is not None and not spread.failed:
             spread.failed = True
             kind = "KME" if leg[0] == "kme" else "KMS"
             spread.done(f"{kind} {leg[1]} has no copy: {failure}")
         if spread.failed:
-            self._recall(spread)
+            self._undo(spread)
         elif not spread.waiting:
             self._finish(spread)
 
@@ -189,10 +176,12 @@ class Spreading:
         if spread.here and not self._records.has_room(copies.master, copies.number):  # others came since the request
             spread.failed = True
             spread.done(NO_ROOM)
-            self._recall(spread)
+            self._undo(spread)
             return
         if spread.here:
             self._keep(copies, spread.here)
+        if spread.name is not None:
+            self._undoing.settle(spread.name)
         spread.done(None)
 
     def _keep(self, copies: Copies, slaves: tuple[SaeId, ...]) -> None:
@@ -203,18 +192,13 @@ class Spreading:
         for i, key_id in enumerate(_each(copies.kept_as)):
             self._records.add(key_id, KeyMaterial(keys[size * i : size * (i + 1)]), slaves, origin)
 
-    def _recall(self, spread: _Spread) -> None:
+    def _undo(self, spread: _Spread) -> None:
         copies = spread.copies
-        for kind, name in sorted(spread.asked):  # in the same order wherever a simulation runs
-            if kind == "kme":
-                slaves = tuple(slave for slave, home in copies.homes.items() if home == name)
-                if self._abroad.concern(slaves):
-                    self.reclaim(copies.master, dict.fromkeys(slaves, name), copies.ids, lambda gone, silent: None)
-                else:
-                    self._courier.recall(name, copies.kept_as)
-            else:
-                self._abroad.take_back(name, copies.master, copies.ids)
-        spread.asked.clear()
+        for kms in sorted(spread.kmss):  # in the same order wherever a simulation runs
+            self._abroad.take_back(kms, copies.master, copies.ids)
+        spread.kmss.clear()
+        if spread.name is not None and not spread.waiting:
+            self._undoing.undo(spread.name)
 
 
 def _admission(policies: Sequence[PairPolicy]) -> Admission | None:
@@ -230,6 +214,13 @@ def _way(policies: Sequence[PairPolicy], expanded: bool) -> Way:
     relaying = [policy.relaying for policy in policies if policy.relaying is not None]
     strictest = max(relaying, key=lambda terms: (terms.needed, terms.least_paths), default=None)
     return Way(any(policy.direct_only for policy in policies), strictest, expanded)
+
+
+def _by_kme(homes: Mapping[SaeId, KmeId]) -> dict[KmeId, tuple[SaeId, ...]]:
+    at: dict[KmeId, tuple[SaeId, ...]] = {}
+    for slave, kme in homes.items():
+        at[kme] = (*at.get(kme, ()), slave)
+    return at
 
 
 def _each(ids: bytes) -> list[bytes]:

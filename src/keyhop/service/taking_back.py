@@ -15,10 +15,10 @@ from keyhop.core.journal import Journal
 from keyhop.core.records import RecordBook
 from keyhop.network.peer import Peer
 from keyhop.network.reclaiming import Keys
+from keyhop.service.abroad import Abroad
 from keyhop.service.etsi020.transfer import Saes, Voided
 from keyhop.service.gates import check_not_doubted, enter, gates
 from keyhop.service.making import any_use
-from keyhop.service.spreading import Abroad
 
 BEYOND_S = 4.0
 """How long another domain may take to say it. Whoever asks waits a little longer, and asks again."""

@@ -57,6 +57,11 @@ class MemoryDomain:
         else:
             arrive()
 
+    def forget(self, ids: tuple[bytes, ...], saes: Saes) -> None:
+        """They are gone."""
+        for key_id in ids:
+            self.held.pop(key_id, None)
+
     def recall(self, ids: tuple[bytes, ...], saes: Saes, done: Recalled) -> None:
         """What was not delivered is gone."""
         gone = frozenset(ids) - self.delivered

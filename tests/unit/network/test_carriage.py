@@ -20,7 +20,7 @@ from keyhop.network.expanding.held import HeldSeeds
 from keyhop.network.expanding.own import OwnSeed
 from keyhop.network.exports import NoExports
 from keyhop.network.leasing import Leasing
-from keyhop.network.wire import Body, Carried, Carry, Leased, LeaseNoted, Recall
+from keyhop.network.wire import Body, Carried, Carry, Leased, LeaseNoted
 from keyhop.testing.virtual import SeededEntropy, VirtualClock
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
@@ -307,15 +307,3 @@ def test_without_a_pad_until_the_deadline_it_is_refused() -> None:
     two.clock.advance(1.0)
     two.alice.leasing.tick()
     assert two.outcomes == ["no key material is left for its pad"]
-
-
-def test_a_recall_takes_the_masters_own_records_back_and_no_others(two: Two) -> None:
-    assert two.answer(two.sealed())
-    foreign = b"f" * 16
-    two.bob.records.add(foreign, KeyMaterial(b"k" * 32), (SLAVE,), RecordOrigin(SECOND, "kme", 1.0))
-    two.alice.carriage.recall(IDS)
-    assert two.alice.sent == [Recall(IDS)]
-    two.bob.carriage.recalled(Recall(IDS[:16] + foreign + b"u" * 16))
-    assert IDS[:16] not in two.bob.records
-    assert IDS[16:] in two.bob.records
-    assert foreign in two.bob.records

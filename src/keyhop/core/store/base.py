@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple, Protocol
 
-Kind = Literal["stream", "chunk", "record", "ending", "link", "adapter", "witness", "exchange", "psk", "hybrid", "seed"]
+Kind = Literal[
+    "stream", "chunk", "record", "ending", "outgoing", "link", "adapter", "witness", "exchange", "psk", "hybrid", "seed"
+]
 
 
 class Slot(NamedTuple):

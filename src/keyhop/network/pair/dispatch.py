@@ -70,8 +70,6 @@ class Dispatch:
                 self.carriage.received(body)
             case wire.Carried():
                 self.carriage.carried(body)
-            case wire.Recall():
-                self.carriage.recalled(body)
             case wire.Reclaim():
                 self.reclaiming.asked(body)
             case wire.Reclaimed():

@@ -14,7 +14,7 @@ Whatever is not exactly one of these messages is a PeerError, which closes the c
 from keyhop.network.wire.envelope import Body, Envelope, decode, encode
 from keyhop.network.wire.frames import LENGTH_BYTES, MAX_FRAME_BYTES, Frames, frame
 from keyhop.network.wire.links import MAX_LINK_MESSAGE_BYTES, LinkMessage
-from keyhop.network.wire.records import Carried, Carry, Recall, Reclaim, Reclaimed
+from keyhop.network.wire.records import Carried, Carry, Reclaim, Reclaimed
 from keyhop.network.wire.session import MAX_AHEAD, FollowerMarks, Hello, OwnerMarks, Replaced, State
 from keyhop.network.wire.streams import (
     Leased,
@@ -50,7 +50,6 @@ __all__ = [
     "Part",
     "Placed",
     "Placing",
-    "Recall",
     "Reclaim",
     "Reclaimed",
     "Replaced",

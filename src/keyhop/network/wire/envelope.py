@@ -10,7 +10,7 @@ from keyhop.network.psk.messages import PskMessage
 from keyhop.network.relay.messages import RelayMessage
 from keyhop.network.topology.reports import Report
 from keyhop.network.wire.links import LinkMessage
-from keyhop.network.wire.records import Carried, Carry, Recall, Reclaim, Reclaimed
+from keyhop.network.wire.records import Carried, Carry, Reclaim, Reclaimed
 from keyhop.network.wire.session import Hello, Replaced, State
 from keyhop.network.wire.streams import (
     Leased,
@@ -38,7 +38,6 @@ type Body = (
     | MarkNoted
     | Carry
     | Carried
-    | Recall
     | Reclaim
     | Reclaimed
     | LinkMessage

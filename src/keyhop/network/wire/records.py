@@ -45,12 +45,6 @@ class Carried(Message, frozen=True):
     stored: bool
 
 
-class Recall(Message, frozen=True):
-    """Another target failed: forget these records, which nobody was given."""
-
-    ids: Annotated[bytes, Meta(max_length=16 * MAX_RECORDS_PER_BATCH)]
-
-
 class Reclaim(Message, frozen=True):
     """Keys are taken back, of streams and records, for these slaves at the receiver: which had none of them been given?
 

@@ -64,6 +64,10 @@ class Domain(Protocol):
         """Carries keys to the KMEs of their targets; calls `done` once, by `deadline` (monotonic) or soon after."""
         ...
 
+    def forget(self, ids: tuple[bytes, ...], saes: Saes) -> None:
+        """Nobody was given these keys, and nobody shall be."""
+        ...
+
     def recall(self, ids: tuple[bytes, ...], saes: Saes, done: Recalled) -> None:
         """Takes keys back from the KMEs of their targets, if no SAE was given them; calls `done` once."""
         ...

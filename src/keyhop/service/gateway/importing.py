@@ -8,13 +8,14 @@ from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.record_ids import chosen_record_id
 from keyhop.core.records import RecordBook
+from keyhop.service.abroad import Abroad
 from keyhop.service.copies import Copies
 from keyhop.service.etsi020.problems import KEY_ROUTING_ERROR, Problem
 from keyhop.service.etsi020.transfer import Recalled, Relayed, Saes, Transfer
 from keyhop.service.gateway.admitting import Admitting
 from keyhop.service.policy import PairPolicy
 from keyhop.service.requests import FOREIGN_SOURCE
-from keyhop.service.spreading import Abroad, Spreading
+from keyhop.service.spreading import Spreading
 
 
 class Importing:
@@ -86,7 +87,7 @@ class Importing:
             if failures and charge is not None:
                 charge.no_key_came()
             if failures:
-                self.recall(transfer.ids, transfer.saes, lambda gone: None)
+                self.forget(transfer.ids, transfer.saes)
             done(failures[0] if failures else None)
 
         for number, copies in enumerate(parts):
@@ -94,12 +95,18 @@ class Importing:
 
     def recall(self, ids: tuple[bytes, ...], saes: Saes, done: Recalled) -> None:
         """Also from a third domain. What one of the KMEs or KMSs concerned does not speak of is not gone."""
-        homes = {target: home for target in saes.targets if (home := self._home(target))}
 
         def told(gone: frozenset[bytes], _silent: KmeId | None) -> None:
             done(gone)
 
-        self._spreading.reclaim(saes.initiator, homes, b"".join(ids), told, spare_fetched=True)
+        self._spreading.reclaim(saes.initiator, self._homes(saes), b"".join(ids), told, spare_fetched=True)
+
+    def forget(self, ids: tuple[bytes, ...], saes: Saes) -> None:
+        """At the KMEs of their targets, however long that takes."""
+        self._spreading.undo(saes.initiator, self._homes(saes), b"".join(ids))
+
+    def _homes(self, saes: Saes) -> dict[SaeId, KmeId]:
+        return {target: home for target in saes.targets if (home := self._home(target))}
 
     def _goes_on_elsewhere(self, target: SaeId) -> bool:
         return self._foreign(target) and self._abroad.leads_to(target) is None

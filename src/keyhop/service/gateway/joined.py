@@ -15,6 +15,7 @@ from keyhop.core.record_ids import kept_as
 from keyhop.core.records import RecordBook, RecordSource
 from keyhop.core.store.base import KeyStore
 from keyhop.network.exports import Exported
+from keyhop.service.abroad import Spreaded
 from keyhop.service.copies import Copies
 from keyhop.service.etsi020.calls import Call
 from keyhop.service.etsi020.interchange import Interchange, Other
@@ -22,7 +23,7 @@ from keyhop.service.etsi020.transfer import Saes, Transfer, Voided
 from keyhop.service.foreign import ForeignSaes
 from keyhop.service.gateway.admitting import Admitting
 from keyhop.service.gateway.importing import Importing
-from keyhop.service.spreading import Spreaded, Spreading
+from keyhop.service.spreading import Spreading
 
 EXPORT_S = 65.0
 """How long another KMS may take with keys from another KME of this domain, which recalls them as soon as its master

@@ -1,0 +1,159 @@
+"""Records that did not come together are taken back: until that is answered, and only what no master was given."""
+
+import pytest
+
+from keyhop.core.errors import StoreFailure, Unavailable
+from keyhop.core.ids import KmeId, SaeId
+from keyhop.network import wire
+from keyhop.service.requests import GetKey, Keys
+from keyhop.service.undoing import LATE_S
+from keyhop.testing.network import VirtualNetwork
+
+ALICE, BOB, CAROL = KmeId("alice"), KmeId("bob"), KmeId("carol")
+A, B, C = SaeId("a"), SaeId("b"), SaeId("c")
+REQUEST = GetKey(A, B, additional_slaves=(C,))
+
+
+class Network(VirtualNetwork):
+    """Three KMEs; messages of some kinds can be lost."""
+
+    def __init__(self) -> None:
+        super().__init__({A: ALICE, B: BOB, C: CAROL}, 1)
+        self.lost: set[type[wire.Body]] = set()
+        self.held: list[tuple[KmeId, KmeId, bytes]] | None = None
+        self.settle()
+        self.produce(16)
+        self.settle()
+
+    def _send(self, source: KmeId, target: KmeId, data: bytes) -> None:
+        body = wire.decode(data).body
+        if self.held is not None and isinstance(body, wire.Carry) and target == BOB:
+            self.held.append((source, target, data))
+        elif not isinstance(body, tuple(self.lost)):
+            super()._send(source, target, data)
+
+
+@pytest.fixture
+def network() -> Network:
+    return Network()
+
+
+def failed(network: Network) -> None:
+    """A request of which bob has his copy fails, because carol does not hear of it."""
+    network.dead.add(CAROL)
+    answers = network.get_key(ALICE, REQUEST)
+    network.settle()
+    network.pass_time(2.0)
+    assert isinstance(answers[0], Unavailable)
+    network.dead.clear()
+    network.kmes[CAROL].crash()
+
+
+def left(network: Network) -> list[int]:
+    """Records at bob's and carol's, and what alice has not settled."""
+    kmes = network.kmes
+    return [len(kmes[BOB].records), len(kmes[CAROL].records), len(kmes[ALICE].records.outgoing)]
+
+
+def test_what_is_lost_is_asked_again_until_it_is_answered(network: Network) -> None:
+    network.lost = {wire.Reclaim}
+    failed(network)
+    assert left(network) == [1, 0, 1]
+    network.pass_time(2 * LATE_S)
+    assert left(network) == [1, 0, 1]
+    network.lost = set()
+    network.pass_time(2.0)
+    assert left(network) == [0, 0, 0]
+
+
+def test_a_lost_answer_is_asked_for_again_and_is_the_same(network: Network) -> None:
+    network.lost = {wire.Reclaimed}
+    failed(network)
+    assert left(network) == [0, 0, 1]
+    network.pass_time(2 * LATE_S)
+    assert left(network) == [0, 0, 1]
+    network.lost = set()
+    network.pass_time(2.0)
+    assert left(network) == [0, 0, 0]
+
+
+def test_a_kme_that_starts_again_goes_on_asking(network: Network) -> None:
+    network.lost = {wire.Reclaim}
+    failed(network)
+    network.lost = set()
+    network.kmes[ALICE].crash()
+    network.pass_time(LATE_S + 2.0)
+    assert left(network) == [0, 0, 0]
+
+
+def test_what_was_under_way_when_a_kme_stopped_is_taken_back(network: Network) -> None:
+    network.get_key(ALICE, REQUEST)
+    while not len(network.kmes[BOB].records):
+        network.step()
+    network.kmes[ALICE].crash()
+    network._on_the_way.clear()
+    network.pass_time(1.0)
+    assert left(network)[0] == 1
+    network.pass_time(LATE_S + 2.0)
+    assert left(network) == [0, 0, 0]
+
+
+def test_what_a_master_was_given_stays_when_its_kme_starts_again(network: Network) -> None:
+    answers = network.get_key(ALICE, REQUEST)
+    network.settle()
+    assert isinstance(answers[0], Keys)
+    assert left(network) == [1, 1, 0]
+    network.kmes[ALICE].crash()
+    network.pass_time(LATE_S + 2.0)
+    assert left(network) == [1, 1, 0]
+
+
+def test_a_copy_that_arrives_after_it_was_taken_back_goes_as_well(network: Network) -> None:
+    network.held = []
+    failed(network)
+    assert left(network) == [0, 0, 1]
+    late, network.held = network.held[:1], None
+    network._on_the_way += late
+    network.settle()
+    assert left(network) == [1, 0, 1]
+    network.pass_time(LATE_S + 2.0)
+    assert left(network) == [0, 0, 0]
+
+
+def test_nobody_is_asked_for_what_is_too_old_by_now(network: Network) -> None:
+    network.lost = {wire.Reclaim}
+    failed(network)
+    network.pass_time(LATE_S + 2.0)
+    network.clock.advance(2 * 86400.0)
+    network.pass_time(2.0)
+    assert left(network)[2] == 0
+
+
+def test_an_old_copy_of_the_store_takes_nothing_back(network: Network) -> None:
+    """What it had under way the master may have been given since."""
+    network.get_key(ALICE, REQUEST)
+    network.flush()
+    copy = dict(network.kmes[ALICE].store.values)
+    network.settle()
+    network.pass_time(2.0)
+    network.get_key(BOB, GetKey(B, A))
+    network.get_key(ALICE, GetKey(A, B, number=100))
+    network.pass_time(2.0)
+    assert left(network)[:2] == [1, 1]
+    network.kmes[ALICE].start(copy)
+    assert len(network.kmes[ALICE].records.outgoing) == 1
+    network.pass_time(LATE_S + 2.0)
+    assert left(network) == [1, 1, 0]
+
+
+def test_a_store_that_fails_while_a_window_is_waited_for_stops_the_kme_all_the_same(network: Network) -> None:
+    network.lost = {wire.MarkNoted}
+    network.pass_time(5.0)
+    network.dead.add(CAROL)
+    answers = network.get_key(ALICE, REQUEST)
+    while not answers:
+        network.pass_time(0.5)
+    bob = network.kmes[BOB].kme
+    assert any(pair.windows._waiting for pair in bob.peers[ALICE].pairs)
+    bob.journal.fail(StoreFailure("it fails"))
+    bob.abandon()
