@@ -17,6 +17,7 @@ from keyhop.service.kme import KmeOptions
 from keyhop.service.limits import Limit
 from keyhop.service.policy import PairPolicy, Policy, Rule
 from keyhop.service.requests import GetKey, Keys
+from keyhop.testing.domains import EAST, WEST, TwoDomains
 from keyhop.testing.network import VirtualNetwork
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
@@ -247,3 +248,68 @@ def test_the_command_tells_it_and_ends_with_the_answer(tmp_path: Path, capsys: p
     status, _, err = ask(["--master", "a", "--slave", "b"], capsys)
     assert status == 2
     assert "give either --config or --node" in err
+
+
+ABROAD = """
+[[foreign_saes]]
+kme = "bob"
+saes = ["x*"]
+[[foreign_saes]]
+kme = "carol"
+saes = ["y*"]
+per_domain = true
+"""
+X, Y = SaeId("x1"), SaeId("y1")
+DISJOINT = 'relay = "secret-shared"\nmin_disjoint_paths = 2'
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "why"),
+    [
+        (rule("direct_only = true"), PolicyQuestion(A, X), "no link leads into another domain, unless per_domain"),
+        (rule(DISJOINT), PolicyQuestion(A, X), "a gateway is on all of them, unless per_domain is set for it"),
+        (rule(DISJOINT), PolicyQuestion(X, A), "a gateway is on all of them, unless per_domain is set for it"),
+        (rule('hybrid = "xor"'), PolicyQuestion(A, X), "those of another domain cannot be"),
+        (rule('hybrid = "xor"'), PolicyQuestion(Y, A), "those of another domain are not"),
+        (rule('sources = ["rate"]'), PolicyQuestion(A, X), "the sources of keys do not include kme"),
+        (rule('sources = ["rate", "kme"]'), PolicyQuestion(X, A), "the sources of keys do not include etsi020"),
+    ],
+)
+def test_what_two_domains_cannot_promise_is_told(text: str, question: PolicyQuestion, why: str) -> None:
+    check = of_file(ABROAD + text, question)
+    assert not check.possible
+    verdict, found = said(check, "other domain")
+    assert (verdict, why in found) == ("no", True), found
+
+
+@pytest.mark.parametrize(
+    "text", [rule(DISJOINT), rule("abroad_wait_s = 3"), rule('sources = ["rate", "kme", "relay"]')]
+)
+def test_what_holds_across_domains_is_told(text: str) -> None:
+    check = of_file(ABROAD + text, PolicyQuestion(A, Y))
+    assert check.possible, check.steps
+    assert said(check, "who") == ("yes", "a is served here, y1 in another domain, over KME carol")
+    wait_s = 3 if "abroad" in text else 10
+    assert said(check, "other domain")[1].endswith(f"its own policy; it may take {wait_s} s there and back")
+
+
+def test_a_gateway_tells_of_the_other_kms() -> None:
+    two = TwoDomains("a", "w", "b", "e")
+    west = two.west.kmes[WEST].kme
+
+    def check(master: str) -> PolicyCheck:
+        return check_kme(west, WEST, [], PolicyQuestion(SaeId(master), SaeId("b")))
+
+    assert said(check("w"), "KMS") == ("yes", "east answers")
+    two.cut = True
+    two.pass_time(31.0)
+    assert said(check("w"), "KMS") == ("no", "east: it does not answer")
+    assert not check("w").possible
+    assert said(check("a"), "who") == (
+        "note",
+        "a is served at KME alice, b in another domain, over this KME: KME west hands the key over, the other KMEs go "
+        "by their own policies",
+    )
+    east = two.east.kmes[EAST].kme
+    arrival = check_kme(east, EAST, [], PolicyQuestion(SaeId("a"), SaeId("b")))
+    assert said(arrival, "who") == ("yes", "a is in another domain, over this KME, b at KME bob")

@@ -10,18 +10,20 @@ from dataclasses import dataclass, field, fields
 from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.node.policy.state import PolicyField, PolicyQuestion, PolicyStep
+from keyhop.service.crossing import Crossing
 from keyhop.service.policy import Allow, PairPolicy, Policies, Rule
 from keyhop.service.requests import RECORD_SOURCE
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One KME: who is served where (`home`), the kinds of its links to each neighbour, and its policy."""
+    """One KME: who is served where (`home`), the kinds of its links to each neighbour, its policy, other domains."""
 
     me: KmeId
     home: Callable[[SaeId], KmeId | None]
     links: Mapping[KmeId, frozenset[str]]
     policies: Policies
+    crossing: Crossing
 
 
 @dataclass(slots=True)
@@ -83,14 +85,23 @@ def _who(story: Story) -> bool:
     (_, master_home), (_, slave_home) = homes
     if master_home is None or slave_home is None:
         return False
-    at = {home: "here" if home == site.me else f"at KME {home}" for home in (master_home, slave_home)}
-    text = f"{question.master} is served {at[master_home]}, {question.slave} {at[slave_home]}"
+    served = "" if site.crossing.foreign(question.master) else "served "
+    text = f"{question.master} is {served}{_where(site, *homes[0])}, {question.slave} {_where(site, *homes[1])}"
+    if site.crossing.foreign(question.slave) and slave_home == site.me != master_home:
+        story.note("who", f"{text}: KME {site.me} hands the key over, the other KMEs go by their own policies")
+        return True
     if site.me not in (master_home, slave_home):
         story.note("who", f"{text}: KME {site.me} has no part in it, theirs go by their own policies")
         return True
     story.yes("who", text)
     story.target = slave_home if master_home == site.me else master_home
     return True
+
+
+def _where(site: Site, sae: SaeId, home: KmeId | None) -> str:
+    if site.crossing.foreign(sae):
+        return f"in another domain, over {'this KME' if home == site.me else f'KME {home}'}"
+    return "here" if home == site.me else f"at KME {home}"
 
 
 def _reason(story: Story) -> str:
@@ -145,7 +156,9 @@ def _way(story: Story, policy: PairPolicy) -> None:
     if target is None:
         return
     if target == site.me:
-        story.yes("way", "both are served here: the KME makes the key itself")
+        crosses = site.crossing.foreign(story.question.slave) or site.crossing.foreign(story.question.master)
+        how = "this KME hands it over, or takes it" if crosses else "both are served here: the KME makes the key itself"
+        story.yes("way", how)
         if policy.sources is not None and RECORD_SOURCE not in policy.sources:
             story.no("sources", f"the KME would make the key, and only these may: {_shown(policy.sources)}")
         return
