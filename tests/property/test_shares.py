@@ -210,3 +210,14 @@ def test_pairs_are_forgotten_when_all_floors_are_full() -> None:
     shares.settle(10 * len(PAIRS))
     assert not shares._asking
     assert [shares.entitled(pair) for pair in PAIRS] == [10] * len(PAIRS)
+
+
+def test_what_is_too_little_for_all_is_for_those_who_ask() -> None:
+    """A first block is less than a unit for each of many pairs."""
+    many: list[SaePair] = [(SaeId(f"m{i}"), SaeId("s")) for i in range(200)]
+    shares = Shares()
+    shares.reserve(5, many)
+    shares.settle(120)
+    for number, pair in enumerate(many[:30]):
+        shares.ask(pair)
+        assert shares.entitled(pair) == (5 if number < 24 else 0)

@@ -122,6 +122,13 @@ def test_half_of_what_comes_is_for_those_who_wait() -> None:
     assert shared.served == ["one of a hundred"]
 
 
+def test_who_asks_first_does_not_wait_until_there_is_something_for_everybody() -> None:
+    shared = Shared(A_HUNDRED)
+    shared.produce(16)
+    shared.wait("one of a hundred", GREEDY, 8)
+    assert shared.served == ["one of a hundred"]
+
+
 def test_within_a_pair_nobody_overtakes(shared: Shared) -> None:
     """Else the later ones would keep the floor from ever holding enough for the first."""
     shared.produce(2 * FLOOR)

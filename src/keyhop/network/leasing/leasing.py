@@ -28,6 +28,7 @@ class Leasing:
         self._ahead = Ahead(stream, clock, send)
         self._waiting = Waiting(self._needs_only_a_lease, self._fits_a_floor)
         self.demand = self._ahead.demand
+        self._pads_behind = 0
         self._shares = Shares()
         self._shares.settle(stream.stock_units)
 
@@ -45,6 +46,11 @@ class Leasing:
     def entitled_units(self, pair: SaePair | None) -> int:
         """What this pair may take of what there is; None: what pads for keys of others may."""
         return self._shares.entitled(pair)
+
+    @property
+    def spare_units(self) -> int:
+        """What pads for keys of others may take of what there is, beside those that wait."""
+        return max(self._shares.entitled(None) - self._pad_units, 0)
 
     def is_kept_from(self, pair: SaePair, size_bytes: int, count: int) -> bool:
         """Whether there would be enough for this pair, were it not reserved for others."""
@@ -90,13 +96,23 @@ class Leasing:
             return lambda: None
         want = Want(size_bytes, count, units_for(size_bytes) * count, purpose, deadline, use, pair, admission)
         if want.units > self._shares.entitled(pair):
-            if pair is not None:
-                self._shares.ask(pair)
+            if pair is None:
+                self._shares.expect(want.units + self._pad_units)
             else:
-                self._shares.expect(max(want.units, self._waiting.most_pad_units))
+                self._shares.ask(pair)
+                taken = self.take(size_bytes, count, purpose, pair, admission)
+                if taken is not None:
+                    use(taken)
+                    return lambda: None
         self._waiting.keep(want)
         self._ask_ahead()
         return partial(self._cancel, want)
+
+    def expect_pads(self, units: int) -> None:
+        """So much is wanted by those who will come and wait for pads one after the other."""
+        if units != self._pads_behind:
+            self._pads_behind = units
+            self._shares.expect(self._pad_units)
 
     def synchronised(self) -> None:
         """A session begins: leases that the follower may not have noted are told again."""
@@ -175,10 +191,14 @@ class Leasing:
                 waiting.keep(want)
             else:
                 served.append((want, taken))
-        self._shares.expect(waiting.most_pad_units)
+        self._shares.expect(self._pad_units)
         for want, taken in served:
             want.use(taken)
         self._ask_ahead()
+
+    @property
+    def _pad_units(self) -> int:
+        return self._waiting.pad_units + self._pads_behind
 
     def _cancel(self, want: Want) -> None:
         with suppress(ValueError):  # its wait is over

@@ -1,7 +1,7 @@
 """Who may take how much of a stream. Pure bookkeeping: where the bytes are, in the store or leased, is `leasing`'s.
 
 What can still be taken is split into what is common, the floors that are reserved, one for each pair of SAEs, and what
-is kept for a pad that somebody waits for:
+is kept for pads that somebody waits for:
 
     stock = common + floors + pads
 
@@ -10,9 +10,10 @@ is kept for a pad that somebody waits for:
     used up what was kept for them.
  2. What comes fills the floors first, so nothing is common while a floor has room. Half of it goes to those that had
     to ask for theirs, in equal parts, half to all others; what one half has no room for goes to the other half. So who
-    asks most gets no more than the others who ask, and those who never asked find something when they do.
- 3. While a pad is waited for, half of what comes is kept for it, until it is enough: so SAEs here do not keep those of
-    other KMEs from being served over this one, nor the other way round. Floors are filled from the other half.
+    asks most gets no more than the others who ask, and those who never asked find something when they do. What does not
+    come to a unit for each of these is nobody's, and goes to the next who has to ask.
+ 3. While pads are waited for, half of what comes is kept for them, until it is enough for all: so SAEs here do not keep
+    those of other KMEs from being served over this one, nor the other way round. Floors are filled from the other half.
  4. When stock is lost, all floors begin anew with equal parts of what is left.
 
 Amounts are in units.
@@ -82,13 +83,11 @@ class Shares:
     def ask(self, pair: SaePair) -> None:
         """The pair may not take what it wants: from now on it gets its part of what comes to those who ask."""
         if pair not in self._asking and pair in self._pairs:
-            floor = self._part()
-            self._asking[pair] = floor
-            self._asked += floor
-            self._others -= floor
+            nobodys = self._others % (self._count - len(self._asking))
+            self._begin_asking(pair, min(self._part() + nobodys, self.floor_units))
 
     def expect(self, units: int) -> None:
-        """Somebody waits for a pad of that many; 0: nobody does any more."""
+        """Those who wait for pads want that many together."""
         self._expected = units
         if self._pads > units:
             self.common += self._pads - units
@@ -102,10 +101,16 @@ class Shares:
             if pair is None:
                 self._pads += self.common
             else:
-                self.ask(pair)
+                if pair not in self._asking:
+                    self._begin_asking(pair, self._part())
                 self._asking[pair] += self.common
                 self._asked += self.common
             self.common = 0
+
+    def _begin_asking(self, pair: SaePair, floor: int) -> None:
+        self._asking[pair] = floor
+        self._asked += floor
+        self._others -= floor
 
     def _part(self) -> int:
         """The floor of each of those that did not have to ask."""

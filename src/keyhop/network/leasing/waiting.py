@@ -53,9 +53,9 @@ class Waiting:
         return sum(want.units for want in self.wants)
 
     @property
-    def most_pad_units(self) -> int:
-        """The most that one of those wants who are of no pair of SAEs."""
-        return max((want.units for want in self.wants if want.pair is None), default=0)
+    def pad_units(self) -> int:
+        """What those want who are of no pair of SAEs."""
+        return sum(want.units for want in self.wants if want.pair is None)
 
     @property
     def have_terms(self) -> bool:

@@ -14,8 +14,10 @@ class FairQueue[Flow: Hashable, Item]:
     """Items of flows, each with a priority from 0 on; the highest is served first."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[int, float, int, Flow, Item]] = []
-        self._last: tuple[int, float, int, Flow, Item] | None = None
+        self._waiting: list[tuple[int, float, int, Flow, Item, int]] = []
+        self._last: tuple[int, float, int, Flow, Item, int] | None = None
+        self.size = 0
+        """Of all that wait."""
         self._sequence = count()
         self._now: dict[int, float] = {}
         """The virtual time of each priority."""
@@ -30,12 +32,14 @@ class FairQueue[Flow: Hashable, Item]:
         key = (priority, flow)
         start = max(self._flows.get(key, 0.0), self._now.get(priority, 0.0))
         self._flows[key] = start + size / weight
-        heappush(self._waiting, (-priority, start, next(self._sequence), flow, item))
+        heappush(self._waiting, (-priority, start, next(self._sequence), flow, item, size))
+        self.size += size
 
     def pop(self) -> Item:
         """The next one. Raises IndexError when there is none."""
         self._last = heappop(self._waiting)
-        inverse, start, _, _, item = self._last
+        inverse, start, _, _, item, size = self._last
+        self.size -= size
         priority = -inverse
         self._now[priority] = max(start, self._now.get(priority, 0.0))
         if not self._waiting:
@@ -46,6 +50,7 @@ class FairQueue[Flow: Hashable, Item]:
         """What was popped last is next again, before all others of its priority."""
         if self._last is not None:
             heappush(self._waiting, self._last)
+            self.size += self._last[5]
             self._last = None
 
     def keep(self, items: "list[Item]") -> None:
@@ -55,6 +60,7 @@ class FairQueue[Flow: Hashable, Item]:
         for entry in waiting:
             if id(entry[4]) in kept:
                 heappush(self._waiting, entry)
+        self.size = sum(entry[5] for entry in self._waiting)
 
     def items(self) -> list[Item]:
         """Those that wait, in no order."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from keyhop.core.clock import Clock
 from keyhop.core.ids import KmeId
 from keyhop.core.streams import Taken
-from keyhop.core.units import UNIT_BYTES
+from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.leasing import Cancel, Leasing, Use
 from keyhop.network.relay.fair_queue import FairQueue
 from keyhop.network.relay.parcels import Flow
@@ -60,11 +60,13 @@ class Pads:
         """Calls `use` with a MAC key and a pad of that size, or with None at the deadline (monotonic seconds)."""
         priority, weight = self._standing(flow)
         asked = _Asked(flow, priority, MAC_KEY_BYTES + size_bytes, deadline, use)
-        self._queue.add((flow.brought_by, flow.source, flow.destination), priority, weight, asked.size_bytes, asked)
+        units = units_for(asked.size_bytes)
+        self._queue.add((flow.brought_by, flow.source, flow.destination), priority, weight, units, asked)
         if self._first is not None and self._first.priority < priority:
-            self._give_up()
             self._first = None
             self._queue.put_back()
+            self._leasing.expect_pads(self._queue.size)
+            self._give_up()
         self._go_on()
         if len(self._queue) > MAX_WAITING:
             self._make_room()
@@ -83,6 +85,7 @@ class Pads:
         late = [asked for asked in waiting if asked.deadline <= now]
         if late:
             self._queue.keep([asked for asked in waiting if asked.deadline > now])
+            self._leasing.expect_pads(self._queue.size)
             for asked in late:
                 asked.use(None)
 
@@ -98,6 +101,7 @@ class Pads:
                 self._give_up = self._leasing.wait(asked.size_bytes, 1, "pad", asked.deadline, came)
         finally:
             self._going_on = False
+            self._leasing.expect_pads(self._queue.size)
 
     def _came(self, asked: _Asked, taken: Taken | None) -> None:
         self._first = None

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from keyhop.core.ids import KmeId
+from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import ID_KEY_UNITS, Block, OwnedStream, StreamRef
@@ -110,6 +110,26 @@ def test_who_waits_too_long_is_told_and_the_others_go_on(padded: Padded) -> None
     assert padded.served == ["no two", "no one"]
     padded.produce(200)
     assert padded.served == ["no two", "no one", "three"]
+
+
+def test_half_of_what_comes_is_for_all_pads_that_wait_while_saes_lack(padded: Padded) -> None:
+    padded.leasing.reserve(8000, [(SaeId("x"), SaeId("y"))], 1 << 20)
+    for number in range(4):
+        padded.ask(f"{number}", flow("x"))
+    padded.produce(2 * 4 * 200)
+    assert padded.served == ["0", "1", "2", "3"]
+    assert padded.leasing.entitled_units((SaeId("x"), SaeId("y"))) == units_for(4 * 200)
+
+
+def test_who_waits_no_longer_has_nothing_kept_for_him(padded: Padded) -> None:
+    padded.leasing.reserve(8000, [(SaeId("x"), SaeId("y"))], 1 << 20)
+    for _ in range(2):
+        padded.ask("impatient", flow("x"), 1.0)
+    padded.clock.advance(2.0)
+    padded.pads.tick()
+    padded.leasing.tick()
+    padded.produce(400)
+    assert padded.leasing.entitled_units((SaeId("x"), SaeId("y"))) == units_for(400)
 
 
 def _note(served: list[int], number: int, taken: object) -> None:
