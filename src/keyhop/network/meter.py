@@ -23,7 +23,7 @@ class Meter:
         self._clock = clock
         self._at = clock.monotonic()
         self._came, self._gone, self._keys = self._books()
-        self._missed = 0
+        self._missed = self._passed_by = 0
         self.coming = self.going = self.keys = self.missing = 0.0
         """Averages: of what came, of what was used, of what of that SAEs got, and of what they asked for in vain."""
         self._peak = 0.0
@@ -31,6 +31,10 @@ class Meter:
     def missed(self, size_bytes: int) -> None:
         """Somebody asked for so many, and they were not there."""
         self._missed += size_bytes
+
+    def passed_by(self, size_bytes: int) -> None:
+        """Somebody asked for so many, and got them by another way than through the stream."""
+        self._passed_by += size_bytes
 
     @property
     def demand(self) -> float:
@@ -59,14 +63,15 @@ class Meter:
         if elapsed < SAMPLE_S:
             return
         came, gone, keys = self._books()
-        getting, missing = (keys - self._keys) / elapsed, self._missed / elapsed
+        getting, missing = (keys - self._keys + self._passed_by) / elapsed, self._missed / elapsed
         decay = exp(-elapsed / AVERAGE_S)
         self.coming = _averaged(self.coming, (came - self._came) / elapsed, decay)
         self.going = _averaged(self.going, (gone - self._gone) / elapsed, decay)
         self.keys = _averaged(self.keys, getting, decay)
         self.missing = _averaged(self.missing, missing, decay)
         self._peak = max(getting + missing, self._peak * exp(-elapsed / PEAK_S))
-        self._at, self._came, self._gone, self._keys, self._missed = now, came, gone, keys, 0
+        self._at, self._came, self._gone, self._keys = now, came, gone, keys
+        self._missed = self._passed_by = 0
 
     def _books(self) -> tuple[int, int, int]:
         """Bytes that came, that were used, and that SAEs got: of a relayed stream pads too, for their records."""

@@ -1,10 +1,11 @@
 """Records to another KME: under a pad of a stream to it, or, when no stream has one, relayed over other KMEs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keyhop.core.clock import Clock
 from keyhop.core.ids import KmeId
+from keyhop.core.priority import USUAL_PRIORITY
 from keyhop.core.units import units_for
 from keyhop.network.carriage import Batch, Done
 from keyhop.network.feeder.planning import Routes, Terms, plan
@@ -25,12 +26,13 @@ who has passed the records on into another domain waits for it, and answers the 
 class Way:
     """By which ways a batch may travel. `relaying` is how it is relayed; None: as usual to that KME.
 
-    `expanded`: under a pad that is expanded from a seed, and no other.
+    `expanded`: under a pad that is expanded from a seed, and no other. `priority` is that of the SAEs.
     """
 
     direct_only: bool = False
     relaying: Terms | None = None
     expanded: bool = False
+    priority: int = USUAL_PRIORITY
 
 
 class Courier:
@@ -64,7 +66,7 @@ class Courier:
             if _has_pad(pair, batch):
                 pair.carriage.carry(batch, deadline, done)
                 return
-        terms = way.relaying or self._terms(kme)
+        terms = replace(way.relaying or self._terms(kme), priority=way.priority)
         if way.direct_only or isinstance(self._plan(kme, terms, batch.pad_bytes), str):
             pairs[0].carriage.carry(batch, deadline, done)  # it may get its pad while it waits
         else:
@@ -76,6 +78,11 @@ class Courier:
             return f"no connection to KME {kme}"
         way = self._plan(kme, relaying or self._terms(kme), 0)
         return way if isinstance(way, str) else None
+
+    def spare_bytes(self, kme: KmeId, relaying: Terms | None) -> int:
+        """What the scarcest link on the way over other KMEs has for keys of others now; 0 without a way."""
+        way = self._plan(kme, relaying or self._terms(kme), 0)
+        return 0 if isinstance(way, str) else min(map(self._routes.spare_bytes, way.paths))
 
     def _pairs(self, kme: KmeId, way: Way) -> Sequence[Pair]:
         peer = self._peers[kme]

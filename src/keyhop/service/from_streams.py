@@ -1,5 +1,6 @@
 """enc_keys for one slave at another KME: keys of the streams to it; while these have none, what the policy says."""
 
+from collections.abc import Callable
 from functools import partial
 
 from keyhop.core.clock import Clock
@@ -7,7 +8,7 @@ from keyhop.core.errors import KeyhopError, StoreFailure, Unavailable
 from keyhop.core.ids import KmeId
 from keyhop.core.journal import Journal
 from keyhop.core.streams import Taken
-from keyhop.core.units import units_for
+from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.feeder.feeder import Feeder
 from keyhop.network.pair import Pair
 from keyhop.service import supply
@@ -72,11 +73,46 @@ class FromStreams:
         if policy.wait_s <= 0 or (policy.expands and not self._routes.have_enough(pairs, saes, policy, units)):
             give(pairs[0], None)
         elif self._routes.are_relayed_on_demand(pairs, saes, policy, units):
-            slaves = self._lists.of(request.master, (request.slave,))
-            self._multicast.get_key(request, slaves, size, number, reply)
+            wait = partial(supply.wait, pairs, size, number, saes, admission, deadline, give)
+            self._relay(request, pairs[-1], size, number, deadline, wait, reply)
         else:
             supply.wait(pairs, size, number, saes, admission, deadline, give)
         self._feeder.kick(target, policy.priority)
+
+    def _relay(
+        self,
+        request: GetKey,
+        pair: Pair,
+        size: int,
+        number: int,
+        deadline: float,
+        wait: Callable[[], None],
+        reply: KeyReply,
+    ) -> None:
+        """Keys for this request alone; where that fails while the stream is being filled, those are waited for."""
+
+        def answered(answer: Keys | KeyhopError) -> None:
+            if isinstance(answer, Keys):
+                pair.meter.passed_by(size * number)
+            elif self._may_still_come(pair.peer, answer, deadline):
+                wait()
+                return
+            else:
+                pair.meter.missed(size * number)
+            reply(answer)
+
+        slaves = self._lists.of(request.master, (request.slave,))
+        counted = self._routes.on_demand.begin(pair.peer, units_for(size) * number * UNIT_BYTES, answered)
+        try:
+            self._multicast.get_key(request, slaves, size, number, counted)
+        except KeyhopError as error:
+            counted(error)
+
+    def _may_still_come(self, target: KmeId, failure: KeyhopError, deadline: float) -> bool:
+        """Whether the stream may get what there was no other way for."""
+        if self._journal.failure is not None or not isinstance(failure, Unavailable):
+            return False
+        return self._clock.monotonic() < deadline and self._feeder.is_feeding(target)
 
     def _give(
         self,

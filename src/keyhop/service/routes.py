@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from keyhop.core.clock import Clock
 from keyhop.core.errors import BadRequest, Unauthorised, Unavailable
 from keyhop.core.ids import KmeId, SaePair
-from keyhop.core.units import units_for
+from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.feeder.feeder import Feeder
 from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
 from keyhop.service.courier import Courier
 from keyhop.service.making import no_secret
+from keyhop.service.on_demand import OnDemand
 from keyhop.service.policy import PairPolicy
 from keyhop.service.requests import RECORD_SOURCE, GetKey
 
@@ -26,6 +27,7 @@ class Routes:
         self._peers = peers
         self._feeder = feeder
         self._courier = courier
+        self.on_demand = OnDemand(courier)
         self._clock = clock
 
     def allowed(self, target: KmeId, policy: PairPolicy) -> Sequence[Pair]:
@@ -82,7 +84,7 @@ class Routes:
         return any(pair.synchronised and pair.carriage.expands(policy.admission) for pair in pairs)
 
     def are_relayed_on_demand(self, pairs: Sequence[Pair], saes: SaePair, policy: PairPolicy, units: int) -> bool:
-        """Whether keys shall be relayed now for who asks: not while a stream has some, or is about to get some."""
+        """Whether keys shall be relayed now for who asks: not while a stream has some; few while it gets some."""
         last, admission = pairs[-1], policy.admission
         if last.route == "direct" or any(pair.generating for pair in pairs if pair.route == "direct"):
             return False
@@ -91,7 +93,9 @@ class Routes:
         if admission is not None and not admission.admits_source(RECORD_SOURCE):
             return False
         if self._feeder.is_feeding(last.peer, admission):
-            return False
+            size_bytes = units * UNIT_BYTES
+            if not self.on_demand.has_room(last, policy.relaying, size_bytes):
+                return False
         return self._courier.obstacle(last.peer, policy.relaying) is None
 
     def _is_young(self, pair: Pair, max_age_s: float) -> bool:

@@ -12,6 +12,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.priority import USUAL_PRIORITY
 from keyhop.core.records import RecordBook, RecordOrigin
 from keyhop.core.streams import Admission
 from keyhop.network.carriage import Batch
@@ -213,7 +214,8 @@ def _way(policies: Sequence[PairPolicy], expanded: bool) -> Way:
     """As the strictest of the policies wants it."""
     relaying = [policy.relaying for policy in policies if policy.relaying is not None]
     strictest = max(relaying, key=lambda terms: (terms.needed, terms.least_paths), default=None)
-    return Way(any(policy.direct_only for policy in policies), strictest, expanded)
+    priority = max((policy.priority for policy in policies), default=USUAL_PRIORITY)
+    return Way(any(policy.direct_only for policy in policies), strictest, expanded, priority)
 
 
 def _by_kme(homes: Mapping[SaeId, KmeId]) -> dict[KmeId, tuple[SaeId, ...]]:

@@ -68,6 +68,37 @@ def test_keys_that_are_asked_for_at_the_same_time_wait_for_no_lease() -> None:
     assert all(answers)
 
 
+def run_dry(network: DistantNetwork, target: KmeId) -> None:
+    """All that is kept ahead is taken; the next blocks are on their way from now on."""
+    stream = network.kmes[A].peers[target].relayed.owned
+    keys = stream.stock_units // 4
+    assert keys, "it was kept filled"
+    _, answer = network.timed(A, GetKey(sae(A), sae(target), keys))
+    assert isinstance(answer, Keys)
+    assert stream.stock_units < 4
+    network.run(0.1)
+    assert network.kmes[A].kme.feeder.is_feeding(target)
+
+
+@pytest.mark.parametrize("target", [C, E])
+def test_who_finds_a_stream_empty_waits_one_round_trip_whatever_is_on_its_way_into_it(target: KmeId) -> None:
+    network = sites(buffering="prefetch")
+    run_dry(network, target)
+    least_s = network.round_trip_s(CHAIN[: hops(A, target) + 1])
+    for _ in range(2):
+        took_s, _ = enc_keys(network, target)
+        assert took_s == pytest.approx(least_s, abs=1e-4)
+
+
+def test_many_who_find_a_stream_empty_wait_one_round_trip_as_long_as_links_have_plenty() -> None:
+    network = sites(buffering="prefetch")
+    run_dry(network, C)
+    answers = [network.get_key(A, GetKey(sae(A), sae(C))) for _ in range(10)]
+    network.run(network.round_trip_s((A, B, C)) + 1e-4)
+    assert all(isinstance(answer[0], Keys) for answer in answers if answer)
+    assert all(answers)
+
+
 def test_who_is_told_of_a_relayed_key_fetches_it_without_waiting_for_the_masters_kme() -> None:
     network = sites()
     _, keys = enc_keys(network, C)

@@ -53,6 +53,10 @@ class Routes(Protocol):
         """Whether all edges of a path are up."""
         ...
 
+    def spare_bytes(self, path: Path) -> int:
+        """What the edge of a path that has least has now for keys of others."""
+        ...
+
     def failed(self, what: "KmeId | tuple[KmeId, KmeId]", reason: str) -> None:
         """A node or an edge did not do what it was asked for."""
         ...

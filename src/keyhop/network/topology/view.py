@@ -77,6 +77,11 @@ class View:
         """Whether all edges of a path are up."""
         return all(peer in self._edges.of(node) for node, peer in pairwise(path))
 
+    def spare_bytes(self, path: Path) -> int:
+        """What the edge of a path that has least has now for keys of others; 0 where one is not up."""
+        edges = (self._edges.of(node).get(peer) for node, peer in pairwise(path))
+        return min(edge.stock_bytes if edge else 0 for edge in edges)
+
     @property
     def reachable(self) -> frozenset[KmeId]:
         """The other nodes to which edges lead."""
