@@ -100,11 +100,6 @@ def a_failure_is_for_ever(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Feeder, "_fail", no_more)
 
 
-def what_was_sent_is_always_under_way(patch: pytest.MonkeyPatch) -> None:
-    """The feeder's window is never free again."""
-    patch.setattr(Feeder, "_sent", lambda *_: None)
-
-
 def the_first_word_of_a_node_counts(patch: pytest.MonkeyPatch) -> None:
     """News of a node are taken for what is known of it."""
     put = Known.put
@@ -159,7 +154,6 @@ PLANTED: dict[Plant, set[int]] = {
     hops_keep_what_they_forward: {4},
     routes_have_one_place_in_the_store: {0, 1, 2, 5},
     a_failure_is_for_ever: {0},
-    what_was_sent_is_always_under_way: {0},
     the_first_word_of_a_node_counts: {0},
     a_link_that_comes_back_is_not_told: {0},
     paths_are_found_once: {0},
