@@ -139,7 +139,9 @@ def records_are_called_stored(patch: pytest.MonkeyPatch) -> None:
 def couriers_lose_batches(patch: pytest.MonkeyPatch) -> None:
     """What can only be relayed is called arrived."""
 
-    def lost(self: Courier, kme: KmeId, batch: Batch, terms: Any, deadline: float, done: Done, attempts: int) -> None:
+    def lost(
+        self: Courier, kme: KmeId, batch: Batch, terms: Any, deadline: float, done: Done, earlier: int = 0
+    ) -> None:
         done(None)
 
     patch.setattr(Courier, "_attempt", lost)
