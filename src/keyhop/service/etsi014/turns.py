@@ -1,18 +1,20 @@
 """Whose bytes are read and whose request is next: SAEs take turns, so that much of one holds up little of another's.
 
-A turn is one read of a connection, with the request that it completes, or one request that came before. Turns have a
-slice of time in each turn of the event loop; what is left over waits while sockets are looked at again, and with it
-whoever came meanwhile has a place in the round. So an SAE waits for one turn of each other SAE that is waiting, and for
-two slices: its answer leaves when the slice is over and what it did is noted durably.
+A turn is one read of a connection, with the request that it completes, or one request that came before. Next is who has
+used the least time of late (start-time fair queueing): each turn is tagged with when its SAE's turn before was over, if
+the time that all of them have used were divided among them alike; the lowest tag is next. So an SAE that asks for
+little waits for the one turn that is under way, however many and however long another one's are.
 
-As long as one SAE has everything for itself, nobody waits for it: it is read at once, and long slices are cheap,
-because what happens in one shares a commit. When others ask as well, slices are short, but never shorter than what the
-event loop does between them: that is the commit, and on a slow disk it would take most of the time.
+Turns have a slice of time in each turn of the event loop; what is left over waits while sockets are looked at again. As
+long as one SAE has everything for itself, nobody waits for it: it is read at once, and long slices are cheap, because
+what happens in one shares a commit. When others ask as well, slices are short, but never shorter than the commit
+between them: on a slow disk it would take most of the time.
 """
 
 import time
 from collections import deque
 from collections.abc import Callable
+from heapq import heappop, heappush, heapreplace
 
 from keyhop.core.ids import SaeId
 
@@ -20,7 +22,7 @@ SLICE_S = 0.001
 """Long enough for some fifty small requests; short beside what a commit takes on a disk."""
 SHARED_SLICE_S = 0.0001
 SHARED_FOR_S = 1.0
-"""After an SAE has come between another one's turns."""
+"""After an SAE has come between another one's turns, or while another one waited."""
 
 type Job = Callable[[], None]
 
@@ -31,11 +33,15 @@ class Turns:
     def __init__(self, soon: Callable[[Job], object], now: Callable[[], float] = time.perf_counter) -> None:
         self._soon = soon
         self._now = now
-        self._waiting: dict[SaeId | None, deque[Job]] = {}  # whose turn is next is the first
+        self._waiting: dict[SaeId | None, deque[Job]] = {}
+        self._next: list[tuple[float, int, SaeId | None]] = []  # a heap: tag and number of each one's next turn
+        self._number = 0
+        self._tag_s = 0.0  # of the turn that is under way, or was
+        self._over_s: dict[SaeId | None, float] = {}  # when those who do not wait could have their next turn
         self._awake = False
         self._last: SaeId | None = None
-        self._served: SaeId | None = None
-        self._shared_until = self._slice_ended = now()
+        self._shared_until = now()
+        self._after_slice: float | None = None
         self.shared = False
         """Whether more than one SAE has asked lately."""
 
@@ -46,46 +52,56 @@ class Turns:
             jobs.append(job)
             return
         self._waiting[sae] = deque((job,))
-        if sae != self._last:
+        if sae != self._last or self._next:
             self._last = sae
             self._shared_until = self._now() + SHARED_FOR_S
             self.shared = True
+        tag_s = self._over_s.get(sae, 0.0)
+        heappush(self._next, (tag_s if tag_s > self._tag_s else self._tag_s, self._number, sae))
+        self._number += 1
         if not self._awake:
             self._awake = True
-            self._slice_ended = self._now()
+            self._after_slice = None
             self._soon(self._work)
 
     def _work(self) -> None:
-        waiting, now = self._waiting, self._now
-        until = self._end_of_slice(now())
+        began = self._now()
+        until = self._end_of_slice(began)
+        if self.shared:
+            self._soon(self._slice_is_over)
         try:
-            while waiting:
-                sae = self._next()
-                jobs = waiting[sae]
-                job = jobs.popleft()
-                if not jobs:
-                    del waiting[sae]
-                self._served = sae
-                job()
-                if now() >= until:
-                    break
+            while self._next and began < until:
+                began = self._take_turn(began)
         finally:
-            self._awake = bool(waiting)
+            self._awake = bool(self._next)
             if self._awake:
-                self._slice_ended = now()
                 self._soon(self._work)
 
-    def _next(self) -> SaeId | None:
-        """Whose turn it is: that of who waits for longest, but nobody has two in a row while others wait."""
-        waiting = self._waiting
-        sae = next(iter(waiting))
-        if sae == self._served and len(waiting) > 1:
-            waiting[sae] = waiting.pop(sae)
-            sae = next(iter(waiting))
-        return sae
+    def _take_turn(self, began: float) -> float:
+        """The next one; when it is over."""
+        self._tag_s, _, sae = self._next[0]
+        jobs = self._waiting[sae]
+        try:
+            jobs.popleft()()
+        finally:
+            ended = self._now()
+            over_s = self._tag_s + ended - began
+            if jobs:
+                heapreplace(self._next, (over_s, self._number, sae))  # those who came meanwhile are behind it
+                self._number += 1
+            else:
+                heappop(self._next)
+                del self._waiting[sae]
+                self._over_s[sae] = over_s
+        return ended
+
+    def _slice_is_over(self) -> None:
+        """Comes before what the slice's jobs have put off, such as the commit, and after sockets were looked at."""
+        self._after_slice = self._now()
 
     def _end_of_slice(self, now: float) -> float:
         self.shared = now < self._shared_until
         if not self.shared:
             return now + SLICE_S
-        return now + min(max(now - self._slice_ended, SHARED_SLICE_S), SLICE_S)
+        put_off_s = 0.0 if self._after_slice is None else now - self._after_slice
+        return now + min(max(put_off_s, SHARED_SLICE_S), SLICE_S)

@@ -27,6 +27,9 @@ class Loop:
         self.now += takes_s
         self.done.append(name)
 
+    def pass_(self, seconds: float) -> None:
+        self.now += seconds
+
     def turn(self) -> list[str]:
         self.done.clear()
         callbacks = self.soon.copy()
@@ -80,16 +83,69 @@ def test_a_slice_holds_many_short_jobs_and_fewer_when_others_ask(loop: Loop, sli
     assert len(loop.turn()) == 10
     assert loop.turns.shared is (slice_s != SLICE_S)
     assert len(loop.turn()) == 10
+    assert loop.turn() == []
     assert loop.soon == []
 
 
-@pytest.mark.parametrize("between_s", [SLICE_S / 2, 2 * SLICE_S])
-def test_no_slice_is_shorter_than_what_is_done_between_them(loop: Loop, between_s: float) -> None:
+@pytest.mark.parametrize("commit_s", [SLICE_S / 2, 2 * SLICE_S])
+def test_no_slice_is_shorter_than_the_commit_between_them(loop: Loop, commit_s: float) -> None:
+    loop.turns.enter(HONEST, lambda: loop.soon.append(lambda: loop.pass_(commit_s)))
     for i in range(50):
         loop.enter(HONEST, f"h{i}", SLICE_S / 18.5)
+    assert len(loop.turn()) == 2
+    assert len(loop.turn()) == (10 if commit_s < SLICE_S else 19)
+
+
+def test_slices_stay_short_however_long_it_takes_to_look_at_sockets(loop: Loop) -> None:
+    for i in range(50):
+        loop.enter(HONEST, f"h{i}", SHARED_SLICE_S / 1.5)
+    for _ in range(3):
+        assert len(loop.turn()) == 2
+        loop.pass_(SLICE_S)
+
+
+def test_who_uses_little_waits_for_the_turn_under_way_and_no_more(loop: Loop) -> None:
+    for i in range(100):
+        loop.enter(GREEDY, f"g{i}", 5 * SLICE_S)
+    assert loop.turn() == ["g0"]
+    for i in range(20):  # comes again and again, more often than the greedy one's turns are over
+        for j in range(2):
+            loop.enter(HONEST, f"h{i}{j}", SHARED_SLICE_S / 1.5)
+        assert loop.turn() == [f"h{i}0", f"h{i}1"]
+    assert loop.turn() == ["g1"]
+
+
+def test_who_always_waits_has_nothing_for_himself_as_long_as_another_one_asks(loop: Loop) -> None:
+    for i in range(100):
+        loop.enter(GREEDY, f"g{i}", SHARED_FOR_S / 10)
+    assert loop.turn() == ["g0"]
+    for i in range(30):
+        loop.enter(HONEST, f"h{i}")
+        assert loop.turn() == [f"h{i}", f"g{i + 1}"]
+        assert loop.turns.shared
+
+
+def test_time_is_divided_alike_when_all_want_more_than_there_is(loop: Loop) -> None:
+    for _ in range(1000):
+        loop.enter(GREEDY, "g", 4 * SHARED_SLICE_S)
+        loop.enter(HONEST, "h", SHARED_SLICE_S)
+        loop.enter(None, "s", 2 * SHARED_SLICE_S)
+    done = [name for _ in range(700) for name in loop.turn()]
+    used = {name: cost * done.count(name) for name, cost in (("g", 4), ("h", 1), ("s", 2))}
+    assert max(used.values()) - min(used.values()) <= 8
+
+
+def test_nobody_saves_up_while_he_asks_for_nothing(loop: Loop) -> None:
+    loop.enter(HONEST, "h", SHARED_SLICE_S)
     loop.turn()
-    loop.now += between_s
-    assert len(loop.turn()) == (10 if between_s < SLICE_S else 19)
+    for _ in range(100):
+        loop.enter(GREEDY, "g", SHARED_SLICE_S)
+        loop.turn()
+    for _ in range(10):
+        loop.enter(GREEDY, "g", SHARED_SLICE_S)
+        loop.enter(HONEST, "h", SHARED_SLICE_S)
+    done = [name for _ in range(8) for name in loop.turn()]
+    assert done.count("g") == 4
 
 
 def test_a_job_may_bring_another(loop: Loop) -> None:
