@@ -44,8 +44,8 @@ def link_id(text: str) -> LinkId:
 def key_id_from_text(text: str) -> bytes:
     """The 16 bytes of a UUID in its 8-4-4-4-12 form (either case), or `BadRequest`."""
     if len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-":
-        digits = text[:8] + text[9:13] + text[14:18] + text[19:23] + text[24:]
-        if digits.isascii() and digits.isalnum():
+        digits = text.replace("-", "")
+        if len(digits) == 32 and digits.isascii() and digits.isalnum():
             try:
                 return bytes.fromhex(digits)
             except ValueError:

@@ -1,6 +1,7 @@
 """A key service whose answers are counted and timed."""
 
 from collections.abc import Callable
+from functools import partial
 
 from keyhop.core.clock import Clock
 from keyhop.core.errors import BadRequest, KeyhopError, RequestError, Unauthorised
@@ -63,13 +64,17 @@ class MeasuredService:
     def _counted[Answer](
         self, call: str, reply: Callable[[Answer | KeyhopError], None]
     ) -> Callable[[Answer | KeyhopError], None]:
-        since = self._clock.monotonic()
+        return partial(self._answered, call, self._clock.monotonic(), reply)
 
-        def counted(answer: Answer | KeyhopError) -> None:
-            self._count(call, _CODES.get(type(answer), 503), since)
-            reply(answer)
-
-        return counted
+    def _answered[Answer](
+        self,
+        call: str,
+        since: float,
+        reply: Callable[[Answer | KeyhopError], None],
+        answer: Answer | KeyhopError,
+    ) -> None:
+        self._count(call, _CODES.get(type(answer), 503), since)
+        reply(answer)
 
     def _count(self, call: str, code: int, since: float) -> None:
         self._metrics.request(self._interface, call, code, self._clock.monotonic() - since)

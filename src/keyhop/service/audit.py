@@ -9,7 +9,7 @@ that the bytes crossed, what made them, and all key IDs: 16 bytes each in hexade
 from binascii import hexlify
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -25,7 +25,7 @@ MAX_REMEMBERED = 4096
 Call = Literal["enc_keys", "dec_keys", "redelivery", "insert"]
 
 
-class Handover(NamedTuple):
+class Handover(msgspec.Struct, frozen=True, cache_hash=True):
     """Who gets keys, how: what is the same from one request of an SAE to the next."""
 
     call: Call
@@ -78,6 +78,6 @@ class AuditedReplies:
     def _remember(self, handover: Handover) -> bytes:
         if len(self._beginnings) >= MAX_REMEMBERED:
             self._beginnings.clear()
-        beginning = msgspec.json.encode(handover._asdict())[1:-1] + b',"keys":['
+        beginning = msgspec.json.encode(handover)[1:-1] + b',"keys":['
         self._beginnings[handover] = beginning
         return beginning

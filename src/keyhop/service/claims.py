@@ -92,13 +92,15 @@ class Claims:
             for how, run in self._take(request, found, ids, maker):
                 runs.append(run)
                 handed.setdefault(how, []).append(run)
+        if not self._redelivery.on:
+            return Keys(tuple(runs)), handed
         again = 0
         for how, taken in handed.items():
             if how.call == "redelivery":
                 again += len(taken)
-            elif self._redelivery.on:  # last, because it may push out what was sent before
-                for run in taken:
-                    self._redelivery.keep(request.master, request.slave, run)
+                continue
+            for run in taken:  # last, because it may push out what was sent before
+                self._redelivery.keep(request.master, request.slave, run)
         return Keys(tuple(runs), sent_before=again), handed
 
     def _take(

@@ -27,7 +27,7 @@ _HEX_COLUMNS = tuple(column for column in range(36) if column not in (8, 13, 18,
 
 def encode_keys(keys: Keys) -> bytes:
     """The Key container data format (clause 6.3) as JSON."""
-    entries = b",".join(_encode_run(run) for run in keys.runs if run.ids)
+    entries = b",".join([_encode_run(run) for run in keys.runs if run.ids])
     if keys.provenance is None:
         return b'{"keys":[%b]}' % entries
     return b'{"keys":[%b],"key_container_extension":%b}' % (entries, _encode_provenance(keys.provenance))

@@ -21,6 +21,8 @@ def ids_in_columns(body: bytes, read: Callable[[bytes], list[str]]) -> bytes | N
 
     `read` gives the texts of the IDs of a small body, or raises BadRequest.
     """
+    if len(body) < _MIN_ITEMS * _TEXT_LENGTH:
+        return None
     start = body.find(b"{", 1)
     end = body.find(b"}", start) + 1
     following = body.find(b"{", end)
