@@ -6,31 +6,40 @@ about stands in its envelope.
 
 from keyhop.core.errors import PeerError
 from keyhop.core.ids import KmeId
+from keyhop.core.keys import KeyMaterial
 from keyhop.network import wire
 from keyhop.network.hybrid.secret import Secret
 from keyhop.network.pair import Pair, Transmit
 from keyhop.network.psk.generations import PskGenerations
+from keyhop.network.psk.refreshing import Fetch, Refreshing
 
 
 class Peer:
     """The state machine for one peer. `received` raises PeerError for what the protocol does not allow."""
 
-    def __init__(
-        self, peer: KmeId, relayed: Pair, direct: Pair | None, psk: PskGenerations | None = None, refresh_s: float = 0.0
-    ) -> None:
-        """`direct` is None for a KME that no link joins with this one; `psk` is refreshed every `refresh_s` seconds."""
+    def __init__(self, peer: KmeId, relayed: Pair, direct: Pair | None) -> None:
+        """`direct` is None for a KME that no link joins with this one."""
         self.id = peer
         self.relayed = relayed
         self.direct = direct
         self.pairs = (relayed,) if direct is None else (direct, relayed)
         """In the order in which they are spent."""
         self._first, self._last = self.pairs[:1], self.pairs[-1:]
-        self.psk = psk
+        self.psk: PskGenerations | None = None
         """The key that authenticates it; None when certificates do."""
-        if psk is not None:
-            self.pairs[0].refresh(psk, refresh_s)
+        self.refreshing: Refreshing | None = None
+        """Of that key."""
         self.trouble: str | None = None
         """Why there is no connection, in the words of whoever keeps it."""
+
+    def refresh(self, psk: PskGenerations, fetch: Fetch, interval_s: float) -> None:
+        """The key that authenticates the peer gets another generation every `interval_s` seconds."""
+        self.psk = psk
+        self.refreshing = self.pairs[0].refresh(psk, fetch, interval_s)
+
+    def brought(self, check: bytes, fresh: KeyMaterial) -> bool:
+        """The peer has had bytes relayed for that. Whether they may be any."""
+        return self.refreshing is not None and self.refreshing.brought(check, fresh)
 
     @property
     def neighbour(self) -> Pair:

@@ -13,6 +13,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
+from keyhop.core.keys import KeyMaterial
 from keyhop.core.priority import MAX_PRIORITY
 from keyhop.core.records import RecordBook
 from keyhop.core.store.base import KeyStore
@@ -25,10 +26,11 @@ from keyhop.network.hybrid.secret import Secret
 from keyhop.network.leasing.shares import Pairs
 from keyhop.network.pair import Pair, PairOptions
 from keyhop.network.peer import Peer
+from keyhop.network.psk.fetching import Fetching
 from keyhop.network.psk.generations import NO_PSKS, Psks
 from keyhop.network.relay.messages import OfRelay
 from keyhop.network.relay.pads import Standing
-from keyhop.network.relay.parcels import Flow
+from keyhop.network.relay.parcels import Done, Flow, Parcel, Plan
 from keyhop.network.relay.relay import Relay
 from keyhop.network.topology.gossip import Gossip
 from keyhop.network.topology.own_links import own_links
@@ -142,11 +144,19 @@ class Kme:
 
         def made(peer: KmeId) -> Peer:
             direct = pair(peer, "direct") if peer in neighbours else None
+            found = Peer(peer, pair(peer, "relayed"), direct)
             psk = psks.of(me, peer, store, self.journal)
-            return Peer(peer, pair(peer, "relayed"), direct, psk, psks.refresh_s)
+            if psk is not None:
+                found.refresh(psk, partial(fetching.fetch, peer), psks.refresh_s)
+            return found
+
+        def send(parcel: Parcel, plan: Plan, deadline: float, done: Done) -> None:
+            self.relay.send(parcel, plan, deadline, done)
+
+        fetching = Fetching(me, self.view, self._terms, send, clock)
 
         self.peers.update((peer, made(peer)) for peer in peers)
-        self.relay = Relay(me, self.peers, arrivals, clock, entropy)
+        self.relay = Relay(me, self.peers, arrivals, clock, entropy, self._brought)
         self.feeder = Feeder(me, self.peers, self.view, self.relay, self._terms, clock, entropy, options.feeder)
         self.relay.on_stuck.append(self.feeder.path_failed)
         courier = Courier(me, self.peers, self.view, self.relay, self._terms, clock)
@@ -263,6 +273,9 @@ class Kme:
 
     def _secret(self, source: KmeId, check: bytes) -> Secret | None:
         return self.peers[source].secret_named(check)
+
+    def _brought(self, source: KmeId, check: bytes, fresh: KeyMaterial) -> bool:
+        return self.peers[source].brought(check, fresh)
 
     @property
     def terms(self) -> Terms:

@@ -14,6 +14,7 @@ from keyhop.core.witness import WitnessKeeper
 from keyhop.network.feeder.feeder import FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import PairOptions
+from keyhop.network.psk.generations import NO_PSKS, Psks
 from keyhop.service.kme import Kme, KmeOptions, OtherDomains
 from keyhop.service.policy import Policy, sae_pairs
 from keyhop.testing.audit import MemoryAudit
@@ -42,6 +43,7 @@ class VirtualKme:
         feeder: FeederOptions | None = None,
         terms: Terms | None = None,
         abroad: OtherDomains | None = None,
+        psks: Psks = NO_PSKS,
     ) -> None:
         self.name = name
         self._peers = peers
@@ -56,6 +58,7 @@ class VirtualKme:
         self._feeder = feeder or FeederOptions()
         self._terms = terms or Terms()
         self._abroad = abroad
+        self._psks = psks
         self.audit = MemoryAudit(clock)
         self.start({})
 
@@ -80,7 +83,8 @@ class VirtualKme:
                 terms=self._terms,
             ),
             self._keeper,
-            abroad=self._abroad,
+            self._psks,
+            self._abroad,
         )
         self.kme.open()
         self.journal, self.records = self.kme.journal, self.kme.records

@@ -11,6 +11,7 @@ from keyhop.core.witness import WitnessKeeper
 from keyhop.network.feeder.feeder import FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import PairOptions
+from keyhop.network.psk.generations import NO_PSKS, Psks
 from keyhop.service.kme import OtherDomains
 from keyhop.service.policy import Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, InsertedKeys, InsertKeys, Keys, VoidedKeys, VoidKeys
@@ -42,6 +43,7 @@ class VirtualNetwork:
         feeder: FeederOptions | None = None,
         terms: Terms | None = None,
         abroad: Mapping[KmeId, OtherDomains] | None = None,
+        psks: Mapping[KmeId, Psks] | None = None,
         clock: VirtualClock | None = None,
     ) -> None:
         self.random = random.Random(seed)
@@ -71,6 +73,7 @@ class VirtualNetwork:
                 feeder,
                 terms,
                 abroad=(abroad or {}).get(name),
+                psks=(psks or {}).get(name, NO_PSKS),
             )
             for i, name in enumerate(names)
         }

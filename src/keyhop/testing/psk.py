@@ -4,7 +4,7 @@ What they say to each other is in the test's hands.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from keyhop.core.errors import PeerError
 from keyhop.core.ids import KmeId
@@ -18,7 +18,7 @@ from keyhop.network.psk.generations import PskGenerations
 from keyhop.network.psk.messages import OfPsk
 from keyhop.network.psk.refreshing import Refreshing
 from keyhop.network.wire import Body, Leased, LeaseNoted
-from keyhop.testing.virtual import VirtualClock
+from keyhop.testing.virtual import SeededEntropy, VirtualClock
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
 INTERVAL_S = 60.0
@@ -33,6 +33,8 @@ class PskEnd:
         self._psk = psk
         self._clock = clock
         self.sent: deque[Body] = deque()
+        self.fetched: list[tuple[bytes, KeyMaterial, Callable[[str | None], None]]] = []
+        """What it wants to have relayed."""
         self.start({})
 
     def start(self, values: Mapping[Slot, bytes]) -> None:
@@ -43,8 +45,10 @@ class PskEnd:
         self.owned = OwnedStream(StreamRef(self.me, self._peer), self.store, self.journal)
         self.followed = FollowedStream(StreamRef(self._peer, self.me), self.store, self.journal)
         self.leasing = Leasing(self.owned, self._clock, self._send)
-        self.refreshing = Refreshing(self.generations, self.leasing, self.followed, self._clock, self._send, INTERVAL_S)
+        whence = (self.leasing, self.followed, self._clock, SeededEntropy(len(self.me)))
+        self.refreshing = Refreshing(self.generations, *whence, self._send, self._fetch, INTERVAL_S)
         self.sent.clear()
+        self.fetched.clear()
 
     def crash(self) -> None:
         """What was not durable is gone."""
@@ -78,6 +82,9 @@ class PskEnd:
                 self.refreshing.received(body)
             case _:
                 raise PeerError("unexpected")
+
+    def _fetch(self, check: bytes, fresh: KeyMaterial, done: Callable[[str | None], None]) -> None:
+        self.fetched.append((check, fresh, done))
 
     def _send(self, body: Body) -> None:
         self.journal.then(lambda: self.sent.append(body))

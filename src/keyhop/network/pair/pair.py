@@ -29,7 +29,7 @@ from keyhop.network.pair.dispatch import Dispatch
 from keyhop.network.pair.options import PairOptions
 from keyhop.network.pair.session import Session
 from keyhop.network.psk.generations import PskGenerations
-from keyhop.network.psk.refreshing import Refreshing
+from keyhop.network.psk.refreshing import Fetch, Refreshing
 from keyhop.network.reclaiming import Reclaiming, TakeBack
 from keyhop.network.relay.messages import OfRelay
 from keyhop.network.relay.pads import Pads, StandingOf
@@ -75,6 +75,7 @@ class Pair:
         self.owned = OwnedStream(StreamRef(me, peer, route), store, journal)
         self.followed = FollowedStream(StreamRef(peer, me, route), store, journal)
         self._clock = clock
+        self._entropy = entropy
         self._gossip = gossip
         self._options = options
         agreement = Agreement(self.owned, self.followed, records, journal, self._owned_closed)
@@ -140,11 +141,13 @@ class Pair:
         self.hybrid.wanted = options.hybrid
         self.carriage.seed.wanted = options.expand
 
-    def refresh(self, psk: PskGenerations, interval_s: float) -> None:
-        """The key that authenticates the peer gets its next generations from these streams."""
-        refreshing = Refreshing(psk, self.leasing, self.followed, self._clock, self.tell, interval_s)
+    def refresh(self, psk: PskGenerations, fetch: Fetch, interval_s: float) -> Refreshing:
+        """The key that authenticates the peer gets its next generations from these streams, or else by `fetch`."""
+        whence = (self.leasing, self.followed, self._clock, self._entropy)
+        refreshing = Refreshing(psk, *whence, self.tell, fetch, interval_s)
         self._dispatch.refreshing = refreshing
         self._parts.append(refreshing)
+        return refreshing
 
     @property
     def synchronised(self) -> bool:

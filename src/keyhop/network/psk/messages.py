@@ -1,5 +1,7 @@
 """What the two ends of a refreshed key say to each other, in the session of the pair that gives the bytes."""
 
+import msgspec
+
 from keyhop.network.wire_types import Message, Number, Position, Tag
 
 
@@ -7,16 +9,23 @@ class OfPsk(Message, frozen=True):
     """What all of these messages are."""
 
 
+class InStream(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """32 bytes of the sender's stream."""
+
+    epoch: Number
+    position: Position
+
+
 class PskProposed(OfPsk, frozen=True):
-    """The sender has made the next generation from the 32 bytes at a place of its stream.
+    """The sender has made the next generation from 32 bytes: of its stream, or, without a place, of a parcel that has
+    brought them under the same check.
 
     `check` comes of them and of the generation before, and tells nothing of the new one.
     """
 
     generation: Number
-    epoch: Number
-    position: Position
     check: Tag
+    place: InStream | None = None
 
 
 class PskStored(OfPsk, frozen=True):
@@ -26,10 +35,9 @@ class PskStored(OfPsk, frozen=True):
 
 
 class PskRefused(OfPsk, frozen=True):
-    """The sender does not have the bytes at that place."""
+    """The sender does not have the bytes for the generation with this check."""
 
-    epoch: Number
-    position: Position
+    check: Tag
 
 
 type PskMessage = PskProposed | PskStored | PskRefused

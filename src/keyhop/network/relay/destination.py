@@ -4,6 +4,8 @@ Records are durable before the answer. A block is in memory: if this node stops 
 stream, both ends drop it. What is answered is remembered for a while, and answered the same again.
 """
 
+from collections.abc import Callable
+
 from cryptography.exceptions import InvalidSignature
 
 from keyhop.core.clock import Clock
@@ -21,6 +23,7 @@ from keyhop.network.relay.messages import (
     Announce,
     Contribution,
     Forward,
+    PskPayload,
     RecordsPayload,
     Refused,
     Stored,
@@ -35,10 +38,15 @@ MAX_ANSWERS = 4096
 ANSWERS_S = 60.0
 
 
+type TakeFresh = Callable[[KmeId, bytes, KeyMaterial], bool]
+"""Gets what another KME has had relayed for the key that authenticates the two, under a check; whether it may be it."""
+
+
 class Destination:
     """Receives parcels for this KME."""
 
-    def __init__(self, nodes: Nodes, places: Places, arrivals: Arrivals, clock: Clock) -> None:
+    def __init__(self, nodes: Nodes, places: Places, arrivals: Arrivals, clock: Clock, take_fresh: TakeFresh) -> None:
+        self._take_fresh = take_fresh
         self._nodes = nodes
         self._places = places
         self._arrivals = arrivals
@@ -158,6 +166,10 @@ class Destination:
         """What was proven; the answer may come later."""
         source, parcel = name
         payload = announce.payload
+        if isinstance(payload, PskPayload):
+            taken = self._take_fresh(source, payload.check, KeyMaterial(data))
+            self._answer(name, Stored(parcel) if taken else Refused(parcel, "no such bytes are wanted"))
+            return
         if not isinstance(payload, RecordsPayload):
             blocks, label = self._nodes.blocks(source), source_label(plan_of(announce))
             taken = blocks.their_block(block_number(parcel), KeyMaterial(data), self._clock.wall(), label)

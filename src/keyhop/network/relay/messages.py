@@ -20,6 +20,7 @@ from keyhop.network.wire_types import (
     Name,
     Number,
     Position,
+    Tag,
     Words,
 )
 
@@ -64,6 +65,12 @@ class RecordsPayload(Message, frozen=True):
     combined: Masked | None = None
 
 
+class PskPayload(Message, frozen=True):
+    """Fresh bytes for the key that authenticates the two KMEs; `check` is that of the generation that they make."""
+
+    check: Tag
+
+
 class Announce(OfRelay, frozen=True):
     """From the source to the destination: a parcel of `size` bytes comes along these paths, from the source to the
     destination each; `threshold` shares of it are enough. `key` and `check` are its proof.
@@ -72,7 +79,7 @@ class Announce(OfRelay, frozen=True):
     """
 
     parcel: Id
-    payload: BlockPayload | RecordsPayload
+    payload: BlockPayload | RecordsPayload | PskPayload
     strategy: Strategy
     paths: Annotated[tuple[_Route, ...], Meta(min_length=1, max_length=MAX_SHARES)]
     threshold: Annotated[int, Meta(ge=1, le=MAX_SHARES)]

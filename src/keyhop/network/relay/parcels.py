@@ -10,6 +10,7 @@ from keyhop.core.origin import MAX_HOPS, Path, label
 from keyhop.network.relay.messages import (
     MAX_SHARES,
     BlockPayload,
+    PskPayload,
     RecordsPayload,
     Strategy,
 )
@@ -32,7 +33,7 @@ class Parcel:
     """Key bytes for another KME, made by this one."""
 
     destination: KmeId
-    payload: BlockPayload | RecordsPayload
+    payload: BlockPayload | RecordsPayload | PskPayload
     data: KeyMaterial
     priority: int = 0
 

@@ -8,7 +8,7 @@ from keyhop.core.errors import PeerError
 from keyhop.core.ids import KmeId
 from keyhop.network.arrivals import Arrivals
 from keyhop.network.relay.combining import Combining
-from keyhop.network.relay.destination import Destination
+from keyhop.network.relay.destination import Destination, TakeFresh
 from keyhop.network.relay.hop import Hop
 from keyhop.network.relay.messages import (
     Announce,
@@ -39,6 +39,7 @@ class Relay:
         arrivals: Arrivals,
         clock: Clock,
         entropy: Entropy,
+        take_fresh: TakeFresh = lambda source, check, fresh: False,
     ) -> None:
         self._me = me
         nodes, self._places = Nodes(me, others), Places(clock)
@@ -46,7 +47,7 @@ class Relay:
         self._source = Source(nodes, self._vouching, clock, entropy)
         self._hop = Hop(nodes, self._vouching, clock)
         self._combining = Combining(nodes, self._places, clock)
-        self._destination = Destination(nodes, self._places, arrivals, clock)
+        self._destination = Destination(nodes, self._places, arrivals, clock, take_fresh)
 
     @property
     def on_stuck(self) -> list[OnStuck]:

@@ -9,7 +9,7 @@ from keyhop.core.ids import SaeId
 from keyhop.core.key_id import Located
 from keyhop.core.streams import Place
 from keyhop.network import wire
-from keyhop.network.psk.messages import PskProposed, PskRefused, PskStored
+from keyhop.network.psk.messages import InStream, PskProposed, PskRefused, PskStored
 from keyhop.network.psk.refreshing import RESEND_S, RETRY_S
 from keyhop.testing.network import VirtualNetwork
 from keyhop.testing.psk import ALICE, BOB, INTERVAL_S, PskEnds
@@ -22,6 +22,16 @@ def ends() -> PskEnds:
     made.connect()
     made.settle()
     return made
+
+
+def proposed_by(ends: PskEnds) -> tuple[PskProposed, InStream]:
+    """What alice proposes after a moment; it does not arrive."""
+    ends.clock.advance(0.1)
+    ends.alice.tick()
+    ends.flush()
+    (proposed,) = [body for body in ends.alice.sent if isinstance(body, PskProposed)]
+    assert proposed.place is not None
+    return proposed, proposed.place
 
 
 def current(ends: PskEnds) -> tuple[int, int]:
@@ -67,6 +77,7 @@ def test_without_bytes_it_is_tried_again_when_there_are_some() -> None:
     ends.settle()
     ends.pass_time(0.1)
     ends.pass_time(RETRY_S)
+    ends.alice.fetched[0][2]("there is no way")
     ends.produce(random.Random(1).randbytes(4096))
     assert current(ends) == (0, 0)
     ends.pass_time(RETRY_S)
@@ -110,13 +121,10 @@ def test_bytes_that_the_other_end_has_not_are_refused_and_others_taken(ends: Psk
 
 
 def test_other_bytes_at_the_other_end_make_no_key_and_erase_nothing(ends: PskEnds) -> None:
-    ends.clock.advance(0.1)
-    ends.alice.tick()
-    ends.flush()
-    (proposed,) = [body for body in ends.alice.sent if isinstance(body, PskProposed)]
+    proposed, place = proposed_by(ends)
     available = ends.bob.followed.available_bytes
-    ends.bob.received(PskProposed(1, proposed.epoch, proposed.position, b"x" * 16))
-    ends.bob.received(PskProposed(1, proposed.epoch, proposed.position + 1, proposed.check))
+    ends.bob.received(PskProposed(1, b"x" * 16, place))
+    ends.bob.received(PskProposed(1, proposed.check, InStream(place.epoch, place.position + 1)))
     ends.flush()
     assert [type(body) for body in ends.bob.sent] == [PskRefused, PskRefused]
     assert ends.bob.followed.available_bytes == available
@@ -124,37 +132,36 @@ def test_other_bytes_at_the_other_end_make_no_key_and_erase_nothing(ends: PskEnd
 
 
 def test_an_answer_to_something_else_changes_nothing(ends: PskEnds) -> None:
-    ends.clock.advance(0.1)
-    ends.alice.tick()
-    ends.flush()
-    (proposed,) = [body for body in ends.alice.sent if isinstance(body, PskProposed)]
-    ends.alice.received(PskRefused(proposed.epoch, proposed.position + 1))
+    proposed, place = proposed_by(ends)
+    ends.alice.received(PskRefused(b"x" * 16))
     ends.alice.received(PskStored(proposed.generation + 1))
     ends.alice.sent.clear()
     ends.pass_time(RESEND_S)
     assert ends.bob.followed.ledger.psk == 32
-    assert not ends.bob.followed.has(Place(proposed.epoch, Located(proposed.position, 32)))
+    assert not ends.bob.followed.has(Place(place.epoch, Located(place.position, 32)))
     assert current(ends) == (1, 1)
 
 
 @pytest.mark.parametrize("generation", [0, 2, 1 << 62])
 def test_a_generation_out_of_turn_breaks_the_protocol(ends: PskEnds, generation: int) -> None:
     with pytest.raises(PeerError, match="not the next one"):
-        ends.bob.received(PskProposed(generation, 1, 8, b"x" * 16))
+        ends.bob.received(PskProposed(generation, b"x" * 16, InStream(1, 8)))
 
 
 def test_a_peer_with_a_certificate_has_nothing_to_refresh() -> None:
     network = VirtualNetwork({SaeId("a"): ALICE, SaeId("b"): BOB})
     network.settle()
     pair = network.kmes[BOB].peers[ALICE].neighbour
-    envelope = wire.Envelope("direct", pair.session.peer_number, pair.session.number, PskProposed(1, 1, 8, b"x" * 16))
+    envelope = wire.Envelope(
+        "direct", pair.session.peer_number, pair.session.number, PskProposed(1, b"x" * 16, InStream(1, 8))
+    )
     with pytest.raises(PeerError, match="unexpected message"):
         pair.received(envelope)
 
 
 def test_who_follows_proposes_nothing_and_is_believed_nothing(ends: PskEnds) -> None:
     with pytest.raises(PeerError, match="not the next one"):
-        ends.alice.received(PskProposed(1, 1, 8, b"x" * 16))
+        ends.alice.received(PskProposed(1, b"x" * 16, InStream(1, 8)))
 
 
 def test_a_leader_that_was_restored_proposes_another_one_in_the_place_of_the_first(ends: PskEnds) -> None:
