@@ -9,8 +9,8 @@ from bugs_in_streams import Plant
 from keyhop.core.ids import SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordBook, RecordOrigin
+from keyhop.service import chosen_ids, multicast
 from keyhop.service.audit import AuditedReplies, Handed
-from keyhop.service.multicast import Multicast
 from keyhop.service.requests import InsertedKeys, InsertReply
 from keyhop.service.taking_back import TakingBack
 
@@ -93,14 +93,13 @@ def ids_of_ones_own_may_be_used_again(patch: pytest.MonkeyPatch) -> None:
 
 def ids_of_ones_own_are_everybodys(patch: pytest.MonkeyPatch) -> None:
     """Keys of two masters under the same ID are taken for one."""
-    kept_as = Multicast._kept_as
+    take_chosen = chosen_ids.take_chosen
 
-    def shared(self: Multicast, request: Any) -> bytes:
-        kept_as(self, request)
-        ids: bytes = request.ids
+    def shared(master: SaeId, ids: bytes, records: RecordBook, now: float) -> bytes:
+        take_chosen(master, ids, records, now)
         return ids
 
-    patch.setattr(Multicast, "_kept_as", shared)
+    patch.setattr(multicast, "take_chosen", shared)
 
 
 def brought_keys_are_not_recorded(patch: pytest.MonkeyPatch) -> None:

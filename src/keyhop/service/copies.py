@@ -17,8 +17,8 @@ class Copies:
     """Keys of one size, one after the other. `ids` are for SAEs and other domains, `kept_as` for KMEs of this one.
 
     `made_by` is what made them. They travel as the `policies` of their slaves want it; `expanded`, under pads of that
-    kind; `combining`, as `parts` that make the keys together with that secret. `crossed` are the paths that they were
-    sent over.
+    kind; `fresh`, by one way only, after so many others that went astray; `combining`, as `parts` that make the keys
+    together with that secret. `crossed` are the paths that they were sent over.
     """
 
     master: SaeId
@@ -31,6 +31,7 @@ class Copies:
     key_optional: dict[bytes, dict[str, Any]] = field(default_factory=dict)
     policies: Mapping[SaeId, PairPolicy] = field(default_factory=dict)
     expanded: bool = False
+    fresh: int | None = None
     combining: RecordSecret | None = None
     parts: KeyMaterial | None = None
     crossed: set[Path] = field(default_factory=set)

@@ -22,17 +22,26 @@ ATTEMPTS = 3
 who has passed the records on into another domain waits for it, and answers the last parcel for all of them."""
 
 
+class Astray(str):
+    """Why a batch did not arrive by the way that it took. Another one may do, with other keys."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """By which ways a batch may travel. `relaying` is how it is relayed; None: as usual to that KME.
 
-    `expanded`: under a pad that is expanded from a seed, and no other. `priority` is that of the SAEs.
+    `expanded`: under a pad that is expanded from a seed, and no other. `priority` is that of the SAEs. Who makes
+    `fresh` keys for each way, so that the nodes of those that were tried know nothing of what arrives, says how many
+    came before; None: all ways that are tried have the same keys.
     """
 
     direct_only: bool = False
     relaying: Terms | None = None
     expanded: bool = False
     priority: int = USUAL_PRIORITY
+    fresh: int | None = None
 
 
 class Courier:
@@ -66,11 +75,10 @@ class Courier:
             if _has_pad(pair, batch):
                 pair.carriage.carry(batch, deadline, done)
                 return
-        terms = replace(way.relaying or self._terms(kme), priority=way.priority)
-        if way.direct_only or isinstance(self._plan(kme, terms, batch.pad_bytes), str):
+        if way.direct_only or isinstance(self._plan(kme, self._relaying(kme, way), batch.pad_bytes), str):
             pairs[0].carriage.carry(batch, deadline, done)  # it may get its pad while it waits
         else:
-            self._attempt(kme, batch, terms, deadline, done)
+            self._attempt(kme, batch, way, deadline, done, way.fresh or 0)
 
     def obstacle(self, kme: KmeId, relaying: Terms | None) -> str | None:
         """Why there is no way over other KMEs now; None when there is one."""
@@ -88,27 +96,33 @@ class Courier:
         peer = self._peers[kme]
         return (peer.neighbour,) if way.direct_only else peer.pairs
 
+    def _relaying(self, kme: KmeId, way: Way) -> Terms:
+        return replace(way.relaying or self._terms(kme), priority=way.priority)
+
     def _plan(self, kme: KmeId, terms: Terms, size_bytes: int) -> Plan | str:
         return plan(self._routes, self._me, kme, terms, size_bytes)
 
-    def _attempt(self, kme: KmeId, batch: Batch, terms: Terms, deadline: float, done: Done, earlier: int = 0) -> None:
-        way = self._plan(kme, terms, batch.pad_bytes)
-        if isinstance(way, str):
-            done(way)
+    def _attempt(self, kme: KmeId, batch: Batch, way: Way, deadline: float, done: Done, earlier: int) -> None:
+        terms = self._relaying(kme, way)
+        found = self._plan(kme, terms, batch.pad_bytes)
+        if isinstance(found, str):
+            done(found)
             return
-        batch.crossed.update(way.paths)
+        batch.crossed.update(found.paths)
         payload = RecordsPayload(batch.batch, batch.made_by, batch.master, batch.slaves, batch.ids, batch.combined)
         parcel = Parcel(kme, payload, batch.keys, terms.priority)
         now, tried = self._clock.monotonic, earlier + 1
         until = min(deadline, now() + ATTEMPT_S * 2 ** max(0, tried - ATTEMPTS))
 
         def answered(reason: str | None) -> None:
-            if reason is not None and now() < deadline and (tried < ATTEMPTS or now() >= until):
-                self._attempt(kme, batch, terms, deadline, done, tried)
-            else:
+            if reason is None or now() >= deadline or (tried >= ATTEMPTS and now() < until):
                 done(reason)
+            elif way.fresh is None:
+                self._attempt(kme, batch, way, deadline, done, tried)
+            else:
+                done(Astray(reason))
 
-        self._relay.send(parcel, way, until, answered)
+        self._relay.send(parcel, found, until, answered)
 
 
 def _has_pad(pair: Pair, batch: Batch) -> bool:

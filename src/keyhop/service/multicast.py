@@ -4,20 +4,23 @@ records.
 The key bytes are this KME's own randomness, or the master's. The master has its answer once every slave can have them.
 """
 
+from dataclasses import dataclass
+
 from keyhop.core.clock import Clock
-from keyhop.core.endings import Ending
 from keyhop.core.entropy import Entropy
 from keyhop.core.errors import BadRequest, Unavailable
-from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId, key_id_text
+from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path
-from keyhop.core.record_ids import chosen_record_id, is_chosen, record_ids
+from keyhop.core.record_ids import record_ids
 from keyhop.core.records import RecordBook
 from keyhop.network.hybrid.records import RecordSecret
 from keyhop.network.wire_types import MAX_RECORDS_PER_BATCH, MAX_SEALED_BYTES
 from keyhop.service.audit import AuditedReplies, Handover
+from keyhop.service.chosen_ids import take_chosen
 from keyhop.service.copies import Copies
+from keyhop.service.courier import Astray
 from keyhop.service.making import no_secret
 from keyhop.service.requests import (
     RECORD_SOURCE,
@@ -29,11 +32,23 @@ from keyhop.service.requests import (
     KeyReply,
     KeyRun,
     Keys,
-    Mark,
     Provenance,
 )
 from keyhop.service.slaves import Slaves
 from keyhop.service.spreading import NO_ROOM, Spreading
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a master asks for; `size` is in bytes, `until` in monotonic seconds."""
+
+    request: GetKey
+    slaves: Slaves
+    size: int
+    number: int
+    until: float
+    reply: KeyReply
+    expanded: bool
 
 
 class Multicast:
@@ -62,39 +77,56 @@ class Multicast:
     ) -> None:
         """`expanded`: under pads that a KDF makes. Raises BadRequest or Unavailable; otherwise replies."""
         slaves.check_source(RECORD_SOURCE, "a KME made")
-        self._check(request.master, slaves, size, number)
-        ids = self._drawn_ids(number)
-        keys = parts = KeyMaterial(self._entropy.token(size * number))
+        until = self._clock.monotonic() + slaves.wait_s
+        self._make(_Wanted(request, slaves, size, number, until, reply, expanded), 0)
+
+    def _make(self, wanted: _Wanted, earlier: int) -> None:
+        """Draws keys; and others, under other IDs, when those went astray: then nodes may know them."""
+        request, slaves = wanted.request, wanted.slaves
+        copies = self._drawn(wanted, earlier)
+
+        def spread(failure: str | None) -> None:
+            if isinstance(failure, Astray) and self._journal.failure is None:
+                try:
+                    self._make(wanted, earlier + 1)
+                except Unavailable as refusal:
+                    wanted.reply(refusal)
+                return
+            if failure is not None:
+                wanted.reply(Unavailable(failure, retry_after_s=1.0))
+                return
+            paths = self._paths(copies)
+            provenance = Provenance(RECORD_SOURCE, paths, 0.0) if request.provenance else None
+            run = KeyRun(copies.ids, wanted.size, copies.keys, "expanded" if wanted.expanded else slaves.combiner)
+            given = Keys((run,), provenance)
+            master, made_by = request.master, run.made_by(RECORD_SOURCE)
+            handover = Handover("enc_keys", request.interface, master, master, tuple(slaves.homes), paths, made_by)
+            self._replies.give(given, {handover: given.runs}, wanted.reply)
+
+        self._spreading.spread(copies, wanted.until, spread)
+
+    def _drawn(self, wanted: _Wanted, earlier: int) -> Copies:
+        """Raises BadRequest and Unavailable. Into other domains, where one way takes long, all ways have the same."""
+        master, slaves = wanted.request.master, wanted.slaves
+        self._check(master, slaves, wanted.size, wanted.number)
+        ids = self._drawn_ids(wanted.number)
+        keys = parts = KeyMaterial(self._entropy.token(wanted.size * wanted.number))
         combining = self._combining(slaves)
         if combining is not None:
-            keys = KeyMaterial(combining.keys(request.master, ids, parts.reveal()))
-        copies = Copies(
-            request.master,
+            keys = KeyMaterial(combining.keys(master, ids, parts.reveal()))
+        return Copies(
+            master,
             slaves.homes,
             ids,
             ids,
             keys,
             RECORD_SOURCE,
             policies=slaves.policies,
-            expanded=expanded,
+            expanded=wanted.expanded,
+            fresh=earlier if self._spreading.stay(slaves.homes) else None,
             combining=combining,
             parts=parts,
         )
-        mark: Mark | None = "expanded" if expanded else slaves.combiner
-
-        def spread(failure: str | None) -> None:
-            if failure is not None:
-                reply(Unavailable(failure, retry_after_s=1.0))
-                return
-            paths = self._paths(copies)
-            provenance = Provenance(RECORD_SOURCE, paths, 0.0) if request.provenance else None
-            run = KeyRun(ids, size, keys, mark)
-            given = Keys((run,), provenance)
-            master, made_by = request.master, run.made_by(RECORD_SOURCE)
-            handover = Handover("enc_keys", request.interface, master, master, tuple(slaves.homes), paths, made_by)
-            self._replies.give(given, {handover: given.runs}, reply)
-
-        self._spreading.spread(copies, self._clock.monotonic() + slaves.wait_s, spread)
 
     def insert_keys(self, request: InsertKeys, slaves: Slaves, reply: InsertReply) -> None:
         """Raises BadRequest or Unavailable; otherwise replies."""
@@ -102,7 +134,7 @@ class Multicast:
         size, number = slaves.size_bytes(8 * request.size_bytes), slaves.number(request.count)
         self._check(request.master, slaves, size, number)
         ids = request.ids or self._drawn_ids(number)
-        kept_as = self._kept_as(request) if request.ids else ids
+        kept_as = take_chosen(request.master, request.ids, self._records, self._clock.wall()) if request.ids else ids
         combining, parts = self._combining(slaves), request.keys
         if combining is not None:
             parts = self._parts(combining, request, kept_as)
@@ -160,21 +192,6 @@ class Multicast:
 
     def _drawn_ids(self, number: int) -> bytes:
         return record_ids(self._entropy.token(KEY_ID_BYTES * number))
-
-    def _kept_as(self, request: InsertKeys) -> bytes:
-        """The IDs of records for keys whose IDs the master chose; it has used each of them from now on."""
-        chosen = [request.ids[at : at + KEY_ID_BYTES] for at in range(0, len(request.ids), KEY_ID_BYTES)]
-        if not all(map(is_chosen, chosen)):
-            raise BadRequest("a key_ID of your own shall be a UUID of version 1, 2, 3, 5, 6 or 7")
-        if len(set(chosen)) != len(chosen):
-            raise BadRequest("the same key_ID is given twice")
-        kept_as = {chosen_record_id(request.master, key_id): key_id for key_id in chosen}
-        used = tuple({"key_ID": key_id_text(key_id)} for kept, key_id in kept_as.items() if self._records.knows(kept))
-        if used:
-            raise BadRequest("one or more key_IDs have been used before", details=used)
-        for kept in kept_as:
-            self._records.endings.add(kept, Ending(request.master, [], self._clock.wall()))
-        return b"".join(kept_as)
 
     def _paths(self, copies: Copies) -> tuple[Path, ...]:
         return tuple(sorted(copies.crossed)) or ((self._me,),)

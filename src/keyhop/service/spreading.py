@@ -21,7 +21,7 @@ from keyhop.network.peer import Peer
 from keyhop.network.reclaiming import Keys, TakeBack
 from keyhop.service.abroad import Abroad, Spreaded
 from keyhop.service.copies import Copies
-from keyhop.service.courier import Courier, Way
+from keyhop.service.courier import Astray, Courier, Way
 from keyhop.service.policy import PairPolicy
 from keyhop.service.undoing import Undoing
 
@@ -75,6 +75,10 @@ class Spreading:
         remote = sorted(set(homes.values()) - {self._me})
         return next((kme for kme in remote if kme not in self._peers or not self._peers[kme].synchronised), None)
 
+    def stay(self, homes: Mapping[SaeId, KmeId]) -> bool:
+        """Whether all of these SAEs are of this domain."""
+        return not self._abroad.concern(homes)
+
     def not_agreed(self, homes: Mapping[SaeId, KmeId]) -> KmeId | None:
         """A KME of these homes with which no ML-KEM secret is agreed on now, or None."""
         remote = sorted(set(homes.values()) - {self._me})
@@ -105,7 +109,7 @@ class Spreading:
                 what = (copies.master, slaves, ids, copies.sent)
                 combined = self._masked(name, copies, token)
                 batch = Batch(token, copies.made_by, *what, _admission(policies), combined, copies.crossed)
-                self._courier.carry(name, batch, _way(policies, copies.expanded), deadline, arrived)
+                self._courier.carry(name, batch, _way(policies, copies), deadline, arrived)
 
     def reclaim(
         self, master: SaeId, homes: Mapping[SaeId, KmeId], ids: bytes, done: Reclaimed, *, spare_fetched: bool = False
@@ -166,7 +170,8 @@ class Spreading:
         if failure is not None and not spread.failed:
             spread.failed = True
             kind = "KME" if leg[0] == "kme" else "KMS"
-            spread.done(f"{kind} {leg[1]} has no copy: {failure}")
+            words = f"{kind} {leg[1]} has no copy: {failure}"
+            spread.done(Astray(words) if isinstance(failure, Astray) else words)
         if spread.failed:
             self._undo(spread)
         elif not spread.waiting:
@@ -210,12 +215,13 @@ def _admission(policies: Sequence[PairPolicy]) -> Admission | None:
     return Admission(frozenset.intersection(*limited) if limited else None, least_paths) if all_given else None
 
 
-def _way(policies: Sequence[PairPolicy], expanded: bool) -> Way:
+def _way(policies: Sequence[PairPolicy], copies: Copies) -> Way:
     """As the strictest of the policies wants it."""
     relaying = [policy.relaying for policy in policies if policy.relaying is not None]
     strictest = max(relaying, key=lambda terms: (terms.needed, terms.least_paths), default=None)
     priority = max((policy.priority for policy in policies), default=USUAL_PRIORITY)
-    return Way(any(policy.direct_only for policy in policies), strictest, expanded, priority)
+    direct_only = any(policy.direct_only for policy in policies)
+    return Way(direct_only, strictest, copies.expanded, priority, copies.fresh)
 
 
 def _by_kme(homes: Mapping[SaeId, KmeId]) -> dict[KmeId, tuple[SaeId, ...]]:
