@@ -53,7 +53,7 @@ FLOODS = (
     Flood("endless-body", AT_ONCE),
     Flood("endless-chunks", AT_ONCE),
     Flood("endless-head", AT_ONCE),
-    Flood("largest-bodies", MOST_OF_ONE_SAE),
+    Flood("costly-bodies", MOST_OF_ONE_SAE),
     Flood("greedy", MOST_OF_ONE_SAE),
 )
 

@@ -19,7 +19,7 @@ import uvloop
 HOST = "127.0.0.1"
 ENC_KEYS = b"/api/v1/keys/bobsae/enc_keys"
 PIECE = bytes(65_536)
-LARGEST_BODY = b'{"extension_optional":[%b]}' % b",".join([b"{}"] * 21_000)  # of 64 KiB, nothing takes longer to read
+COSTLY_BODY = b'{"extension_optional":[%b]}' % b",".join([b'{"a":1,"b":2}'] * 1020)  # nothing takes longer to read
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ NAMED: dict[str, Attack] = {
     "endless-body": _endless(_POST + b"Content-Length: 1000000000\r\n\r\n", PIECE),
     "endless-chunks": _endless(_POST + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n%b\r\n" % PIECE),
     "endless-head": _endless(b"GET %b HTTP/1.1\r\n" % ENC_KEYS, b"X-Endless: %b\r\n" % (b"a" * 4096)),
-    "largest-bodies": _again_and_again(_POST + b"Content-Length: %d\r\n\r\n%b" % (len(LARGEST_BODY), LARGEST_BODY)),
+    "costly-bodies": _again_and_again(_POST + b"Content-Length: %d\r\n\r\n%b" % (len(COSTLY_BODY), COSTLY_BODY)),
     "greedy": _again_and_again(_GET_MANY),
 }
 SPIN = "spin"  # attacks nobody: only takes the CPU time that is left

@@ -37,7 +37,7 @@ FLOODS = (
     Flood("endless-body", AT_ONCE, rounds=3),
     Flood("endless-chunks", AT_ONCE, rounds=3),
     Flood("endless-head", AT_ONCE, rounds=3),
-    Flood("largest-bodies", MANY_OF_ONE_SAE),
+    Flood("costly-bodies", MANY_OF_ONE_SAE),
     Flood("greedy", MANY_OF_ONE_SAE),
 )
 TOPOLOGY = Topology(

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyhop.core.errors import BadRequest
-from keyhop.core.ids import SaeId
-from keyhop.service.etsi014 import models
+from keyhop.core.ids import SaeId, key_id_from_text, key_ids_from_texts
+from keyhop.service.etsi014 import masters_keys, models
+from keyhop.service.etsi014.body import MAX_UNUSUAL_BYTES
+from keyhop.service.etsi014.masters_keys import read_insertion, read_void
 from keyhop.service.etsi014.models import read_key_ids, read_key_request
 
 A, B = SaeId("alicesae"), SaeId("bobsae")
@@ -32,10 +34,25 @@ plain_members = st.sampled_from(['"number":1', '"number":2', '"size":8', '"size"
 plain_objects = st.lists(plain_members, max_size=3).map(lambda drawn: "{" + ",".join(drawn) + "}")
 plain_items = ids.map(lambda text: '{"key_ID":%s}' % json.dumps(text))  # noqa: UP031 (braces)
 twice = ids.map(lambda text: '{"key_ID":%s,"key_ID":%s}' % (json.dumps(ID), json.dumps(text)))  # noqa: UP031 (braces)
-bodies = objects | plain_objects | st.lists(plain_items | objects | twice, max_size=4).map(listed)
+keys = st.sampled_from(
+    ['{"key":"AAAA"}', '{"key":"AAA="}', '{"key":"AAAA","key":"AAAA"}', f'{{"key":"AAAA","key_ID":"{ID}"}}']
+)
+inserted = st.tuples(
+    st.lists(keys | objects, max_size=3).map(",".join),
+    st.sampled_from(["", ',"additional_slave_SAE_IDs":["c"]', ',"additional_slave_SAE_IDs":null', ',"keys":[]']),
+).map(lambda drawn: '{"keys":[%s]%s}' % drawn)  # noqa: UP031 (braces)
+bodies = objects | plain_objects | inserted | st.lists(plain_items | objects | twice, max_size=4).map(listed)
 spoilt = st.tuples(
     bodies, st.integers(0, 200), st.sampled_from(["", " ", ",", "}", '"', "\\", "\x00", "\ufeff", ":"])
 ).map(lambda drawn: drawn[0][: drawn[1]] + drawn[2] + drawn[0][drawn[1] :])
+
+
+WAYS: list[tuple[Any, Any]] = [
+    (models, read_key_request),
+    (models, read_key_ids),
+    (masters_keys, read_insertion),
+    (masters_keys, read_void),
+]
 
 
 def outcome(read: Callable[[SaeId, SaeId, bytes], Any], body: bytes) -> Any:
@@ -48,10 +65,10 @@ def outcome(read: Callable[[SaeId, SaeId, bytes], Any], body: bytes) -> Any:
 @given(spoilt)
 def test_both_ways_agree(text: str) -> None:
     body = text.encode("utf-8", "surrogatepass")
-    for read in (read_key_request, read_key_ids):
+    for module, read in WAYS:
         quick = outcome(read, body)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(models, "_plain", lambda _body, _decoder: None)
+            patch.setattr(module, "plain", lambda _body, _decoder, _members: None)
             assert outcome(read, body) == quick
 
 
@@ -90,5 +107,38 @@ def test_what_programs_write_is_read_in_columns(separators: tuple[str, str]) -> 
     uuids = [UUID(int=n) for n in range(1000)]
     body = json.dumps({"key_IDs": [{"key_ID": str(one)} for one in uuids]}, separators=separators).encode()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models, "key_id_from_text", lambda text: pytest.fail("one by one"))
+        patch.setattr(models, "key_ids_from_texts", lambda _texts: pytest.fail("one by one"))
         assert read_key_ids(A, B, body).key_ids == tuple(one.bytes for one in uuids)
+
+
+@given(st.lists(ids, max_size=3))
+def test_many_texts_of_ids_mean_what_each_one_means(texts: list[str]) -> None:
+    def each() -> bytes | str:
+        try:
+            return b"".join(map(key_id_from_text, texts))
+        except BadRequest as error:
+            return error.message
+
+    def all_at_once() -> bytes | str:
+        try:
+            return key_ids_from_texts(texts)
+        except BadRequest as error:
+            return error.message
+
+    assert all_at_once() == each()
+
+
+@pytest.mark.parametrize(
+    ("read", "one", "rest"),
+    [
+        (read_key_ids, '{"key_ID":"%s"}', '"key_IDs":[%s]'),
+        (read_void, '{"key_ID": "%s"}', '"additional_slave_SAE_IDs":["c"],"key_IDs":[%s]'),
+        (read_insertion, '{"key":"AAAA","key_ID":"%s"}', '"keys":[%s]'),
+    ],
+)
+def test_lists_may_be_larger_than_what_is_unusual(read: Any, one: str, rest: str) -> None:
+    items = ",".join(one % UUID(int=n) for n in range(600))
+    body = "{" + rest % items + "}"
+    assert len(body) > MAX_UNUSUAL_BYTES
+    assert not isinstance(outcome(read, body.encode()), str)
+    assert "of more than 16384 bytes" in outcome(read, body.replace("{", '{"key_IDs_extension":{},', 1).encode())

@@ -13,9 +13,10 @@ import msgspec
 from msgspec import Meta
 
 from keyhop.core.errors import BadRequest
-from keyhop.core.ids import KEY_ID_BYTES, SaeId, key_id_from_text, key_id_text
+from keyhop.core.ids import KEY_ID_BYTES, SaeId, key_id_text, key_ids_from_texts
 from keyhop.core.keys import KeyMaterial
-from keyhop.service.etsi014.models import KeyIdItem, additional, converted
+from keyhop.service.etsi014.body import converted, plain
+from keyhop.service.etsi014.models import KeyIdItem, Slaves, additional
 from keyhop.service.requests import InsertedKeys, InsertKeys, VoidedKeys, VoidKeys
 
 
@@ -26,7 +27,7 @@ class _Item(msgspec.Struct, forbid_unknown_fields=True, rename={"key_id": "key_I
 
 class _Insertion(msgspec.Struct, forbid_unknown_fields=True, rename={"additional_slaves": "additional_slave_SAE_IDs"}):
     keys: Annotated[list[_Item], Meta(min_length=1)]
-    additional_slaves: list[str] | None = None
+    additional_slaves: Slaves | None = None
 
 
 class _Void(
@@ -39,31 +40,42 @@ class _Void(
     },
 ):
     key_ids: Annotated[list[KeyIdItem], Meta(min_length=1)]
-    additional_slaves: list[str] | None = None
+    additional_slaves: Slaves | None = None
     extension: dict[str, Any] | None = None
+
+
+_INSERTION, _VOID = msgspec.json.Decoder(_Insertion), msgspec.json.Decoder(_Void)
+
+
+def _members_of_insertion(value: _Insertion) -> int:
+    return 1 + (value.additional_slaves is not None) + sum(1 + (item.key_id is not None) for item in value.keys)
+
+
+def _members_of_void(value: _Void) -> int:
+    return 1 + (value.additional_slaves is not None) + len(value.key_ids)
 
 
 def read_insertion(master: SaeId, slave: SaeId, body: bytes) -> InsertKeys:
     """Keys that a master brings. Raises BadRequest, which never quotes them."""
-    request = converted(body, _Insertion)
+    request = plain(body, _INSERTION, _members_of_insertion) or converted(body, _Insertion)
     keys = [_decoded(item.key) for item in request.keys]
     if len({len(key) for key in keys}) != 1:
         raise BadRequest("the keys of one request shall be of one size")
     texts = [item.key_id for item in request.keys if item.key_id is not None]
     if texts and len(texts) != len(keys):
         raise BadRequest("either every key has a key_ID, or none has")
-    ids = b"".join(map(key_id_from_text, texts))
+    ids = key_ids_from_texts(texts)
     others = additional(slave, request.additional_slaves)
     return InsertKeys(master, slave, KeyMaterial(b"".join(keys)), len(keys[0]), ids, others)
 
 
 def read_void(master: SaeId, slave: SaeId, body: bytes) -> VoidKeys:
     """Keys that no slave shall get any more. Raises BadRequest."""
-    request = converted(body, _Void)
-    ids = [key_id_from_text(item.key_id) for item in request.key_ids]
-    if len(set(ids)) != len(ids):
+    request = plain(body, _VOID, _members_of_void) or converted(body, _Void)
+    ids = key_ids_from_texts([item.key_id for item in request.key_ids])
+    if len({ids[at : at + KEY_ID_BYTES] for at in range(0, len(ids), KEY_ID_BYTES)}) != len(request.key_ids):
         raise BadRequest("the same key_ID is given twice")
-    return VoidKeys(master, slave, b"".join(ids), additional(slave, request.additional_slaves))
+    return VoidKeys(master, slave, ids, additional(slave, request.additional_slaves))
 
 
 def encode_inserted(inserted: InsertedKeys) -> bytes:
