@@ -8,6 +8,7 @@ import typer
 
 from keyhop.apps.client import Client, mutual_tls
 from keyhop.core.errors import ConfigurationError
+from keyhop.core.names import hint_of_names
 
 if TYPE_CHECKING:
     from keyhop.lab import Inventory
@@ -79,6 +80,6 @@ def _in_lab(inventory: "Inventory", sae: str, lab: Path) -> tuple[str, Path, Pat
     try:
         entry, home = inventory.sae(sae), inventory.home(sae)
     except KeyError:
-        names = ", ".join(entry.id for entry in inventory.saes)
-        raise ConfigurationError(f"there is no SAE `{sae}` in this lab", hint=f"its SAEs are: {names}") from None
+        hint = hint_of_names(sae, [entry.id for entry in inventory.saes], "its SAEs are")
+        raise ConfigurationError(f"there is no SAE `{sae}` in this lab", hint=hint) from None
     return home.etsi014_url, lab / inventory.ca, lab / entry.cert, lab / entry.key

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
+from keyhop.cli.node_settings import shown, summary_of
 from keyhop.cli.output import print_json, print_note, print_table
 from keyhop.core.clock import SystemClock
 from keyhop.node.state import (
@@ -61,30 +62,12 @@ def check(config: Config, as_json: AsJson = False) -> None:
 
     found = load_config(config)
     preflight(found, SystemClock())
-    summary: dict[str, Any] = {
-        "id": found.node.id,
-        "lab": found.node.lab,
-        "data_dir": str(found.node.data_dir),
-        "store": found.store.kind,
-        "witness": str(found.store.witness) if found.store.witness else None,
-        "audit": str(found.audit_directory),
-        "etsi014": found.etsi014.listen,
-        "management": found.management.listen,
-        "peers": found.peers.listen,
-        "kmes": [f"{kme.id} (PSK)" if kme.psk_file else kme.id for kme in found.kmes],
-        "saes": [sae.id for sae in found.saes],
-        "links": [f"{link.id} ({link.kind}, to {link.peer})" for link in found.links],
-        "relay": found.relay.strategy,
-        "buffering": found.relay.buffering,
-        "min_size_bits": found.policy.min_size_bits,
-        "default_size_bits": found.policy.default_size_bits,
-        "max_size_bits": found.policy.max_size_bits,
-    }
+    summary = summary_of(found)
     plans = planned_links(found)
     if as_json:
         print_json(summary | {"planned": msgspec.to_builtins(plans)})
     else:
-        print_table(("setting", "value"), [(name, _shown(value)) for name, value in summary.items()])
+        print_table(("setting", "value"), [(name, shown(value)) for name, value in summary.items()])
         if plans:
             columns = ("bb84 link", "expected SBR kbit/s", "QBER %", "seconds per round")
             print_table(columns, [_plan_row(plan) for plan in plans])
@@ -194,9 +177,3 @@ def _stream_row(end: StreamInfo) -> tuple[object, ...]:
 
 def _yes(value: bool) -> str:
     return "yes" if value else "no"
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "-"
-    return ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)

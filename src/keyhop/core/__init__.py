@@ -1,6 +1,7 @@
 """The vocabulary that every layer shares. No sockets, and no event loop but in `watched`.
 
     errors      the error tree: whose fault, no HTTP codes
+    names       what to tell somebody who named a thing that is not there
     ids         KME, SAE, link and key IDs, checked where they enter
     keys        KeyMaterial, which cannot print itself
     clock       time, injected

@@ -13,6 +13,7 @@ from typing import Self
 import msgspec
 
 from keyhop.core.errors import ConfigurationError
+from keyhop.core.names import hint_of_names
 from keyhop.lab.delay_proxy import delay_proxy
 from keyhop.lab.file_device import file_device
 from keyhop.lab.inventory import Inventory, SaeEntry
@@ -188,7 +189,7 @@ class Lab:
         links = self.links()
         if link not in links:
             raise ConfigurationError(
-                f"there is no link `{link}` in this lab", hint=f"its links are: {', '.join(links) or 'none'}"
+                f"there is no link `{link}` in this lab", hint=hint_of_names(link, links, "its links are")
             )
         return links[link]
 
@@ -199,7 +200,7 @@ class Lab:
     def _node(self, kme: str) -> LabNode:
         if kme not in self._nodes:
             raise ConfigurationError(
-                f"there is no node `{kme}` in this lab", hint=f"its nodes are: {', '.join(self._nodes)}"
+                f"there is no node `{kme}` in this lab", hint=hint_of_names(kme, self._nodes, "its nodes are")
             )
         return self._nodes[kme]
 

@@ -1,11 +1,11 @@
 """From a link's configuration to its adapter, by kind."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from keyhop.core.errors import ConfigurationError, LinkError
+from keyhop.core.names import hint_of_names
 from keyhop.link.adapter import LinkAdapter, LinkEnd
 from keyhop.link.bb84.settings import Bb84Options
 from keyhop.link.rate import RateAdapter, RateOptions
@@ -79,11 +79,7 @@ def make_adapter(kind: str, options: Any, end: LinkEnd) -> LinkAdapter:
 def _find(kind: str) -> _Kind:
     if kind in _KINDS:
         return _KINDS[kind]
-    nearest = difflib.get_close_matches(kind, _KINDS, n=1)
-    raise ConfigurationError(
-        f"unknown kind of link {kind!r}",
-        hint=f'did you mean "{nearest[0]}"?' if nearest else f"the kinds are: {', '.join(_KINDS)}",
-    )
+    raise ConfigurationError(f"unknown kind of link {kind!r}", hint=hint_of_names(kind, _KINDS, "the kinds are"))
 
 
 def memory_of_old_copy(kind: str, saved: bytes) -> bytes:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from keyhop.core.errors import BadRequest, ConfigurationError
 from keyhop.core.ids import SaeId, kme_id, link_id, sae_id
+from keyhop.core.names import hint_of_names
 from keyhop.node import config_rules_of_gateways, config_rules_of_policy, config_rules_of_relay
 from keyhop.node.address import host_and_port
 from keyhop.node.config_gateways import foreign_saes
@@ -111,7 +112,7 @@ def _unknown(where: str, kind: str, name: str, known: Iterable[str]) -> Configur
     section = "[[saes]]" if kind == "SAE" else "[[kmes]]"
     return ConfigurationError(
         f'{where} names the {kind} "{name}", which is not in {section}',
-        hint=f"the {kind}s are: {', '.join(sorted(known)) or 'none'}",
+        hint=hint_of_names(name, sorted(known), f"the {kind}s are"),
     )
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from keyhop.core.errors import BadRequest, ConfigurationError
 from keyhop.core.ids import kme_id, sae_id
+from keyhop.core.names import hint_of_names
 from keyhop.service.etsi020.callbacks import origin_of
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def _check_ways(config: "NodeConfig") -> None:
             )
         if section.kme not in others:
             raise ConfigurationError(
-                f"[[foreign_saes]]: unknown KME {section.kme!r}", hint=f"known in [[kmes]]: {', '.join(sorted(others))}"
+                f"[[foreign_saes]]: unknown KME {section.kme!r}",
+                hint=hint_of_names(section.kme, sorted(others), "those of [[kmes]] are"),
             )
 
 

@@ -1,11 +1,11 @@
 """What must hold in `[[policy.allow]]`, `[[policy.classes]]` and `[[policy.rules]]` of a configuration."""
 
-import difflib
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import SaeId
+from keyhop.core.names import hint_of_names
 from keyhop.link.registry import kinds
 from keyhop.node.config_gateways import foreign_saes
 from keyhop.node.config_policy_rules import PAIR_FIELDS, RELAYED, RuleEntry
@@ -53,11 +53,10 @@ def _check_names(config: "NodeConfig") -> None:
 
 
 def _unknown(where: str, kind: str, name: str, known: set[str]) -> ConfigurationError:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     listed = "[[saes]]" if kind == "SAE" else "[[saes]] or [[policy.classes]]"
     return ConfigurationError(
         f'{where} names the {kind} "{name}", which is not in {listed}',
-        hint=f'did you mean "{near[0]}"?' if near else f"there are: {', '.join(sorted(known)) or 'none'}",
+        hint=hint_of_names(name, sorted(known), "there are"),
     )
 
 
@@ -93,10 +92,9 @@ def _check_sources(where: str, entry: RuleEntry) -> None:
     known = (*kinds(), RELAYED, RECORD_SOURCE, SAE_SOURCE)
     for source in entry.sources or ():
         if source not in known:
-            near = difflib.get_close_matches(source, known, n=1, cutoff=0.5)
             raise ConfigurationError(
                 f'{where} has the source "{source}", which makes no keys',
-                hint=f'did you mean "{near[0]}"?' if near else f"the sources are: {', '.join(known)}",
+                hint=hint_of_names(source, known, "the sources are"),
             )
 
 

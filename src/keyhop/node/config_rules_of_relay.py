@@ -4,6 +4,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from keyhop.core.errors import ConfigurationError
+from keyhop.core.names import hint_of_names
 
 if TYPE_CHECKING:
     from keyhop.node.config import NodeConfig
@@ -23,7 +24,7 @@ def _check_sources(config: "NodeConfig") -> None:
         if kme not in known:
             raise ConfigurationError(
                 f'[[relay.sources]] names the KME "{kme}", which is not in [[kmes]]',
-                hint=f"the KMEs are: {', '.join(sorted(known)) or 'none'}",
+                hint=hint_of_names(kme, sorted(known), "the KMEs are"),
             )
         if number > 1:
             raise ConfigurationError(f"[[relay.sources]] {kme} is there {number} times", hint="give one of them")

@@ -3,7 +3,6 @@
 Tables are called in messages as they are written: `[policy]`, `[[kmes]] bob`, `[links.source] of alice-bob`.
 """
 
-import difflib
 import math
 from collections.abc import Collection
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -13,6 +12,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from keyhop.core.errors import ConfigurationError
+from keyhop.core.names import hint_of_names
 from keyhop.link.registry import options_type
 from keyhop.node.config_values import nearest, shown, wanted
 
@@ -56,7 +56,7 @@ def element(kind: Any) -> type | None:
 
 def _table[T](target: type[T], table: Any, place: _Place, siblings: Collection[str] = ()) -> T:
     if not isinstance(table, dict):
-        raise place.error("shall be a table")
+        raise place.error("shall be a table", _single(target) if isinstance(table, list) else None)
     hints, noted = get_type_hints(target), get_type_hints(target, include_extras=True)
     names = [name for name in hints if name != _OPTIONS]
     rest = {key: value for key, value in table.items() if key not in names}
@@ -108,13 +108,18 @@ def _options(kind: str, table: dict[str, Any], siblings: Collection[str], place:
     return _table(target, table, place, siblings)
 
 
+def _single(target: type) -> str:
+    """What to do about [[double brackets]] around what there is one of."""
+    several = [name for name, kind in get_type_hints(target).items() if element(kind)]
+    inside = f"; what there may be several of in it: {', '.join(several)}" if several else ""
+    return f"write it once, in single brackets{inside}"
+
+
 def _refuse_unknown(rest: dict[str, Any], known: Collection[str], place: _Place) -> None:
     for key, value in rest.items():
         inside = f" in {place.label}" if place.label else ""
-        nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-        hint = f'did you mean "{nearest[0]}"?' if nearest else f"known here: {', '.join(known)}"
         what = "section" if not place.label and isinstance(value, dict | list) else "key"
-        raise ConfigurationError(f'unknown {what} "{key}"{inside}', hint=hint)
+        raise ConfigurationError(f'unknown {what} "{key}"{inside}', hint=hint_of_names(key, known, "known here"))
 
 
 def _missing(key: str, hint: Any, place: _Place) -> ConfigurationError:

@@ -215,6 +215,13 @@ def test_check_shows_the_witness(config: Path, capsys: pytest.CaptureFixture[str
     assert "[store] witness" not in shown.err
 
 
+def test_check_shows_the_way_to_other_domains(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(config.read_text() + '[[foreign_saes]]\nkme = "bob"\nsaes = ["far-*"]\n')
+    assert keyhop("node", "check", "--config", str(config), "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["gateways"], summary["foreign_saes"]) == ([], ["far-* (by bob)"])
+
+
 def test_check_says_what_a_bb84_link_will_give(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     layout = Layout(tmp_path)
     set_up(layout, load_topology("two-sites"))

@@ -225,6 +225,9 @@ def test_what_cannot_be_used_is_named(old: str, new: str, message: str) -> None:
     [
         ('level = "debug"', 'level = "warn"', 'did you mean "warning"?'),
         ('level = "debug"', 'level = "INFO"', 'did you mean "info"?'),
+        ("[log]", '[relay]\nbuffering = "ondemand"\n[log]', 'did you mean "on-demand"?'),
+        ("[log]", "[[log]]", "write it once, in single brackets"),
+        ("[log]", "[[relay]]\n[log]", "write it once, in single brackets; what there may be several of in it: sources"),
         ("wait_s = 0", "wait_s = -1", "Seconds that a request waits when a stream is empty."),
     ],
 )

@@ -1,6 +1,5 @@
 """Topologies as TOML."""
 
-import difflib
 import re
 import tomllib
 from importlib import resources
@@ -11,6 +10,7 @@ import msgspec
 import tomli_w
 
 from keyhop.core.errors import ConfigurationError
+from keyhop.core.names import hint_of_names
 from keyhop.lab.topology.model import Delay, Gateway, Kme, Link, Sae, Topology
 from keyhop.lab.topology.rules import check
 
@@ -93,7 +93,5 @@ def _unknown_key(complaint: str, origin: str) -> ConfigurationError | None:
     }
     part = parts.get(section, Topology)
     known = [field.name for field in msgspec.structs.fields(part)]
-    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     inside = f" in [[{section}]]" if section else ""
-    hint = f'did you mean "{nearest[0]}"?' if nearest else f"known here: {', '.join(known)}"
-    return ConfigurationError(f'{origin}: unknown key "{key}"{inside}', hint=hint)
+    return ConfigurationError(f'{origin}: unknown key "{key}"{inside}', hint=hint_of_names(key, known, "known here"))

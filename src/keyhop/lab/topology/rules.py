@@ -3,6 +3,7 @@
 from collections import Counter
 
 from keyhop.core.errors import ConfigurationError
+from keyhop.core.names import hint_of_names
 from keyhop.lab.topology.model import Topology
 
 
@@ -37,7 +38,7 @@ def _check_references(topology: Topology, origin: str) -> None:
         if kme not in known:
             raise ConfigurationError(
                 f"{origin}: {who} names the KME `{kme}`, which is not there",
-                hint=f"the KMEs are: {', '.join(known)}",
+                hint=hint_of_names(kme, known, "the KMEs are"),
             )
     for link in topology.links:
         if link.ends[0] == link.ends[1]:

@@ -40,7 +40,7 @@ ASKED_S = 30.0
 PAUSES_S = (0.0, 0.2, 0.5, 1.0, 2.0)
 """After each failure in a row."""
 
-type Buffering = Literal["prefetch", "on-demand"]
+Buffering = Literal["prefetch", "on-demand"]
 
 
 @dataclass(frozen=True, slots=True)
