@@ -216,7 +216,7 @@ PLANTED: dict[Plant, set[int]] = {
     multicast_replies_before_carried: {5},
     claim_is_consumed_in_part: {5},
     block_tags_not_checked: {0, 6},
-    carry_tags_not_checked: {5, 6},
+    carry_tags_not_checked: {2, 5, 6},
     one_copy_is_enough: {0, 5},
     copies_differ: {1},
     sent_again_as_often_as_asked: {3},

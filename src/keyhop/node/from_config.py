@@ -15,7 +15,7 @@ from keyhop.pki.psk import load_psk
 from keyhop.service.etsi014.surroundings import Limits
 from keyhop.service.identity import SaeDirectory
 from keyhop.service.kme import KmeOptions
-from keyhop.service.policy import sae_pairs
+from keyhop.service.policy import sae_pairs, stream_terms
 
 
 def open_store(config: NodeConfig) -> KeyStore:
@@ -45,12 +45,15 @@ def kme_options(config: NodeConfig, directory: SaeDirectory, me: KmeId) -> KmeOp
         policy.policy().has_expand,
     )
     limits = tuple(entry.limit() for entry in policy.limits)
+    whole, terms = policy.policy(), config.relay.terms()
+    sharing = sae_pairs(whole, directory.homes, me)
     return KmeOptions(
-        policy.policy(),
+        whole,
         pairs,
         limits,
-        sae_pairs(policy.policy(), directory.homes, me),
-        config.relay.terms(),
+        sharing,
+        terms,
+        stream_terms(whole, sharing, terms),
         config.relay.feeder(policy.stock_bytes),
         Counter(directory.homes.values()),
         config.relay.most_priorities(kme.id for kme in config.kmes),

@@ -89,7 +89,7 @@ class FromStreams:
         wait: Callable[[], None],
         reply: KeyReply,
     ) -> None:
-        """Keys for this request alone; where that fails while the stream is being filled, those are waited for."""
+        """Keys for this request alone; where that fails, what comes into a stream that is kept filled is waited for."""
 
         def answered(answer: Keys | KeyhopError) -> None:
             if isinstance(answer, Keys):
@@ -112,7 +112,7 @@ class FromStreams:
         """Whether the stream may get what there was no other way for."""
         if self._journal.failure is not None or not isinstance(failure, Unavailable):
             return False
-        return self._clock.monotonic() < deadline and self._feeder.is_feeding(target)
+        return self._clock.monotonic() < deadline and self._feeder.marks(target) is not None
 
     def _give(
         self,

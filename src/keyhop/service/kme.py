@@ -63,6 +63,8 @@ class KmeOptions:
     """Which masters here and slaves at each peer may share keys (`policy.sae_pairs`)."""
     terms: Terms = field(default_factory=Terms)
     """How keys may be relayed."""
+    stream_terms: Mapping[KmeId, Terms] = field(default_factory=dict)
+    """How the stream to a KME is, where pairs of SAEs want more (`policy.stream_terms`)."""
     feeder: FeederOptions = field(default_factory=FeederOptions)
     saes: Mapping[KmeId, int] = field(default_factory=dict)
     """How many SAEs each KME serves."""
@@ -157,7 +159,7 @@ class Kme:
 
         self.peers.update((peer, made(peer)) for peer in peers)
         self.relay = Relay(me, self.peers, arrivals, clock, entropy, self._brought)
-        self.feeder = Feeder(me, self.peers, self.view, self.relay, self._terms, clock, entropy, options.feeder)
+        self.feeder = Feeder(me, self.peers, self.view, self.relay, self._stream_terms, clock, entropy, options.feeder)
         self.relay.on_stuck.append(self.feeder.path_failed)
         courier = Courier(me, self.peers, self.view, self.relay, self._terms, clock)
         self.undoing = Undoing(self.peers, self.records.outgoing, self._lifetime_s, clock, entropy)
@@ -292,6 +294,9 @@ class Kme:
 
     def _terms(self, destination: KmeId) -> Terms:
         return self._options.terms
+
+    def _stream_terms(self, destination: KmeId) -> Terms:
+        return self._options.stream_terms.get(destination, self._options.terms)
 
     def _standing(self, flow: Flow) -> Standing:
         """No priority above its source's highest; a weight by the pairs of SAEs whose keys it carries."""

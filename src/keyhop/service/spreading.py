@@ -218,7 +218,7 @@ def _admission(policies: Sequence[PairPolicy]) -> Admission | None:
 def _way(policies: Sequence[PairPolicy], copies: Copies) -> Way:
     """As the strictest of the policies wants it."""
     relaying = [policy.relaying for policy in policies if policy.relaying is not None]
-    strictest = max(relaying, key=lambda terms: (terms.needed, terms.least_paths), default=None)
+    strictest = max(relaying, key=lambda terms: terms.strictness, default=None)
     priority = max((policy.priority for policy in policies), default=USUAL_PRIORITY)
     direct_only = any(policy.direct_only for policy in policies)
     return Way(direct_only, strictest, copies.expanded, priority, copies.fresh)

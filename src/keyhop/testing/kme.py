@@ -16,7 +16,7 @@ from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import PairOptions
 from keyhop.network.psk.generations import NO_PSKS, Psks
 from keyhop.service.kme import Kme, KmeOptions, OtherDomains
-from keyhop.service.policy import Policy, sae_pairs
+from keyhop.service.policy import Policy, sae_pairs, stream_terms
 from keyhop.testing.audit import MemoryAudit
 
 
@@ -75,13 +75,7 @@ class VirtualKme:
             self._clock,
             self._entropy,
             lambda: None,
-            KmeOptions(
-                self._policy,
-                self._options,
-                sae_pairs=sae_pairs(self._policy, self._home, self.name),
-                feeder=self._feeder,
-                terms=self._terms,
-            ),
+            self.options_with(self._policy),
             self._keeper,
             self._psks,
             self._abroad,
@@ -91,6 +85,14 @@ class VirtualKme:
         self.peers, self.delivery = self.kme.peers, self.kme.delivery
         for peer in self.peers:
             self.connect(peer)
+
+    def options_with(self, policy: Policy) -> KmeOptions:
+        """Those of this KME, with that policy."""
+        pairs = sae_pairs(policy, self._home, self.name)
+        terms = stream_terms(policy, pairs, self._terms)
+        return KmeOptions(
+            policy, self._options, sae_pairs=pairs, terms=self._terms, stream_terms=terms, feeder=self._feeder
+        )
 
     def connect(self, peer: KmeId) -> None:
         """There is a connection to a peer."""

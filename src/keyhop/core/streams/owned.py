@@ -1,7 +1,7 @@
 """The owner's end of a stream."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import takewhile
 
@@ -187,12 +187,19 @@ class OwnedStream:
 
     def expire(self, before: float) -> tuple[int, int] | None:
         """Voids bytes produced before that wall time, leased or not; returns their range of units."""
+        return self._give_up(lambda age: age.produced_at < before, "expired")
+
+    def give_up(self, source: Callable[[str], bool]) -> tuple[int, int] | None:
+        """Voids what comes next from such sources, leased or not; returns its range of units."""
+        return self._give_up(lambda age: source(age.source), "voided")
+
+    def _give_up(self, unfit: Callable[[Age], bool], purpose: Purpose) -> tuple[int, int] | None:
         start, ledger = self._cursor, self._state.ledger
-        while self._ages and self._ages[0][1].produced_at < before:
+        while self._ages and unfit(self._ages[0][1]):
             self._cursor = self._ages.popleft()[0]
         ledger.leased -= (self._cursor - start) * UNIT_BYTES
         if self._cursor == self._state.taken:
-            old = sum(chunk.units for chunk in takewhile(lambda c: c.produced_at < before, self._chunks))
+            old = sum(chunk.units for chunk in takewhile(lambda c: unfit(Age(c.produced_at, c.source)), self._chunks))
             for _ in self._pop(old):
                 pass
             self._cursor = self._state.taken
@@ -200,7 +207,7 @@ class OwnedStream:
             return None
         if self._cursor >= self._lease_start + len(self._lease) // UNIT_BYTES:
             self._lease, self._lease_start = b"", self._cursor
-        ledger.expired += (self._cursor - start) * UNIT_BYTES
+        ledger.spend(purpose, (self._cursor - start) * UNIT_BYTES)
         self._save()
         return start, self._cursor
 

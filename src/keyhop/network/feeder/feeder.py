@@ -118,6 +118,7 @@ class Feeder:
         """Time has passed: looks at all streams, those that run dry first before others of their priority."""
         hungry: list[_Feed] = []
         for feed in self._feeds.values():
+            feed.peer.relayed.give_up_weaker(self._terms(feed.peer.id).needed)
             self._give_up_broken(feed)
             if self._may_rise(feed):
                 hungry.append(feed)
@@ -132,8 +133,10 @@ class Feeder:
             self._feed(feed)
 
     def is_feeding(self, peer: KmeId, admission: Admission | None = None) -> bool:
-        """Whether its stream is being filled, with what will do."""
+        """Whether its stream is being filled, with what will do: not while there are fewer paths than that takes."""
         terms = self._terms(peer)
+        if isinstance(plan(self._routes, self._me, peer, terms, 0), str):
+            return False
         if admission is not None and not admission.admits_source(label(source_kind(terms.strategy), (), terms.needed)):
             return False
         feed = self._feeds[peer]

@@ -33,6 +33,11 @@ class Terms:
         """On how many paths somebody has to be at least, to learn a key."""
         return self.threshold or max(2, self.least_paths) if self.strategy == "secret-shared" else 1
 
+    @property
+    def strictness(self) -> tuple[int, int]:
+        """Of two ways the one with more is stricter."""
+        return self.needed, self.least_paths
+
 
 class Routes(Protocol):
     """What is known of the network's paths."""

@@ -8,6 +8,7 @@ from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KmeId, LinkId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.origin import hides_from
 from keyhop.core.records import RecordBook
 from keyhop.core.store.base import KeyStore
 from keyhop.core.streams import FollowedStream, OwnedStream, Route, StreamRef
@@ -182,6 +183,10 @@ class Pair:
         self.meter.tick()
         self._expire()
 
+    def give_up_weaker(self, paths: int) -> None:
+        """What comes next of the stream is not used, as far as whoever is on fewer paths may have learnt it."""
+        self._voided(self.owned.give_up(lambda source: (hides_from(source) or paths) < paths))
+
     def seal(self) -> None:
         """A graceful stop: no more taking; the rest of the lease is voided at both ends."""
         epoch = self.owned.epoch
@@ -233,8 +238,10 @@ class Pair:
         now = self._clock.wall()
         self.followed.expire(now - 2 * lifetime, self._options.unfetched_bytes // UNIT_BYTES)
         self.hybrid.kept.forget_done(now, 2 * lifetime)
-        expired = self.owned.expire(now - lifetime)
-        if expired:
+        self._voided(self.owned.expire(now - lifetime))
+
+    def _voided(self, units: tuple[int, int] | None) -> None:
+        if units:
             self.leasing.stock_changed()
             if self.synchronised:
-                self.tell(wire.Void(self.owned.epoch, *expired))
+                self.tell(wire.Void(self.owned.epoch, *units))
