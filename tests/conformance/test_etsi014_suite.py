@@ -80,7 +80,7 @@ def test_nobody_conforms_who_does_not_answer(authority: Authority) -> None:
         target.master.url = target.slave.url = "https://127.0.0.1:1"
         report = SUITE.run(target)
     assert not report.conforms
-    assert all(result.found.startswith("no answer: ConnectError") for result in report.failed())
+    assert all(result.found.startswith("no answer: ") for result in report.failed())
     assert not replace(report, results=()).conforms
 
 

@@ -91,7 +91,8 @@ def _sae(
 def _run[Target](suite: "Suite[Target]", target: Target, as_json: bool) -> "Report":
     def told(result: "Result") -> None:
         if result.verdict == "fail" and not as_json:
-            output.print_note(f"{result.clause}: {result.name}: expected {result.expected}; found {result.found}")
+            about = f"{result.clause}, {result.level}: {result.name}"
+            output.print_note(f"{about}: expected {result.expected}; found {result.found}")
 
     return suite.run(target, told)
 

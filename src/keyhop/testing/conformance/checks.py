@@ -1,11 +1,14 @@
 """What a check is, how a suite runs, and its report."""
 
-import ssl
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import httpx
+
+MOST_SILENT = 3
+MAX_FOUND = 300
+_NO_ANSWER = (httpx.HTTPError, OSError)
 
 type Level = Literal["required", "recommended"]
 type Verdict = Literal["pass", "fail", "skipped"]
@@ -17,6 +20,10 @@ class NotConforming(Exception):
 
 class NotApplicable(Exception):
     """Why a check cannot be made here."""
+
+
+class NotAdmitted(NotConforming):
+    """The server does not know who asks, so nothing else can be tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +90,25 @@ class Suite[Target]:
         return add
 
     def run(self, target: Target, told: Callable[[Result], None] = lambda result: None) -> Report:
-        """Makes all checks, one after the other; `told` hears of each."""
-        results = []
+        """Makes all checks, one after the other; `told` hears of each.
+
+        Those are skipped that come after one which found that the server does not know us, or after three in a row
+        that had no answer.
+        """
+        results: list[Result] = []
+        silent, stopped = 0, ""
         for check in self.checks:
-            results.append(result := _made(check, target))
+            if stopped:
+                result, failure = _result(check, "skipped", stopped), None
+            else:
+                result, failure = _made(check, target)
+            results.append(result)
             told(result)
+            silent = silent + 1 if isinstance(failure, _NO_ANSWER) else 0
+            if isinstance(failure, NotAdmitted):
+                stopped = f"not tried: the server did not let us in at “{check.name}”"
+            elif silent == MOST_SILENT:
+                stopped = "not tried: there was no answer three times in a row"
         return Report(self.standard, tuple(results))
 
 
@@ -102,20 +123,21 @@ def one_of(values: Iterable[object]) -> str:
     return " or ".join(map(str, values))
 
 
-def _made[Target](check: Check[Target], target: Target) -> Result:
-    def result(verdict: Verdict, found: str = "") -> Result:
-        return Result(check.clause, check.name, check.level, verdict, check.expected, found)
-
+def _made[Target](check: Check[Target], target: Target) -> tuple[Result, Exception | None]:
+    """What came of it, and what it ended with. A server may answer anything, so a check may stumble over it anyhow."""
     try:
         check.run(target)
     except NotApplicable as reason:
-        return result("skipped", str(reason))
+        return _result(check, "skipped", str(reason)), None
     except NotConforming as found:
-        return result("fail", str(found))
-    except (httpx.HTTPError, ssl.SSLError, OSError) as failure:
-        return result("fail", f"no answer: {_plain(failure)}")
-    return result("pass")
+        return _result(check, "fail", str(found)), found
+    except _NO_ANSWER as failure:
+        return _result(check, "fail", f"no answer: {type(failure).__name__}: {failure}"), failure
+    except Exception as failure:  # noqa: BLE001 - its text may have what was answered, so only its type is told
+        return _result(check, "fail", f"an answer of another form than expected ({type(failure).__name__})"), failure
+    return _result(check, "pass"), None
 
 
-def _plain(failure: Exception) -> str:
-    return f"{type(failure).__name__}: {failure}"[:200]
+def _result[Target](check: Check[Target], verdict: Verdict, found: str = "") -> Result:
+    text = "".join(each if each.isprintable() else " " for each in found[:MAX_FOUND])
+    return Result(check.clause, check.name, check.level, verdict, check.expected, text)

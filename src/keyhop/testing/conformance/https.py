@@ -1,8 +1,13 @@
-"""One party's requests to a server: its certificate, no redirects, bounded answers, nothing from the environment."""
+"""One party's requests to a server: its certificate, no redirects, nothing from the environment.
 
+A server may be broken, or mean no good: each request has so much time in all, however its answer drips, and so many
+bytes, which are not inflated.
+"""
+
+import asyncio
 import json
-import socket
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +20,8 @@ from keyhop.testing.conformance.checks import NotConforming, expect
 
 MAX_ANSWER_BYTES = 4 << 20
 HANDSHAKE_S = 10.0
+MAX_SHOWN = 100
+_HEADERS = {"Accept": "application/json, application/problem+json", "Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +50,22 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a server answered."""
+    """What a server answered, and to what: `GET /kmapi/versions`."""
 
+    request: str
     status: int
     content_type: str
     body: bytes = field(repr=False)
 
+    @property
+    def outcome(self) -> str:
+        """`HTTP 400 to POST /kmapi/v1/ext_keys`."""
+        return f"HTTP {self.status} to {self.request}"
+
     def document(self) -> Any:
         """The JSON in it. Raises NotConforming."""
-        expect(self.content_type == "application/json", f"the content type {self.content_type or 'none'}")
+        kind = self.content_type or "none"
+        expect(self.content_type == "application/json", f"the content type {kind[:MAX_SHOWN]}, {self.outcome}")
         return self.any_document()
 
     def any_document(self) -> Any:
@@ -59,20 +73,23 @@ class Reply:
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
-            raise NotConforming(f"HTTP {self.status} with a body that is not JSON") from None
+            raise NotConforming(f"{self.outcome} with a body that is not JSON") from None
 
 
 class Party:
-    """Someone who asks the server at `url`."""
+    """Someone who asks the server at `url`; each request takes `timeout_s` at most."""
 
     def __init__(self, url: str, identity: Identity, timeout_s: float = 30.0) -> None:
         self.url = url.rstrip("/")
         self.identity = identity
-        self._http = httpx.Client(verify=identity.context(), timeout=timeout_s, trust_env=False, follow_redirects=False)
+        self._timeout_s = timeout_s
+        self._http = _client(identity.context())
+        self._runner = asyncio.Runner()
 
     def close(self) -> None:
         """Ends its connections."""
-        self._http.close()
+        with self._runner as runner:
+            runner.run(self._http.aclose())
 
     def get(self, path: str) -> Reply:
         """GET of a path, with its query if it has one."""
@@ -83,33 +100,34 @@ class Party:
         return self.ask("POST", path, json.dumps(value).encode())
 
     def ask(self, method: str, path: str, body: bytes | None = None, content_type: str = "application/json") -> Reply:
-        """Any request."""
+        """Any request. Raises httpx.HTTPError and OSError when there is no answer, or not all of it in time."""
         headers = {"Content-Type": content_type} if body is not None else {}
-        with self._http.stream(method, self.url + path, content=body, headers=headers) as response:
-            received = bytearray()
-            for part in response.iter_bytes():
-                received += part
-                expect(len(received) <= MAX_ANSWER_BYTES, f"an answer of more than {MAX_ANSWER_BYTES} bytes")
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return Reply(response.status_code, kind, bytes(received))
+        return self._runner.run(_asked(self._http, self._timeout_s, method, self.url, path, body, headers))
 
+    def ask_once(self, path: str, context: ssl.SSLContext) -> Reply:
+        """One GET over a connection of its own. Raises the same."""
 
-def ask_once(url: str, context: ssl.SSLContext) -> Reply:
-    """One GET over a connection of its own."""
-    with httpx.Client(verify=context, timeout=HANDSHAKE_S, trust_env=False) as http:
-        response = http.get(url)
-        return Reply(response.status_code, response.headers.get("content-type", ""), response.content)
+        async def ask() -> Reply:
+            async with _client(context) as http:
+                return await _asked(http, min(self._timeout_s, HANDSHAKE_S), "GET", self.url, path, None, {})
 
+        return self._runner.run(ask())
 
-def handshake(url: str, context: ssl.SSLContext) -> str:
-    """Nothing but a TLS handshake; its version. Raises OSError."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    with (
-        socket.create_connection((host, parts.port or 443), HANDSHAKE_S) as connection,
-        context.wrap_socket(connection, server_hostname=host) as secured,
-    ):
-        return secured.version() or ""
+    def handshake(self, context: ssl.SSLContext) -> str:
+        """Nothing but a TLS handshake; its version. Raises OSError."""
+        parts = urlsplit(self.url)
+
+        async def shake() -> str:
+            async with asyncio.timeout(min(self._timeout_s, HANDSHAKE_S)):
+                _, writer = await asyncio.open_connection(parts.hostname or "", parts.port or 443, ssl=context)
+            secured: ssl.SSLObject = writer.get_extra_info("ssl_object")
+            version = secured.version()
+            writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
+            return version or ""
+
+        return self._runner.run(shake())
 
 
 def member(document: Any, name: str, kind: type, where: str = "the answer") -> Any:
@@ -120,6 +138,35 @@ def member(document: Any, name: str, kind: type, where: str = "the answer") -> A
     fits = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
     expect(fits, f"{name} in {where} is {type(value).__name__}, not {kind.__name__}")
     return value
+
+
+def _client(context: ssl.SSLContext) -> httpx.AsyncClient:
+    none = httpx.Timeout(None)  # `_asked` has one for all of a request
+    return httpx.AsyncClient(verify=context, timeout=none, trust_env=False, follow_redirects=False, headers=_HEADERS)
+
+
+async def _asked(
+    http: httpx.AsyncClient,
+    timeout_s: float,
+    method: str,
+    url: str,
+    path: str,
+    body: bytes | None,
+    headers: dict[str, str],
+) -> Reply:
+    request, received = f"{method} {path[:MAX_SHOWN]}", bytearray()
+    try:
+        async with (
+            asyncio.timeout(timeout_s),
+            http.stream(method, url + path, content=body, headers=headers) as response,
+        ):
+            async for part in response.aiter_raw():
+                received += part
+                expect(len(received) <= MAX_ANSWER_BYTES, f"more than {MAX_ANSWER_BYTES} bytes to {request}")
+    except TimeoutError:
+        raise TimeoutError(f"{request} was not answered within {timeout_s:g} s") from None
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return Reply(request, response.status_code, kind, bytes(received))
 
 
 def _no_password() -> str:

@@ -59,6 +59,6 @@ def both_KMEs_agree_on_who_they_are(target: Etsi014Target) -> None:  # noqa: N80
     reply = target.slave.get(keys_path(target.master, "status"))
     expect(reply.status == 200, answered(reply))
     there = reply.document()
-    ours = (here.get("source_KME_ID"), here.get("target_KME_ID"))
-    theirs = (there.get("target_KME_ID"), there.get("source_KME_ID"))
-    expect(ours == theirs, f"{ours} at the master's, {theirs} at the slave's")
+    ours = f"{here.get('source_KME_ID')} and {here.get('target_KME_ID')}"
+    theirs = f"{there.get('target_KME_ID')} and {there.get('source_KME_ID')}"
+    expect(ours == theirs, f"the master's KME says {ours}, the slave's {theirs}: as where two domains are joined")

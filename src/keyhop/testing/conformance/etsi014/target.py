@@ -89,14 +89,14 @@ def container(reply: Reply) -> list[Key]:
 
 
 def answered(reply: Reply) -> str:
-    """`HTTP 400: size shall be a multiple of 8`, without ever showing what may be a key."""
+    """`HTTP 400 to GET …: size shall be a multiple of 8`, without ever showing what may be a key."""
     if reply.status == 200:
-        return "HTTP 200"
+        return reply.outcome
     try:
         message = reply.any_document().get("message", "")
     except (NotConforming, AttributeError):
         message = ""
-    return f"HTTP {reply.status}: {str(message)[:120]}" if message else f"HTTP {reply.status}"
+    return f"{reply.outcome}: {str(message)[:120]}" if message else reply.outcome
 
 
 def refused(reply: Reply, *codes: int, message: str | None = None) -> None:

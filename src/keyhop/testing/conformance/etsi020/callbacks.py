@@ -6,12 +6,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from keyhop.testing.conformance.https import Identity
 
 MAX_BODY_BYTES = 4 << 20
+MAX_ARRIVED = 16_384
+"""More are answered, and not kept."""
+REQUEST_S = 30.0
+MAX_DIGITS = 10
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,8 @@ class Callbacks:
     def note(self, acknowledged: Acknowledged) -> None:
         """One more."""
         with self.changed:
-            self.arrived.append(acknowledged)
+            if len(self.arrived) < MAX_ARRIVED:
+                self.arrived.append(acknowledged)
             self.changed.notify_all()
 
 
@@ -69,6 +75,7 @@ class _Server(ThreadingHTTPServer):
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """On a thread of its own: a handshake must not hold up the one that accepts."""
+        request.settimeout(REQUEST_S)
         with self._context.wrap_socket(request, server_side=True) as connection:
             super().finish_request(connection, client_address)
 
@@ -87,15 +94,25 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """An acknowledgement, whatever it is: checks judge it."""
-        length = int(self.headers.get("Content-Length", 0))
-        body = self.rfile.read(min(length, MAX_BODY_BYTES))
+        length = self.headers.get("Content-Length", "0")
+        if not (length.isascii() and length.isdecimal() and len(length) <= MAX_DIGITS):
+            self._answer(400)
+            return
+        if int(length) > MAX_BODY_BYTES:
+            self._answer(413)
+            return
+        body = self.rfile.read(int(length))
         try:
             document = json.loads(body)
         except (ValueError, RecursionError):
             document = None
         kind = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         self.server.callbacks.note(Acknowledged(self.path, kind, document))
-        self.send_response(200)
+        self._answer(200)
+
+    def _answer(self, status: int) -> None:
+        self.close_connection = self.close_connection or status != HTTPStatus.OK
+        self.send_response(status)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from keyhop.testing.conformance.checks import NotApplicable, Suite, expect
+from keyhop.testing.conformance.checks import NotApplicable, NotConforming, Suite, expect
 from keyhop.testing.conformance.etsi020.callbacks import Callbacks
 from keyhop.testing.conformance.https import Party, Reply, member
 
@@ -82,7 +82,8 @@ class Etsi020Target:
 
     def synchronous(self) -> bool:
         """Whether the server says that it serves requests without a callback."""
-        return "synchronous_mode" in self.kms.get(VERSIONS).document().get("capabilities", [])
+        document = self.kms.get(VERSIONS).document()
+        return isinstance(document, dict) and "synchronous_mode" in (document.get("capabilities") or [])
 
     def fetch(self, key: Handed) -> Reply:
         """Get key with key IDs, as the target SAE. Raises NotApplicable."""
@@ -95,31 +96,37 @@ class Etsi020Target:
 
     def _statuses(self, since: int) -> Iterator[tuple[str, str]]:
         for acknowledged in self.callbacks.arrived[since:]:
-            for ack in acknowledged.body if isinstance(acknowledged.body, list) else ():
-                if isinstance(ack, dict) and ack.get("initiator_sae_id") == self.initiator:
-                    for item in ack.get("key_id_container") or ():
-                        if isinstance(item, dict):
-                            yield str(item.get("key_id")).lower(), str(ack.get("ack_status"))
+            for ack in _objects(acknowledged.body):
+                if ack.get("initiator_sae_id") == self.initiator:
+                    for item in _objects(ack.get("key_id_container")):
+                        yield str(item.get("key_id")).lower(), str(ack.get("ack_status"))
 
 
 SUITE: Suite[Etsi020Target] = Suite("ETSI GS QKD 020 V1.1.1")
 
 
 def answered(reply: Reply) -> str:
-    """`HTTP 400: missing-parameters`."""
-    kind = ""
-    if reply.status >= 400:
-        try:
-            kind = str(reply.any_document().get("type", "")).removeprefix(TYPES)
-        except Exception:  # noqa: BLE001 - whatever it is, it is shown by its code alone
-            kind = ""
-    return f"HTTP {reply.status}: {kind[:100]}" if kind else f"HTTP {reply.status}"
+    """`HTTP 400 to POST /kmapi/v1/ext_keys: missing-parameters; reason: …`."""
+    if reply.status < 400:  # it may have a key in it
+        return reply.outcome
+    try:
+        document = reply.any_document()
+    except NotConforming:
+        return reply.outcome
+    if not isinstance(document, dict):
+        return reply.outcome
+    details = document.get("details")
+    said = [str(document.get("type", "")).removeprefix(TYPES), str(document.get("title", ""))]
+    said += [f"{name}: {text}" for name, text in details.items()] if isinstance(details, dict) else []
+    words = "; ".join(each for each in said if each and each != "about:blank")
+    return f"{reply.outcome}: {words}" if words else reply.outcome
 
 
 def problem(reply: Reply, *codes: int, kind: str | None = None) -> dict[str, Any]:
     """A problem document with one of these codes, of that type if given. Raises NotConforming."""
     expect(reply.status in codes, answered(reply))
     document: dict[str, Any] = reply.any_document()
+    expect(isinstance(document, dict), f"{reply.outcome} with a document that is no object")
     found = member(document, "type", str, "the problem document")
     if kind is not None:
         expect(found == TYPES + kind, f"the type {found[:120]}")
@@ -129,6 +136,11 @@ def problem(reply: Reply, *codes: int, kind: str | None = None) -> dict[str, Any
     status = document.get("status", reply.status)
     expect(status == reply.status, f"status {status} in a document with HTTP {reply.status}")
     return document
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    """Those in an array; none of what is no array."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _without_none(body: dict[str, Any]) -> dict[str, Any]:
