@@ -30,7 +30,7 @@ def office(tmp_path: Path) -> Iterator[Office]:
 def generations(office: Office) -> dict[str, int]:
     """How often each node's key was refreshed."""
     inventory = office.nodes.lab.inventory()
-    return {kme: management(inventory, kme, "/v1/peers")[0]["psk_generation"] for kme in KMES}
+    return {kme: management(inventory, kme, "/v1/peers")[0]["psk"]["generation"] for kme in KMES}
 
 
 def refreshed(office: Office, times: int) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from keyhop.cli.node import told_readiness
+from keyhop.cli.node_tables import told_readiness
 from keyhop.cli.output import print_json, print_note, print_table
 from keyhop.lab import Lab, NodeState, NotReady
 from keyhop.lab.topology import shipped_topologies

@@ -2,12 +2,21 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 import typer
 
 from keyhop.cli.node_settings import shown, summary_of
+from keyhop.cli.node_tables import (
+    gateway_row,
+    link_row,
+    peer_row,
+    plan_row,
+    stream_row,
+    told_readiness,
+    topology_row,
+)
 from keyhop.cli.output import print_json, print_note, print_table
 from keyhop.core.clock import SystemClock
 from keyhop.node.state import (
@@ -19,11 +28,7 @@ from keyhop.node.state import (
     Readiness,
     StreamInfo,
     TopologyInfo,
-    TopologyNode,
 )
-
-if TYPE_CHECKING:
-    from keyhop.node.planned import PlannedLink
 
 app = typer.Typer(help="Run a node, check its configuration, ask how it is.", no_args_is_help=True)
 
@@ -70,7 +75,7 @@ def check(config: Config, as_json: AsJson = False) -> None:
         print_table(("setting", "value"), [(name, shown(value)) for name, value in summary.items()])
         if plans:
             columns = ("bb84 link", "expected SBR kbit/s", "QBER %", "seconds per round")
-            print_table(columns, [_plan_row(plan) for plan in plans])
+            print_table(columns, [plan_row(plan) for plan in plans])
         print_note(f"{config} can be used")
     if found.store.kind == "sqlite" and found.store.witness is None:
         print_note("[store] witness is not set: backups of both ends that are restored together are not found out")
@@ -116,64 +121,20 @@ def _print_state(state: NodeState) -> None:
         ("link", "peer", "kind", "state", "SBR kbit/s", "QBER %", "blocks"), [link_row(link) for link in state.links]
     )
     print_table(
-        ("peer", "link", "connected", "synchronised", "relay"),
-        [
-            (peer.id, _yes(peer.neighbour), _yes(peer.connected), _yes(peer.synchronised), peer.relay_trouble or "-")
-            for peer in state.peers
-        ],
+        ("peer", "link", "connected", "synchronised", "known by", "relay"), [peer_row(peer) for peer in state.peers]
     )
     _print_topology(state.topology)
     if state.gateways:
         columns = ("gateway", "url", "state", "keys sent", "keys received")
-        print_table(columns, [_gateway_row(gateway) for gateway in state.gateways])
+        print_table(columns, [gateway_row(gateway) for gateway in state.gateways])
     print_table(
         ("stream, in bytes", "route", "role", "epoch", *ACCOUNTS, "runway s", "balanced"),
-        [_stream_row(end) for end in state.streams],
+        [stream_row(end) for end in state.streams],
     )
 
 
 def _print_topology(topology: TopologyInfo) -> None:
-    print_table(("KME", "reachable over QKD links", "heard of, s ago"), map(_topology_row, topology.nodes))
+    print_table(("KME", "reachable over QKD links", "heard of, s ago"), map(topology_row, topology.nodes))
     if topology.unreachable:
         parts = "; ".join(", ".join(part) for part in topology.parts)
         print_note(f"the network is partitioned, or nodes are down; its parts: {parts}")
-
-
-def told_readiness(ready: bool, missing: list[str]) -> str:
-    """`ready`; with what is missing, if anything is."""
-    if not missing:
-        return "ready" if ready else "not ready"
-    return f"{'ready, but' if ready else 'not ready:'} {'; '.join(missing)}"
-
-
-def link_row(link: LinkInfo) -> tuple[object, ...]:
-    """Link, peer, kind, state, SBR in kbit/s, QBER in per cent, blocks."""
-    kind = f"{link.kind} (no physics)" if link.physics is False else link.kind
-    condition = f"{link.state}: {link.reason}" if link.reason else link.state
-    qber = "-" if link.qber is None else f"{100 * link.qber:.2f}"
-    return (link.id, link.peer, kind, condition, f"{link.sbr_bps / 1000:.1f}", qber, link.blocks)
-
-
-def _plan_row(plan: "PlannedLink") -> tuple[str, ...]:
-    qber = "-" if plan.qber is None else f"{100 * plan.qber:.2f}"
-    round_s = "-" if plan.round_s is None else f"{plan.round_s:.3g}"
-    return (plan.link, f"{plan.secret_bps / 1000:.1f}", qber, round_s)
-
-
-def _topology_row(kme: TopologyNode) -> tuple[object, ...]:
-    return (kme.id, _yes(kme.reachable), "-" if kme.heard_s is None else f"{kme.heard_s:.1f}")
-
-
-def _gateway_row(gateway: GatewayInfo) -> tuple[object, ...]:
-    condition = gateway.trouble or ("reachable" if gateway.reachable else "not called yet")
-    return (gateway.id, gateway.url, condition, gateway.sent.get("relayed", 0), gateway.received.get("relayed", 0))
-
-
-def _stream_row(end: StreamInfo) -> tuple[object, ...]:
-    accounts = (getattr(end, account) for account in ACCOUNTS)
-    runway = "-" if end.runway_s is None else f"{end.runway_s:.0f}"
-    return (f"{end.owner}→{end.follower}", end.route, end.role, end.epoch, *accounts, runway, _yes(end.balanced))
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"

@@ -21,6 +21,7 @@ def summary_of(config: "NodeConfig") -> dict[str, Any]:
         "management": config.management.listen,
         "peers": config.peers.listen,
         "peers_psk": config.peers.psk_listen,
+        "psk_refresh_s": config.peers.psk_refresh_s if any(kme.psk_file for kme in config.kmes) else None,
         "etsi020": config.etsi020.listen,
         "kmes": [f"{kme.id} (PSK)" if kme.psk_file else kme.id for kme in config.kmes],
         "saes": [sae.id for sae in config.saes],

@@ -21,6 +21,7 @@ from keyhop.node.state import (
     GatewayInfo,
     LinkInfo,
     PeerInfo,
+    PskInfo,
     Readiness,
     RelayInfo,
     StreamInfo,
@@ -100,11 +101,19 @@ class NetworkState:
 
     def _peer(self, peer: Peer) -> PeerInfo:
         theirs, ours = peer.relayed.session.theirs.alarm, peer.relayed.session.ours.alarm
-        generation = peer.psk.current if peer.psk else None
         trouble, is_neighbour = self._kme.feeder.trouble(peer.id), peer.direct is not None
         return PeerInfo(
-            peer.id, peer.connected, peer.synchronised, peer.since, theirs, ours, generation, is_neighbour, trouble
+            peer.id, peer.connected, peer.synchronised, peer.since, theirs, ours, psk_info(peer), is_neighbour, trouble
         )
+
+
+def psk_info(peer: Peer) -> PskInfo | None:
+    """The key that authenticates a peer, if one does."""
+    psk = peer.psk
+    if psk is None:
+        return None
+    trouble = peer.refreshing.trouble if peer.refreshing else None
+    return PskInfo(psk.current, psk.in_use, psk.refreshed_at, trouble)
 
 
 def _told(what: KmeId | Hop) -> str:

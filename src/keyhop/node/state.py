@@ -127,12 +127,26 @@ ACCOUNTS = (
 
 
 @dataclass(frozen=True, slots=True)
+class PskInfo:
+    """The key that authenticates a peer: its `generation` counts refreshes, and `in_use` is the one of the connection.
+
+    `refreshed_at`: seconds since 1970, None for the operators' own. `trouble`: why it was not when it was time, None at
+    the end that does not decide.
+    """
+
+    generation: int
+    in_use: int
+    refreshed_at: float | None
+    trouble: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PeerInfo:
     """Another node; `since` is when `connected` last changed, seconds since 1970, None when it never did.
 
     `neighbour`: links join it with this node. `relay_trouble`: why no keys are relayed to it, if they should be.
-    Of late, `is_two`: two nodes have claimed to be it; `replaced_us`: it was told so of this node. `psk_generation`
-    counts the refreshes of the key that authenticates it, and is None when certificates do.
+    Of late, `is_two`: two nodes have claimed to be it; `replaced_us`: it was told so of this node. `psk` is
+    the key that authenticates it, None when certificates do.
     """
 
     id: KmeId
@@ -141,7 +155,7 @@ class PeerInfo:
     since: float | None
     is_two: bool = False
     replaced_us: bool = False
-    psk_generation: int | None = None
+    psk: PskInfo | None = None
     neighbour: bool = True
     relay_trouble: str | None = None
 

@@ -36,6 +36,7 @@ from keyhop.node.state import (
     LinkSample,
     NodeInfo,
     PeerInfo,
+    PskInfo,
     Readiness,
     RelayInfo,
     StreamInfo,
@@ -116,7 +117,10 @@ class View:
         return AuditInfo(17, "ab" * 32)
 
     def peers(self) -> list[PeerInfo]:
-        return [PeerInfo(BOB, True, False, None)]
+        return [
+            PeerInfo(BOB, True, False, None),
+            PeerInfo(CAROL, True, True, 1.0, psk=PskInfo(12, 11, 1_700_000_000.5, "there is no path")),
+        ]
 
     def readiness(self) -> Readiness:
         return Readiness(not self._missing, self._missing)
@@ -222,6 +226,20 @@ def test_check_shows_the_way_to_other_domains(config: Path, capsys: pytest.Captu
     assert (summary["gateways"], summary["foreign_saes"]) == ([], ["far-* (by bob)"])
 
 
+def test_check_shows_how_psks_are_listened_for_and_refreshed(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    psk = config.parent / "bob.psk"
+    psk.touch(0o600)
+    psk.write_text("5b" * 32)
+    text = config.read_text().replace('id = "bob"', 'id = "aaron"\npsk_file = "bob.psk"').replace("bob", "aaron")
+    config.write_text(
+        text.replace("aaron.psk", "bob.psk") + '[peers]\npsk_listen = "127.0.0.1:1"\npsk_refresh_s = 60\n'
+    )
+    assert keyhop("node", "check", "--config", str(config), "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["peers_psk"], summary["psk_refresh_s"]) == ("127.0.0.1:1", 60.0)
+    assert summary["kmes"] == ["aaron (PSK)"]
+
+
 def test_check_says_what_a_bb84_link_will_give(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     layout = Layout(tmp_path)
     set_up(layout, load_topology("two-sites"))
@@ -283,8 +301,9 @@ def test_status_of_a_ready_node(capsys: pytest.CaptureFixture[str]) -> None:
     shown, told = capsys.readouterr()
     assert "bob\tyes\t0.2\ncarol\tno\t-\n" in shown
     assert "the network is partitioned, or nodes are down; its parts: alice, bob; carol" in told
-    for text in ("alice", "ready", "rate (no physics)", "stopped: QBER", "726.0", "3.22", "alice→bob"):
+    for text in ("alice", "ready", "rate (no physics)", "stopped: QBER", "726.0", "3.22", "alice→bob", "certificate"):
         assert text in shown
+    assert "PSK 12 of 2023-11-14 22:13:20Z, connected with 11, not refreshed: there is no path" in shown
 
 
 def test_status_of_a_node_that_found_an_old_store(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from keyhop.node.state import (
     LinkSample,
     NodeInfo,
     PeerInfo,
+    PskInfo,
     Readiness,
     RelayInfo,
     StreamInfo,
@@ -106,7 +107,7 @@ class View:
         return AuditInfo(17, "ab" * 32)
 
     def peers(self) -> list[PeerInfo]:
-        return [PeerInfo(BOB, True, True, None)]
+        return [PeerInfo(BOB, True, True, None, psk=PskInfo(12, 11, 1_700_000_000.5))]
 
     def readiness(self) -> Readiness:
         return self.lack
@@ -167,7 +168,7 @@ def test_the_node_and_what_belongs_to_it() -> None:
             "since": None,
             "is_two": False,
             "replaced_us": False,
-            "psk_generation": None,
+            "psk": {"generation": 12, "in_use": 11, "refreshed_at": 1700000000.5, "trouble": None},
             "neighbour": True,
             "relay_trouble": None,
         }

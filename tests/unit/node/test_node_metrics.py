@@ -11,6 +11,7 @@ from keyhop.node.state import (
     GatewayInfo,
     LinkInfo,
     PeerInfo,
+    PskInfo,
     RelayInfo,
     StreamInfo,
     TopologyEdge,
@@ -60,7 +61,7 @@ class View:
         return AuditInfo(17, "ab" * 32)
 
     def peers(self) -> list[PeerInfo]:
-        return [PeerInfo(BOB, True, False, 1.0, psk_generation=12)]
+        return [PeerInfo(BOB, True, False, 1.0, psk=PskInfo(12, 11, 1_700_000_000.5))]
 
 
 def scrape(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -110,6 +111,7 @@ def test_streams_by_account_and_peers() -> None:
     assert samples["keyhop_stream_balanced", stream] == 1
     assert samples["keyhop_peer_connected", (("peer", "bob"),)] == 1
     assert samples["keyhop_peer_psk_generation", (("peer", "bob"),)] == 12
+    assert samples["keyhop_peer_psk_refreshed_timestamp_seconds", (("peer", "bob"),)] == 1_700_000_000.5
     assert samples["keyhop_peer_synchronised", (("peer", "bob"),)] == 0
     assert samples["keyhop_audit_records_total", ()] == 17
     figures = ("known_nodes", "reachable_kmes", "unreachable_kmes", "partitioned", "avoided")

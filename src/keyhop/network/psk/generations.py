@@ -55,6 +55,8 @@ class _State(msgspec.Struct):
     secrets: dict[int, bytes]
     check: bytes = b""
     """Of the newest."""
+    made_at: float = 0.0
+    """The newest, in wall seconds."""
 
 
 class PskGenerations:
@@ -88,6 +90,11 @@ class PskGenerations:
     def newest(self) -> int:
         """What `current` is, or will be with the next commit."""
         return max(self._state.secrets)
+
+    @property
+    def refreshed_at(self) -> float | None:
+        """When the newest was made here, in wall seconds; None for the operators' own."""
+        return self._state.made_at or None
 
     def identity(self, generation: int) -> str:
         """How a generation is called on the wire: digests of both names and of generation 0, and its number."""
@@ -132,10 +139,10 @@ class PskGenerations:
         """Whether this node has that generation already, made of the same bytes."""
         return (number, check) == (self.newest, self._state.check)
 
-    def adopt(self, generation: Generation) -> None:
-        """Keeps one that the other end has durably, or will have if it lives; instead of another one of its number,
-        which that end has forgotten and nobody has used."""
-        self._state.check = generation.check
+    def adopt(self, generation: Generation, now: float) -> None:
+        """Keeps, from the wall time `now` on, one that the other end has durably, or will have if it lives; instead of
+        another one of its number, which that end has forgotten and nobody has used."""
+        self._state.check, self._state.made_at = generation.check, now
         self._keep(self._state.secrets | {generation.number: generation.secret.reveal()})
         self._journal.then(lambda: self._move(generation.number))
 

@@ -146,7 +146,7 @@ class Refreshing:
 
     def _stored(self, number: int) -> None:
         if self._proposal is not None and self._proposal.generation.number == number:
-            self._generations.adopt(self._proposal.generation)
+            self._generations.adopt(self._proposal.generation, self._clock.wall())
             self._proposal = None
             self._next_at = self._clock.monotonic() + self._interval_s
 
@@ -171,7 +171,7 @@ class Refreshing:
         if place is not None:
             self._followed.consume(place, "psk")
         self._brought = None
-        self._generations.adopt(generation)
+        self._generations.adopt(generation, self._clock.wall())
         return True
 
     def _fresh_of(self, check: bytes) -> bytes | None:

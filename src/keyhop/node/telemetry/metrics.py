@@ -157,17 +157,21 @@ class _ViewCollector(Collector):
         generation = GaugeMetricFamily(
             "keyhop_peer_psk_generation", "How often the PSK of a peer that has one was refreshed.", labels=("peer",)
         )
+        refreshed = GaugeMetricFamily(
+            "keyhop_peer_psk_refreshed_timestamp_seconds", "When that PSK was refreshed last.", labels=("peer",)
+        )
         relays = GaugeMetricFamily(
             "keyhop_peer_relay_works", "0 while no keys are relayed to it that should be.", labels=("peer",)
         )
         for peer in self._view.peers():
-            if peer.psk_generation is not None:
-                generation.add_metric((peer.id,), peer.psk_generation)
+            if peer.psk is not None:
+                generation.add_metric((peer.id,), peer.psk.generation)
+                refreshed.add_metric((peer.id,), peer.psk.refreshed_at or 0.0)
             connected.add_metric((peer.id,), float(peer.connected))
             synchronised.add_metric((peer.id,), float(peer.synchronised))
             copies.add_metric((peer.id,), float(peer.is_two or peer.replaced_us))
             relays.add_metric((peer.id,), float(peer.relay_trouble is None))
-        return connected, synchronised, copies, generation, relays
+        return connected, synchronised, copies, generation, refreshed, relays
 
     def _topology(self) -> Iterable[Metric]:
         topology = self._view.topology()

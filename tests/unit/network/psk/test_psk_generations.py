@@ -24,7 +24,7 @@ def generations(me: KmeId, peer: KmeId, psk: bytes = PSK, store: MemoryStore | N
 def refreshed(alice: PskGenerations, bob: PskGenerations, fresh: bytes = FRESH) -> None:
     """Both make the next generation of these bytes, and meet with it."""
     for end in (alice, bob):
-        end.adopt(end.after(end.current, fresh))
+        end.adopt(end.after(end.current, fresh), 7.0)
         end.flush()  # type: ignore[attr-defined]
         end.used(end.current)
         end.flush()  # type: ignore[attr-defined]
@@ -52,9 +52,9 @@ def test_a_generation_hangs_on_the_one_before_the_fresh_bytes_and_the_names() ->
 def test_one_that_nobody_has_used_gives_way_to_another() -> None:
     bob = generations(BOB, ALICE)
     first, second = bob.after(0, FRESH), bob.after(0, b"o" * 32)
-    bob.adopt(first)
+    bob.adopt(first, 1.0)
     assert bob.has(1, first.check)
-    bob.adopt(second)
+    bob.adopt(second, 2.0)
     assert not bob.has(1, first.check)
     assert bob.has(1, second.check)
     assert bob.secret(1) == second.secret

@@ -14,12 +14,15 @@ from keyhop.network.psk.generations import PskGenerations, Psks
 from keyhop.network.psk.messages import PskProposed, PskRefused, PskStored
 from keyhop.network.psk.refreshing import RETRY_S
 from keyhop.network.relay.messages import Announce, PskPayload, Strategy
+from keyhop.node.network_state import psk_info
+from keyhop.node.state import PskInfo
 from keyhop.testing.network import VirtualNetwork
 from keyhop.testing.psk import INTERVAL_S, PskEnds
 
 ALICE, BOB, CAROL = KmeId("alice"), KmeId("bob"), KmeId("carol")
 HOME = {SaeId("a"): ALICE, SaeId("b"): BOB, SaeId("c"): CAROL}
 PSK = bytes(range(32))
+WHY_NOT = "KME carol refused it: what came is not what was announced"
 
 
 @pytest.fixture
@@ -181,6 +184,28 @@ def test_an_announcement_that_was_altered_brings_no_bytes() -> None:
     net.altered = 0
     net.pass_time(30.0)
     assert [psk.current for psk in net.psks()] == [1, 1]
+
+
+def test_operators_see_which_generation_there_is_since_when_and_why_not() -> None:
+    net = Line()
+    net.altered = 1 << 20
+    net.pass_time(20.0)
+    assert psk_info(net.kmes[ALICE].peers[CAROL]) == PskInfo(
+        0, 0, None, "KME carol refused it: what came is not what was announced"
+    )
+    net.altered = 0
+    before = net.clock.wall()
+    net.pass_time(20.0)
+    for me, other in ((ALICE, CAROL), (CAROL, ALICE)):
+        psk = psk_info(net.kmes[me].peers[other])
+        assert psk is not None
+        assert (psk.generation, psk.in_use, psk.trouble) == (1, 0, None)
+        assert psk.refreshed_at is not None
+        assert before < psk.refreshed_at <= net.clock.wall()
+    before_the_crash = psk_info(net.kmes[CAROL].peers[ALICE])
+    net.kmes[CAROL].crash()
+    assert psk_info(net.kmes[CAROL].peers[ALICE]) == before_the_crash
+    assert psk_info(net.kmes[BOB].peers[ALICE]) is None
 
 
 def test_a_key_that_nobody_has_is_brought_nothing() -> None:
