@@ -74,3 +74,25 @@ def test_a_key_that_comes_too_late_is_void_on_both_sides(master: SaeId, one_way_
     assert {entry.fate for entry in gateways[1][WEST].received._keys.values()} == {"voided"}
     assert len(gateways[0][EAST].voiding) == 0
     assert records(both) == 0
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_it_is_void_too_when_the_gateway_was_away_while_its_master_gave_up(restarted: bool) -> None:
+    both = far(1.5, PairPolicy(wait_s=1.0, abroad_wait_s=2.0))
+    both.pass_time(2.0, STEP_S)
+    answers = both.get_key(GetKey(A, B))
+    both.pass_time(0.5, STEP_S)
+    network = both.network(ALICE)
+    network.loss = 1.0
+    both.pass_time(6.0, STEP_S)
+    assert records(both) == 1  # the key has arrived, and alice does not know
+    network.loss = 0.0
+    if restarted:
+        network.kmes[ALICE].crash()
+    for one, other in ((ALICE, WEST), (WEST, ALICE)):
+        network.kmes[one].peers[other].disconnect()
+        network.kmes[one].connect(other)
+    both.pass_time(90.0, 0.5)
+    assert not any(isinstance(answer, Keys) for answer in answers)
+    assert records(both) == 0
+    assert {entry.fate for entry in network.kmes[WEST].kme.gateway[EAST].sent._keys.values()} == {"voided"}
