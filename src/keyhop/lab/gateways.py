@@ -20,18 +20,18 @@ def gateway_tables(
             "id": far,
             "url": f"https://{addresses.of_gateway(far, caller=kme)}",
             "callback_url": f"https://{addresses.of_gateway(kme, caller=far)}{_ACKNOWLEDGEMENTS}",
-            "saes": topology.saes_of(network),
+            "saes": topology.saes_beyond(kme, far),
             "ca": written(layout.ca),
             "crl": written(layout.crl),
         }
-        for far, network in topology.beyond(kme).items()
+        for far in topology.beyond(kme)
     ]
 
 
 def foreign_saes_tables(topology: Topology, kme: str) -> list[dict[str, Any]]:
     """`[[foreign_saes]]` of a KME: the other networks' SAEs that it reaches over another KME of its own."""
     return [
-        {"kme": peer, "saes": topology.saes_of(network)}
+        {"kme": peer, "saes": topology.saes_beyond(peer, far)}
         for peer in topology.peers(kme)
-        for network in topology.beyond(peer).values()
+        for far in topology.beyond(peer)
     ]

@@ -8,7 +8,7 @@ import pytest
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.lab.topology import load_topology, parse_topology, shipped_topologies, topology_text
-from keyhop.lab.topology.rules import reached
+from keyhop.lab.topology.model import reached
 
 PAIR = """
 [[kmes]]
@@ -190,8 +190,25 @@ def test_a_gateway_joins_two_networks_and_may_be_far_away() -> None:
     topology = parse_topology(text, origin="net.toml")
     assert (topology.beyond("a"), topology.beyond("va")) == ({"va": "vendor"}, {"a": "main"})
     assert topology.beyond("b") == {}
-    assert topology.saes_of("vendor") == ["a-at-v", "b-at-v"]
+    assert topology.saes_beyond("a", "va") == ["a-at-v", "b-at-v"]
     assert parse_topology(topology_text(topology), origin="copy") == topology
+
+
+IN_A_ROW = """
+kmes = [{id = "a", network = "one"}, {id = "b", network = "two"}, {id = "c", network = "three", saes = 1}]
+saes = [{id = "asae", kme = "a"}, {id = "bsae", kme = "b"}]
+gateways = [{ends = ["a", "b"]}, {ends = ["c", "b"]}]
+"""
+
+
+def test_gateways_lead_beyond_the_next_network() -> None:
+    topology = parse_topology(IN_A_ROW, origin="net.toml")
+    assert topology.saes_beyond("a", "b") == ["bsae", "c-1"]
+    assert topology.saes_beyond("b", "a") == ["asae"]
+    assert topology.saes_beyond("b", "c") == ["c-1"]
+    assert topology.saes_beyond("c", "b") == ["asae", "bsae"]
+    ring = refusal(IN_A_ROW.replace("gateways = [", 'gateways = [{ends = ["a", "c"]}, '))
+    assert "c and b join two networks that are joined already" in ring.message
 
 
 def test_kmes_of_different_networks_need_no_link_and_are_no_peers() -> None:

@@ -105,7 +105,20 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         pairs = [gateway.ends for gateway in self.gateways] + [gateway.ends[::-1] for gateway in self.gateways]
         return {far: networks[far] for near, far in pairs if near == kme}
 
-    def saes_of(self, network: str) -> list[str]:
-        """The IDs of a network's SAEs."""
+    def saes_beyond(self, kme: str, far: str) -> list[str]:
+        """The IDs of the SAEs that this KME reaches through one of another network: of that network, and beyond it."""
         networks = self.networks()
-        return [sae.id for sae in self.all_saes() if networks[sae.kme] == network]
+        joined = [(networks[one], networks[other]) for one, other in (gateway.ends for gateway in self.gateways)]
+        behind = reached(networks[far], [pair for pair in joined if networks[kme] not in pair])
+        return [sae.id for sae in self.all_saes() if networks[sae.kme] in behind]
+
+
+def reached(start: str, joined: list[tuple[str, str]]) -> set[str]:
+    """What is joined with one, directly or over others, and that one."""
+    found, front = {start}, [start]
+    while front:
+        here = front.pop()
+        beside = {end for ends in joined if here in ends for end in ends} - found
+        found |= beside
+        front += beside
+    return found

@@ -4,7 +4,7 @@ from collections import Counter
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.names import hint_of_names
-from keyhop.lab.topology.model import Topology
+from keyhop.lab.topology.model import Topology, reached
 
 
 def check(topology: Topology, origin: str) -> None:
@@ -68,17 +68,17 @@ def _check_networks(topology: Topology, origin: str) -> None:
 
 def _check_gateways(topology: Topology, origin: str) -> None:
     networks = topology.networks()
-    joined: set[frozenset[str]] = set()
+    joined: list[tuple[str, str]] = []
     for gateway in topology.gateways:
-        pair = frozenset(networks[end] for end in gateway.ends)
-        if len(pair) == 1:
+        one, other = (networks[end] for end in gateway.ends)
+        if one == other:
             raise ConfigurationError(f"{origin}: [[gateways]] {' and '.join(gateway.ends)} are of one network")
-        if pair in joined:
+        if other in reached(one, joined):
             raise ConfigurationError(
                 f"{origin}: [[gateways]] {' and '.join(gateway.ends)} join two networks that are joined already",
-                hint="one gateway leads to an SAE",
+                hint="one way leads to an SAE, so networks cannot be joined in a ring",
             )
-        joined.add(pair)
+        joined.append((one, other))
 
 
 def _check_delays(topology: Topology, origin: str) -> None:
@@ -109,14 +109,3 @@ def _check_connected(topology: Topology, origin: str) -> None:
                 f"{origin}: no links lead from the KME `{members[0]}` to `{apart[0]}`",
                 hint="keys go over links, from KME to KME if need be: add some to [[links]]",
             )
-
-
-def reached(start: str, joined: list[tuple[str, str]]) -> set[str]:
-    """The KMEs to which links lead from one, and that one."""
-    found, front = {start}, [start]
-    while front:
-        here = front.pop()
-        beside = {end for ends in joined if here in ends for end in ends} - found
-        found |= beside
-        front += beside
-    return found
