@@ -54,13 +54,16 @@ class Voiding:
         self._accounts = accounts
         self._callback = callback
         self._voids: list[_Void] = []
+        self._asked_for: set[bytes] = set()
+        """All of their IDs: masters that wait are looked after at each tick."""
         self._waits: list[_Wait] = []
 
     def __len__(self) -> int:
-        return sum(len(void.ids) for void in self._voids)
+        return len(self._asked_for)
 
     def void(self, saes: Saes, ids: tuple[bytes, ...], *, were_relayed: bool = False) -> None:
         """From now on, or from the next start on: these keys are under way in the memory until the void is answered."""
+        self._asked_for.update(ids)
         for at in range(0, len(ids), MAX_KEYS):
             self._voids.append(_Void(saes, set(ids[at : at + MAX_KEYS]), were_relayed=were_relayed))
         self._ask_now()
@@ -81,7 +84,7 @@ class Voiding:
 
     def acknowledged(self, status: AckStatus, ids: list[bytes]) -> bool:
         """The other KMS says what became of keys; whether they were to be voided."""
-        found = {key_id for void in self._voids for key_id in void.ids} & set(ids)
+        found = self._asked_for & set(ids)
         if found:
             self._answered(found, status)
         return bool(found)
@@ -89,7 +92,9 @@ class Voiding:
     def tick(self) -> None:
         """Time has passed."""
         for void in self._voids:
-            void.ids = {key_id for key_id in void.ids if key_id in self._memory}
+            forgotten = {key_id for key_id in void.ids if key_id not in self._memory}
+            void.ids -= forgotten
+            self._asked_for -= forgotten
         self._voids = [void for void in self._voids if void.ids]
         self._ask_now()
         self._tell()
@@ -122,10 +127,11 @@ class Voiding:
                 self._memory.settle(answered, "voided" if is_void else "relayed")
                 self._accounts.note("sent", status, void.saes, answered)
                 void.ids -= ids
+        self._asked_for -= ids
         self._tell()
 
     def _concern(self, ids: frozenset[bytes]) -> bool:
-        return any(not void.ids.isdisjoint(ids) for void in self._voids)
+        return not self._asked_for.isdisjoint(ids)
 
     def _tell(self) -> None:
         """Those whose wait is over."""
