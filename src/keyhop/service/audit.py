@@ -8,6 +8,7 @@ that the bytes crossed, what made them, and all key IDs: 16 bytes each in hexade
 
 from binascii import hexlify
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from typing import Literal
 
@@ -53,12 +54,12 @@ class AuditedReplies:
     def give(self, keys: Keys, handed: Handed, reply: KeyReply) -> None:
         """Replies once the records are written and everything noted so far is durable. Raises StoreFailure."""
         self._note(handed)
-        self._journal.then(lambda: reply(keys), reply)
+        self._journal.then(partial(reply, keys), reply)
 
     def taken_in(self, inserted: InsertedKeys, handed: Handed, reply: InsertReply) -> None:
         """The same, of keys that an SAE gives. Raises StoreFailure."""
         self._note(handed)
-        self._journal.then(lambda: reply(inserted), reply)
+        self._journal.then(partial(reply, inserted), reply)
 
     def _note(self, handed: Handed) -> None:
         for handover, runs in handed.items():
