@@ -89,7 +89,7 @@ class SocketWire:
             return
         self._reading = on
         if on:
-            self._loop.add_reader(self._fd, self.owner.readable)
+            self._loop.add_reader(self._fd, self._readable)
         else:
             self._loop.remove_reader(self._fd)
 
@@ -151,6 +151,9 @@ class SocketWire:
         self._sock.close()
         owner, self.owner = self.owner, _NOBODY
         owner.lost()
+
+    def _readable(self) -> None:
+        self.owner.readable()  # who that is can change
 
     def _arrived(self, data: bytes) -> None:
         if self._closing:
