@@ -1,6 +1,5 @@
 """Planted in what joins KMEs that no link joins: topology, feeding, relaying, and keys that came that way."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,10 +20,8 @@ from keyhop.network.relay.source import Source
 from keyhop.network.topology.known import Entry, Known
 from keyhop.network.topology.own_report import OwnReport
 from keyhop.network.topology.view import View
-from keyhop.service.copies import Copies
 from keyhop.service.courier import Courier
 from keyhop.service.lookup import Lookup
-from keyhop.service.multicast import Multicast
 
 
 def what_comes_is_not_proven(patch: pytest.MonkeyPatch) -> None:
@@ -148,19 +145,6 @@ def couriers_lose_batches(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Courier, "_attempt", lost)
 
 
-def other_keys_have_the_same_ids(patch: pytest.MonkeyPatch) -> None:
-    """Keys that are drawn because others went astray are given under the IDs of those."""
-    drawn = Multicast._drawn
-    first: dict[int, bytes] = {}
-
-    def again(self: Multicast, wanted: Any, earlier: int) -> Copies:
-        copies = drawn(self, wanted, earlier)
-        ids = first.setdefault(id(wanted), copies.ids)
-        return replace(copies, ids=ids, kept_as=ids)
-
-    patch.setattr(Multicast, "_drawn", again)
-
-
 PLANTED: dict[Plant, set[int]] = {
     what_comes_is_not_proven: {1, 4, 5, 6},
     shares_are_the_secret: {4},
@@ -176,6 +160,5 @@ PLANTED: dict[Plant, set[int]] = {
     relayed_keys_are_not_looked_for: {0, 5},
     records_are_called_stored: {5},
     couriers_lose_batches: {5},
-    other_keys_have_the_same_ids: {1, 5},
 }
 """Which promise each of them breaks first."""

@@ -4,9 +4,10 @@ import pytest
 
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.network import wire
 from keyhop.network.feeder.feeder import FeederOptions
 from keyhop.network.relay.hop import Hop
-from keyhop.network.relay.messages import SECRET_HEAD_BYTES
+from keyhop.network.relay.messages import SECRET_HEAD_BYTES, Announce, RecordsPayload
 from keyhop.service.courier import ATTEMPT_S
 from keyhop.service.policy import PairPolicy, Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
@@ -26,6 +27,8 @@ class Diamond(VirtualNetwork):
         policy = Policy(PairPolicy(wait_s=3.0))
         super().__init__(HOME, 1, policy=policy, links=LINKS, feeder=FeederOptions("on-demand"))
         self.kept: list[tuple[Hop, tuple[object, ...], bytes]] = []
+        self.announced: list[bytes] = []
+        """The IDs in each parcel."""
         self.depart = depart = Hop._depart
 
         def keep(hop: Hop, *what: object) -> None:
@@ -41,6 +44,12 @@ class Diamond(VirtualNetwork):
         self.produce(8)
         for _ in range(3):
             self.pass_time(1.0)
+
+    def _send(self, source: KmeId, target: KmeId, data: bytes) -> None:
+        body = wire.decode(data).body
+        if isinstance(body, Announce) and isinstance(body.payload, RecordsPayload):
+            self.announced += [] if body.payload.ids in self.announced else [body.payload.ids]
+        super()._send(source, target, data)
 
     def enc(self, number: int = 1) -> Keys:
         answers = self.get_key(ALICE, GetKey(A, D, number))
@@ -70,6 +79,8 @@ def test_a_node_on_the_way_that_failed_does_not_know_the_key(diamond: Diamond) -
     (_, _, seen), *_ = diamond.kept
     assert len(seen) == 64
     assert seen != bytes_of(keys)
+    assert len(diamond.announced) == 2
+    assert diamond.announced[1] == b"".join(run.ids for run in keys.runs), "no ID is for two keys"
     assert bytes_of(diamond.dec(keys)) == bytes_of(keys)
 
 
