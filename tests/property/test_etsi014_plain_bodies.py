@@ -141,4 +141,4 @@ def test_lists_may_be_larger_than_what_is_unusual(read: Any, one: str, rest: str
     body = "{" + rest % items + "}"
     assert len(body) > MAX_UNUSUAL_BYTES
     assert not isinstance(outcome(read, body.encode()), str)
-    assert "of more than 16384 bytes" in outcome(read, body.replace("{", '{"key_IDs_extension":{},', 1).encode())
+    assert "of more than 8192 bytes" in outcome(read, body.replace("{", '{"key_IDs_extension":{},', 1).encode())

@@ -1,7 +1,7 @@
 """The body of a request: its content type, its bounds, and the strict JSON in it.
 
 There are two ways to read it. What nearly every body is msgspec reads, fast enough for the largest; whatever is unusual
-takes ten times as long the strict way, and may be a quarter as large, so that no body holds up others for long.
+takes ten times as long the strict way, and may be an eighth as large, so that no body holds up others for long.
 """
 
 import re
@@ -14,8 +14,8 @@ from keyhop.core.errors import BadRequest
 from keyhop.service.strict_json import parse_strictly
 
 MAX_BODY_BYTES = 64 * 1024
-MAX_UNUSUAL_BYTES = 16 * 1024
-MAX_CONTAINERS = 1024  # each costs a call of a hook
+MAX_UNUSUAL_BYTES = 8 * 1024
+MAX_CONTAINERS = 512  # each costs a call of a hook
 TOO_LARGE = f"the body shall have at most {MAX_BODY_BYTES} bytes"
 _TOO_UNUSUAL = f"a body of more than {MAX_UNUSUAL_BYTES} bytes shall be nothing but a list of keys or key IDs"
 

@@ -5,10 +5,11 @@ used the least time of late (start-time fair queueing): each turn is tagged with
 the time that all of them have used were divided among them alike; the lowest tag is next. So an SAE that asks for
 little waits for the one turn that is under way, however many and however long another one's are.
 
-Turns have a slice of time in each turn of the event loop; what is left over waits while sockets are looked at again. As
-long as one SAE has everything for itself, nobody waits for it: it is read at once, and long slices are cheap, because
-what happens in one shares a commit. When others ask as well, slices are short, but never shorter than the commit
-between them: on a slow disk it would take most of the time.
+Turns have a slice of time in each turn of the event loop; what is left over waits while sockets are looked at again. A
+turn that may take longer than a slice, by what its SAE's turns took before, is not begun before what was asked is
+committed and answered. As long as one SAE has everything for itself, nobody waits for it: it is read at once, and long
+slices are cheap, because what happens in one shares a commit. When others ask as well, slices are short, but never
+shorter than the commit between them: on a slow disk it would take most of the time.
 """
 
 import time
@@ -23,6 +24,8 @@ SLICE_S = 0.001
 SHARED_SLICE_S = 0.0001
 SHARED_FOR_S = 1.0
 """After an SAE has come between another one's turns, or while another one waited."""
+_REMEMBERED = 0.9
+"""What counts of how long an SAE's turns may take after each turn that took less."""
 
 type Job = Callable[[], None]
 
@@ -38,7 +41,8 @@ class Turns:
         self._number = 0
         self._tag_s = 0.0  # of the turn that is under way, or was
         self._over_s: dict[SaeId | None, float] = {}  # when those who do not wait could have their next turn
-        self._awake = False
+        self._may_take_s: dict[SaeId | None, float] = {}
+        self._awake = self._begins_long = False
         self._last: SaeId | None = None
         self._shared_until = now()
         self._after_slice: float | None = None
@@ -67,15 +71,32 @@ class Turns:
     def _work(self) -> None:
         began = self._now()
         until = self._end_of_slice(began)
-        if self.shared:
-            self._soon(self._slice_is_over)
         try:
-            while self._next and began < until:
-                began = self._take_turn(began)
+            if self.shared:
+                self._soon(self._slice_is_over)
+                self._take_turns_of_many(began, until)
+            else:
+                while self._next and began < until:
+                    began = self._take_turn(began)
         finally:
             self._awake = bool(self._next)
             if self._awake:
                 self._soon(self._work)
+
+    def _take_turns_of_many(self, began: float, until: float) -> None:
+        """A long turn is the first of its slice, and waits for the next one: that comes after what was put off."""
+        begins, self._begins_long = self._begins_long, False
+        is_first = True
+        while self._next and began < until:
+            sae = self._next[0][2]
+            may_take_s = self._may_take_s.get(sae, 0.0)
+            if may_take_s > SHARED_SLICE_S and not begins:
+                self._begins_long = is_first
+                return
+            is_first = begins = False
+            ended = self._take_turn(began)
+            self._may_take_s[sae] = max(ended - began, may_take_s * _REMEMBERED)
+            began = ended
 
     def _take_turn(self, began: float) -> float:
         """The next one; when it is over."""
