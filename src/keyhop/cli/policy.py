@@ -70,6 +70,10 @@ def _tell(answer: PolicyCheck) -> None:
     if answer.fields:
         print_table(("field", "value", "given by"), [(each.name, each.value, each.given_by) for each in answer.fields])
         print_gap()
+    if answer.beside:
+        rows = [(step.about, _MARKS[step.verdict], step.text) for step in answer.beside]
+        print_table(("besides", "", "what was found"), rows)
+        print_gap()
     against = [step.about for step in answer.steps if step.verdict == "no"]
     when = "now" if answer.live else "by its configuration"
     result = "may have such a key" if answer.possible else f"may not have such a key ({', '.join(against)})"

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from keyhop.cli import main
+from keyhop.core.errors import BadRequest
 from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.keys import KeyMaterial
 from keyhop.network.feeder.feeder import FeederOptions
 from keyhop.network.pair import PairOptions
 from keyhop.node.config import parse_config
@@ -16,7 +18,7 @@ from keyhop.service.gauges import Rate
 from keyhop.service.kme import KmeOptions
 from keyhop.service.limits import Limit
 from keyhop.service.policy import PairPolicy, Policy, Rule
-from keyhop.service.requests import GetKey, Keys
+from keyhop.service.requests import GetKey, InsertKeys, Keys
 from keyhop.testing.domains import EAST, WEST, TwoDomains
 from keyhop.testing.network import VirtualNetwork
 
@@ -101,6 +103,63 @@ def test_what_speaks_for_it_is_told_too() -> None:
     assert said(check, "way") == ("yes", "links to KME bob: rate")
     assert said(check, "sources") == ("yes", "allowed: etsi014; rate")
     assert said(check, "when dry") == ("note", "a request that finds no key waits 2 s at most")
+
+
+def beside(check: PolicyCheck, about: str) -> tuple[str, str]:
+    (step,) = [step for step in check.beside if step.about == about]
+    return step.verdict, step.text
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "verdict", "why"),
+    [
+        ("", PolicyQuestion(A, B), "yes", "keys of 64 to 8192 bits, 1024 in a request"),
+        ("", PolicyQuestion(A, A2), "yes", "keys of 64 to 8192 bits, 1024 in a request"),
+        ("", PolicyQuestion(B, A), "yes", "keys of 64 to 8192 bits, 1024 in a request"),
+        (rule('hybrid = "xor"'), PolicyQuestion(A, B), "yes", "in a request, combined with ML-KEM on their way"),
+        (rule('hybrid = "kdf"'), PolicyQuestion(A, B), "no", "with hybrid = kdf a key is made"),
+        (rule('hybrid = "kdf"'), PolicyQuestion(A, A2), "yes", "keys of 64 to 8192 bits, 1024 in a request"),
+        (rule('sources = ["rate"]'), PolicyQuestion(A, B), "no", "the sources of keys do not include sae"),
+        (rule('sources = ["rate", "sae"]'), PolicyQuestion(A, B), "yes", "keys of 64 to 8192 bits"),
+        (rule('sources = ["rate"]'), PolicyQuestion(B, A), "no", "the sources of keys do not include sae"),
+        (rule("direct_only = true"), PolicyQuestion(A, C), "no", "the same is against it: way"),
+        ('[[policy.allow]]\nmaster = "a2"', PolicyQuestion(A, B), "no", "these SAEs may not share keys"),
+    ],
+)
+def test_whether_a_master_may_bring_keys_is_told(text: str, question: PolicyQuestion, verdict: str, why: str) -> None:
+    found, told = beside(of_file(text, question), "keyhop_insert")
+    assert (found, why in told) == (verdict, True), told
+
+
+def test_whether_a_master_may_void_keys_is_told_where_it_asks() -> None:
+    told = ("yes", "keys that b has not fetched, whatever the policy is by then")
+    assert beside(of_file("", PolicyQuestion(A, B)), "keyhop_void") == told
+    assert beside(of_file('[[policy.allow]]\nmaster = "a2"', PolicyQuestion(A, B)), "keyhop_void") == told
+    assert [step.about for step in of_file("", PolicyQuestion(B, A)).beside] == ["keyhop_insert"]
+    for nobody in (PolicyQuestion(A, A), PolicyQuestion(A, SaeId("x")), PolicyQuestion(B, C)):
+        assert of_file("", nobody).beside == []
+
+
+def test_a_running_kme_brings_and_voids_only_what_the_other_one_can_answer_for() -> None:
+    net = network(Rule("a2", "*", {"sources": frozenset({"virtual"})}))
+    assert [beside(now(net, PolicyQuestion(A, B)), what)[0] for what in ("keyhop_insert", "keyhop_void")] == ["yes"] * 2
+    net.kmes[ALICE].peers[BOB].disconnect()
+    check = now(net, PolicyQuestion(A, B))
+    assert beside(check, "keyhop_insert") == ("no", "KME bob is not connected")
+    assert beside(check, "keyhop_void") == ("no", "KME bob is not connected, and only it knows what was fetched")
+    assert "do not include sae" in beside(now(net, PolicyQuestion(A2, B)), "keyhop_insert")[1]
+
+
+def test_what_is_told_of_bringing_keys_is_what_happens() -> None:
+    net = network(Rule("a2", "*", {"sources": frozenset({"virtual"})}))
+    net.produce(8)
+    net.pass_time(1.0)
+    for master in (A, A2):
+        answers = net.insert_keys(ALICE, InsertKeys(master, B, KeyMaterial(bytes(32)), 32))
+        net.settle()
+        (answer,) = answers
+        may = beside(now(net, PolicyQuestion(master, B)), "keyhop_insert")[0] == "yes"
+        assert isinstance(answer, BadRequest) != may
 
 
 def test_relayed_keys_and_keys_of_others() -> None:
@@ -239,6 +298,7 @@ def test_the_command_tells_it_and_ends_with_the_answer(tmp_path: Path, capsys: p
     status, out, _ = ask([*to, "c"], capsys)
     assert status == 1
     assert "direct_only\ttrue\t[[policy.rules]] number 1 (a → c)" in out
+    assert "keyhop_insert\tNO\tthe same is against it: way" in out
     assert out.endswith("a may not have such a key (way), to share with c\n")
     status, out, _ = ask([*to, "c", "--json"], capsys)
     assert status == 1

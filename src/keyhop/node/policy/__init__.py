@@ -2,7 +2,9 @@
 
 state   the question, and the answer step by step
 story   what a configuration says
+given   what holds for the two, and what gives it
 across  what is told of SAEs in different domains
+own_keys  what is told of keys that the master brings, and voids
 live    what a KME that runs adds
 check   both, put together
 route   the page of the management API

@@ -7,6 +7,7 @@ from keyhop.node.config import NodeConfig
 from keyhop.node.from_config import sae_directory
 from keyhop.node.policy.across import tell_across, tell_of_kms
 from keyhop.node.policy.live import go_on
+from keyhop.node.policy.own_keys import tell_of_own_keys, tell_of_own_keys_now
 from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
 from keyhop.node.policy.story import Site, Story, tell
 from keyhop.service.crossing import Crossing
@@ -28,12 +29,14 @@ def check_kme(kme: Kme, me: KmeId, links: Iterable[tuple[KmeId, str]], question:
     story = _told(Site(me, kme.home, _kinds(links), kme.policies, kme.crossing), question)
     go_on(story, kme)
     tell_of_kms(story, kme)
+    tell_of_own_keys_now(story, kme)
     return _answer(story, live=True)
 
 
 def _told(site: Site, question: PolicyQuestion) -> Story:
     story = tell(site, question)
     tell_across(story)
+    tell_of_own_keys(story)
     return story
 
 
@@ -46,4 +49,5 @@ def _kinds(links: Iterable[tuple[KmeId, str]]) -> dict[KmeId, frozenset[str]]:
 
 def _answer(story: Story, *, live: bool) -> PolicyCheck:
     question = story.question
-    return PolicyCheck(story.site.me, question.master, question.slave, live, story.possible, story.steps, story.fields)
+    found = (story.possible, story.steps, story.fields, list(story.beside.values()))
+    return PolicyCheck(story.site.me, question.master, question.slave, live, *found)

@@ -1,6 +1,6 @@
 """Why two SAEs may or may not have a key: what is asked, and the answer step by step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from keyhop.core.ids import KmeId, SaeId
@@ -38,7 +38,11 @@ class PolicyField:
 
 @dataclass(frozen=True, slots=True)
 class PolicyCheck:
-    """The answer of KME `kme`; `live` when it runs, and not only its configuration was read."""
+    """The answer of KME `kme`; `live` when it runs, and not only its configuration was read.
+
+    `beside` says what the master may do besides having a key made: bring its own, and void some. It is no part of
+    `possible`.
+    """
 
     kme: KmeId
     master: SaeId
@@ -47,3 +51,4 @@ class PolicyCheck:
     possible: bool
     steps: list[PolicyStep]
     fields: list[PolicyField]
+    beside: list[PolicyStep] = field(default_factory=list)

@@ -4,14 +4,15 @@ Everything that can be said without a running node: who they are, whether they m
 and by which way. `live` goes on from there.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import KmeId, SaeId
-from keyhop.node.policy.state import PolicyField, PolicyQuestion, PolicyStep
+from keyhop.node.policy.given import fields_of, reason, shown
+from keyhop.node.policy.state import PolicyField, PolicyQuestion, PolicyStep, Verdict
 from keyhop.service.crossing import Crossing
-from keyhop.service.policy import Allow, PairPolicy, Policies, Rule
+from keyhop.service.policy import PairPolicy, Policies
 from keyhop.service.requests import RECORD_SOURCE
 
 
@@ -28,12 +29,16 @@ class Site:
 
 @dataclass(slots=True)
 class Story:
-    """The steps so far. `policy` is what holds for the pair, if anything; `target` the KME of the other one."""
+    """The steps so far; `beside`, what else than having a key was looked at.
+
+    `policy` is what holds for the pair, if anything; `target` the KME of the other one.
+    """
 
     site: Site
     question: PolicyQuestion
     steps: list[PolicyStep] = field(default_factory=list)
     fields: list[PolicyField] = field(default_factory=list)
+    beside: dict[str, PolicyStep] = field(default_factory=dict)
     policy: PairPolicy | None = None
     target: KmeId | None = None
     size_bytes: int = 0
@@ -51,6 +56,14 @@ class Story:
         """This is worth knowing."""
         self.steps.append(PolicyStep(about, "note", text))
 
+    def tell_beside(self, about: str, verdict: Verdict, text: str) -> None:
+        """Something else that the two may or may not do; what was told of it before is over."""
+        self.beside[about] = PolicyStep(about, verdict, text)
+
+    def may(self, about: str) -> bool:
+        """Whether they may do that."""
+        return about in self.beside and self.beside[about].verdict == "yes"
+
     @property
     def possible(self) -> bool:
         """Whether nothing is against it."""
@@ -65,10 +78,10 @@ def tell(site: Site, question: PolicyQuestion) -> Story:
     try:
         story.policy = site.policies.pair(question.master, question.slave)
     except KeyhopError as refusal:
-        story.no("allowed", f"{refusal.message}: {_reason(story)}")
+        story.no("allowed", f"{refusal.message}: {reason(site.policies, question)}")
         return story
-    story.yes("allowed", _reason(story))
-    story.fields = list(_fields(story, story.policy))
+    story.yes("allowed", reason(site.policies, question))
+    story.fields = list(fields_of(site.policies, question, story.policy))
     _amount(story, story.policy)
     _way(story, story.policy)
     _when_dry(story, story.policy)
@@ -104,40 +117,6 @@ def _where(site: Site, sae: SaeId, home: KmeId | None) -> str:
     return "here" if home == site.me else f"at KME {home}"
 
 
-def _reason(story: Story) -> str:
-    policies, question = story.site.policies, story.question
-    if not policies.policy.allow:
-        return "without [[policy.allow]] all SAEs may share keys"
-    rule = policies.allowed_by(question.master, question.slave)
-    if rule is None:
-        return "no [[policy.allow]] names both"
-    return f"{_numbered('allow', policies.policy.allow, rule)} names both"
-
-
-def _numbered(table: str, rules: tuple[Allow, ...] | tuple[Rule, ...], rule: Allow | Rule) -> str:
-    number = next(n for n, each in enumerate(rules, 1) if each is rule)
-    return f"[[policy.{table}]] number {number} ({rule.master} → {rule.slave})"
-
-
-def _fields(story: Story, policy: PairPolicy) -> Iterator[PolicyField]:
-    policies, question = story.site.policies, story.question
-    rules = policies.rules_for(question.master, question.slave)
-    for each in fields(PairPolicy):
-        givers = [rule for rule in rules if each.name in rule.gives]
-        by = _numbered("rules", policies.policy.rules, givers[-1]) if givers else "[policy]"
-        yield PolicyField(each.name, _shown(getattr(policy, each.name)), by)
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, frozenset):
-        return "; ".join(sorted(map(str, value)))
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _amount(story: Story, policy: PairPolicy) -> None:
     question = story.question
     try:
@@ -160,7 +139,7 @@ def _way(story: Story, policy: PairPolicy) -> None:
         how = "this KME hands it over, or takes it" if crosses else "both are served here: the KME makes the key itself"
         story.yes("way", how)
         if policy.sources is not None and RECORD_SOURCE not in policy.sources:
-            story.no("sources", f"the KME would make the key, and only these may: {_shown(policy.sources)}")
+            story.no("sources", f"the KME would make the key, and only these may: {shown(policy.sources)}")
         return
     kinds = site.links.get(target, frozenset())
     if kinds:
@@ -183,9 +162,9 @@ def _sources(story: Story, policy: PairPolicy, kinds: frozenset[str]) -> None:
     if kinds & policy.sources or relayed:
         forbidden = sorted(kinds - policy.sources)
         beside = f"; bytes of {', '.join(forbidden)} in the same stream are left to others" if forbidden else ""
-        story.yes("sources", f"allowed: {_shown(policy.sources)}{beside}")
+        story.yes("sources", f"allowed: {shown(policy.sources)}{beside}")
     else:
-        story.no("sources", f"allowed: {_shown(policy.sources)}, and nothing to KME {story.target} is of these")
+        story.no("sources", f"allowed: {shown(policy.sources)}, and nothing to KME {story.target} is of these")
 
 
 def _when_dry(story: Story, policy: PairPolicy) -> None:
