@@ -1,6 +1,6 @@
 """What relay costs and how long it takes: .venv/bin/python bench/relay.py [--only PART,PART] [--quick]
 
-Parts are `hops`, `filled`, `demand`, `tampered`, `metro`, `scarce`: README.md says what each of them shows.
+Parts are `hops`, `carried`, `filled`, `demand`, `tampered`, `metro`, `scarce`: README.md says what each of them shows.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import relay_carried
 import relay_demand
 import relay_filled
 import relay_hops
@@ -50,6 +51,10 @@ def _hops(options: argparse.Namespace) -> Iterator[Section]:
         pstats.Stats(profile).sort_stats("tottime").print_stats(PROFILED)
 
 
+def _carried(options: argparse.Namespace) -> Iterator[Section]:
+    yield relay_carried.section(2.0 if options.quick else 5.0)
+
+
 def _filled(options: argparse.Namespace) -> Iterator[Section]:
     seconds = 0.5 if options.quick else 1.0
     yield relay_filled.in_process(seconds)
@@ -75,6 +80,7 @@ def _scarce(options: argparse.Namespace) -> Iterator[Section]:
 
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Section]]] = {
     "hops": _hops,
+    "carried": _carried,
     "filled": _filled,
     "demand": _demand,
     "tampered": _tampered,

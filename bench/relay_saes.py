@@ -52,6 +52,14 @@ class Sae:
         """What costs nothing but the request."""
         self._ask(f"/api/v1/keys/{slave}/status")
 
+    def drain(self, target: str) -> None:
+        """Asks for that, and does not look at the answer. Raises Refused."""
+        self._connection.request("GET", target)
+        response = self._connection.getresponse()
+        body = response.read()
+        if response.status != 200:
+            raise Refused(body.decode())
+
     def close(self) -> None:
         """Ends the connection."""
         self._connection.close()
