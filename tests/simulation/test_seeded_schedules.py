@@ -41,6 +41,8 @@ REACHED = {
     "message Reclaim": 50,
     "has taken in": 50,
     "has voided": 50,
+    "called": 100,
+    "lost on the way across": 2,
     "answer: not yet synchronised with KME …": 20,
     "answer: KME … has no copy: it refused its copy": 5,
     "answer: no key material is left for KME … but what is reserved for other SAEs": 5,

@@ -131,7 +131,7 @@ class Arrivals:
 
     def _outcome(self, source: KmeId, batch: Carry | RecordsPayload) -> Exported:
         master = SaeId(batch.master)
-        return self._exports.outcome(master, batch.ids) if self._home(master) == source else "no"
+        return self._exports.outcome(master, batch.slaves, batch.ids) if self._home(master) == source else "no"
 
     def _may_come(self, source: KmeId, batch: Carry | RecordsPayload, size_bytes: int) -> bool:
         """Whether these are new records, with keys of `size_bytes` in all, which that KME may send for our SAEs.

@@ -21,8 +21,8 @@ class Exports(Protocol):
         """Under which ID a key is kept here that is passed on under this one as well."""
         ...
 
-    def outcome(self, master: SaeId, ids: bytes) -> Exported:
-        """What is known of these records."""
+    def outcome(self, master: SaeId, slaves: Iterable[str], ids: bytes) -> Exported:
+        """What is known of these records: `yes` if every slave can have them now."""
         ...
 
     def export(
@@ -54,7 +54,7 @@ class NoExports:
     def kept_as(self, master: SaeId, key_id: bytes) -> bytes:
         return key_id
 
-    def outcome(self, master: SaeId, ids: bytes) -> Exported:
+    def outcome(self, master: SaeId, slaves: Iterable[str], ids: bytes) -> Exported:
         return "new"
 
     def export(

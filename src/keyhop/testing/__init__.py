@@ -6,7 +6,8 @@ kme                  one KME's production state machines on virtual time, which 
 audit                an audit log in memory, which says who was given which keys
 network              two KMEs, for tests that go step by step
 distance             the same, where messages take time
-history              the promises, checked against what SAEs saw
+history              the promises, checked against what SAEs saw; material: where bytes come from, and their one use;
+                     handed_over: what two domains say to each other of keys
 simulation           whole networks on machines that fail, drawn from a seed, with every promise checked
 store_conformance    what every KeyStore does
 link_conformance     what every LinkAdapter does

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.record_ids import chosen_record_id, is_chosen
 from keyhop.service.requests import GetKey, GetKeyWithIds, InsertedKeys, InsertKeys, Keys, VoidedKeys, VoidKeys
+from keyhop.testing.handed_over import HandedOver
 from keyhop.testing.material import Material, each_id
 from keyhop.testing.violation import Violation
 
@@ -51,6 +52,7 @@ class History:
         self._redelivery_s = redelivery_s
         self._home = home
         self.material = Material()
+        self.handed_over = HandedOver(self.material)
         self.keys: dict[bytes, Seen] = {}
         """By `record_name`."""
         self._offered: dict[bytes, Seen] = {}

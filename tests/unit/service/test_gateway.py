@@ -2,12 +2,14 @@
 
 import pytest
 
-from keyhop.core.errors import BadRequest, KeyhopError, Unauthorised, Unavailable
+from keyhop.core.errors import BadRequest, KeyhopError, StoreFailure, Unauthorised, Unavailable
 from keyhop.core.ids import SaeId, key_id_text
 from keyhop.core.record_ids import chosen_record_id
 from keyhop.service.etsi020.calls import EXT_KEYS
 from keyhop.service.etsi020.problems import KEY_ROUTING_ERROR, Problem
+from keyhop.service.gateway.importing import Importing
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
+from keyhop.service.spreading import Spreading
 from keyhop.testing.domains import ALICE, BOB, EAST, WEST, TwoDomains
 
 A, A2, W, B, B2, E = map(SaeId, ("a", "a2", "w", "b", "b2", "e"))
@@ -135,6 +137,52 @@ def test_when_the_gateway_is_restarted_the_master_gets_no_key_and_the_slave_none
     given(both.get_key_with_ids(GetKeyWithIds(B, A, ids_of(got))))
 
 
+def test_a_gateway_that_stops_before_it_has_kept_its_own_copy_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both, finish = domains(), Spreading._finish
+    with monkeypatch.context() as stopped:
+        stopped.setattr(Spreading, "_finish", lambda self, spread: None if spread.here else finish(self, spread))
+        answers = both.get_key(GetKey(A, W, additional_slaves=(B,)))
+        both.settle()
+    assert not answers
+    both.west.kmes[WEST].crash()
+    both.west.kmes[ALICE].peers[WEST].disconnect()
+    both.west.kmes[ALICE].connect(WEST)
+    both.pass_time(20.0)
+    assert isinstance(refused(answers), Unavailable)
+    for network in (both.west, both.east):
+        assert not any(len(kme.records) for kme in network.kmes.values())
+
+
+def test_what_could_not_be_voided_after_a_restart_has_not_arrived_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The KME of a slave that cannot say whether it has given a key out may have given it out, or have lost it."""
+    monkeypatch.setattr(Importing, "recall", lambda self, ids, saes, done: done(frozenset()))
+    both = domains()
+    answers = both.get_key(GetKey(A, B))
+    both.west.settle()
+    both.west.kmes[WEST].crash()
+    both.west.kmes[ALICE].peers[WEST].disconnect()
+    both.pass_time(2.0)
+    both.west.kmes[ALICE].connect(WEST)
+    both.pass_time(20.0)
+    accounts = {(way, outcome) for way, outcome, _ in both.west.kmes[WEST].kme.gateway[EAST].accounts}
+    assert ("sent", "failed to void") in accounts
+    assert isinstance(refused(answers), Unavailable)
+
+
+def test_when_the_store_fails_everybody_who_waits_for_the_other_domain_hears_so() -> None:
+    both = domains()
+    both.cut = True
+    far, near = both.get_key(GetKey(A, B)), both.get_key(GetKey(W, B))
+    both.settle()
+    west = both.west.kmes[WEST].kme
+    west.journal.fail(StoreFailure("the disk is gone"))
+    west.abandon()
+    assert isinstance(refused(near), StoreFailure | Unavailable)
+    assert not far, "its KME is another one"
+
+
 def test_a_void_takes_it_back_from_the_slaves_kme() -> None:
     both = domains()
     answers = both.get_key(GetKey(A, B, 2))
@@ -197,8 +245,8 @@ def test_another_kme_cannot_ask_for_what_it_did_not_send() -> None:
     both.settle()
     gateway = both.west.kmes[WEST].kme.gateway
     ids = ids_of(given(answers))
-    assert gateway.outcome(A, ids) == "yes"
-    assert gateway.outcome(W, ids) == "new"
+    assert gateway.outcome(A, (B,), ids) == "yes"
+    assert gateway.outcome(W, (B,), ids) == "new"
     gateway.take_back(EAST, W, ids)
     both.pass_time(2.0)
     given(both.get_key_with_ids(GetKeyWithIds(B, A, ids)))

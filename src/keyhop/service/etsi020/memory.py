@@ -21,8 +21,9 @@ MAX_REMEMBERED = 1 << 17
 """Keys of one direction and one other KMS."""
 
 type Way = Literal["sent", "received"]
-type Fate = Literal["under way", "relayed", "failed", "voided"]
-"""Of a key that was sent, `under way` is also what nobody may rely on: its outcome is not known."""
+type Fate = Literal["under way", "relayed", "failed", "voided", "uncertain"]
+"""Of a key that was sent, `under way` is also what nobody may rely on: its outcome is not known. It stays
+`uncertain` when the other KMS could not void it."""
 
 
 class Remembered(msgspec.Struct):

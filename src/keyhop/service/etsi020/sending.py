@@ -8,9 +8,11 @@
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from keyhop.core.clock import Clock
+from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import KmeId, SaeId, key_id_text
 from keyhop.core.journal import Journal
 from keyhop.service.etsi020.accounts import Accounts
@@ -136,7 +138,8 @@ class Sending:
         self._voiding.abandon()
         for sending in _each(self._sendings.values()):
             self._forget(sending)
-            sending.done("the store of this KME has failed")
+            with suppress(StoreFailure):  # who recalls other copies finds that the journal takes nothing any more
+                sending.done("the store of this KME has failed")
 
     def _container(self, transfer: Transfer) -> ExtKeyContainer:
         keys = tuple(

@@ -7,7 +7,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.ids import key_id_text
 from keyhop.service.etsi020.accounts import Accounts
 from keyhop.service.etsi020.calls import VOID, Call, Make, Reply, delay_s
-from keyhop.service.etsi020.memory import KeyMemory
+from keyhop.service.etsi020.memory import Fate, KeyMemory
 from keyhop.service.etsi020.models import MAX_KEYS, AckStatus, VoidContainer, write
 from keyhop.service.etsi020.transfer import Saes
 
@@ -124,7 +124,8 @@ class Voiding:
         for void in self._voids:
             if answered := tuple(sorted(void.ids & ids)):
                 is_void = status == "voided" or (status == "key not present" and not void.were_relayed)
-                self._memory.settle(answered, "voided" if is_void else "relayed")
+                relied_on: Fate = "relayed" if void.were_relayed else "uncertain"
+                self._memory.settle(answered, "voided" if is_void else relied_on)
                 self._accounts.note("sent", status, void.saes, answered)
                 void.ids -= ids
         self._asked_for -= ids

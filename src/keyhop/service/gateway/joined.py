@@ -67,12 +67,13 @@ class Gateway:
         """By the master and the IDs of the records: those who wait."""
         self._interchanges: dict[KmeId, Interchange] = {}
         self._spreading: Spreading
+        self._records: RecordBook
 
     def open(
         self, spreading: Spreading, admitting: Admitting, store: KeyStore, journal: Journal, records: RecordBook
     ) -> None:
         """Once, when the domain is there."""
-        self._spreading = spreading
+        self._spreading, self._records = spreading, records
         for joint in self._joints:
             kms = joint.other.id
             domain = Importing(kms, self._me, self._home, self._foreign, admitting, records, self, spreading)
@@ -137,15 +138,17 @@ class Gateway:
         """Under which ID SAEs of this KME find a key that is passed on under this one as well."""
         return kept_as(master, key_id, foreign=self._foreign(master))
 
-    def outcome(self, master: SaeId, ids: bytes) -> Exported:
+    def outcome(self, master: SaeId, slaves: Iterable[str], ids: bytes) -> Exported:
         """What is known of records that another KME wants to have passed on."""
         if (master, ids) in self._under_way:
             return "under way"
-        for interchange in self:
-            entry = interchange.sent.get(ids[:KEY_ID_BYTES])
-            if entry is not None and entry.initiator == master:
-                return "yes" if entry.fate == "relayed" else "no"
-        return "new"
+        ways = {self.leads_to(SaeId(slave)) for slave in slaves}
+        entries = [self._interchanges[kms].sent.get(ids[:KEY_ID_BYTES]) for kms in ways if kms is not None]
+        fates = [entry.fate if entry and entry.initiator == master else None for entry in entries]
+        if not any(fates):
+            return "new"
+        ours_have_them = None not in ways or all(self.kept_as(master, key_id) in self._records for key_id in _each(ids))
+        return "yes" if ours_have_them and set(fates) == {"relayed"} else "no"
 
     def export(
         self,

@@ -9,6 +9,7 @@ and a schedule that breaks a promise can be shortened and told as a story.
     simulation    a network of machines, its links and SAEs      setting    what a run begins with
     sites         which networks there are                       healing    faults cease, and everything must work again
     reach         whom paths join gets keys, others are refused  doings     what SAEs and links do
+    masters       keys that they bring, and void                 seeing     what is seen from outside, and told
     fairness      a greedy pair leaves others their floors
     faults        what befalls machines, disks, clocks, wires    backups    what restoring one excuses
     alterations   what somebody on the wire does
@@ -20,6 +21,7 @@ and a schedule that breaks a promise can be shortened and told as a story.
     sqlite_disk   the production store on them
     audit         its audit log                                  witness    its witness
     wires         latency, loss, repetition, order, partitions   connections   who has which connection
+    crossing      calls between the gateways of two domains
 
     saes          what was asked, and that it is answered once
     watch         what must hold inside KMEs and between them    padded     what went under which pads

@@ -71,6 +71,16 @@ def dec_wrong(sim: Simulation, choose: Choose) -> None:
             sim.get_key_with_ids(GetKeyWithIds(slave, master, seen.key_id))
 
 
+def dec_given_up(sim: Simulation, choose: Choose) -> None:
+    """dec_keys of keys that are void since their gateway could not tell whether they had arrived."""
+    void = list(sim.history.handed_over.void.items())
+    if void:
+        (master, key_id), slaves = void[-1 - choose(min(len(void), RECENT))]
+        slave = sorted(slaves)[choose(len(slaves))]
+        if SaeId(slave) in sim.sites.home:
+            sim.get_key_with_ids(GetKeyWithIds(SaeId(slave), master, key_id))
+
+
 def dec_altered(sim: Simulation, choose: Choose) -> None:
     """dec_keys of an ID that only an altered message named."""
     altered, saes = sim.history.altered_ids, sim.sites.saes

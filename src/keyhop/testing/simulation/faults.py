@@ -100,7 +100,7 @@ def weather(sim: Simulation, choose: Choose) -> None:
 
 def part(sim: Simulation, choose: Choose) -> None:
     """Nothing gets from one KME to another any more, in one direction or in both."""
-    a, b = _wire(sim, choose)
+    a, b = _between(sim, choose)
     directions = (((a, b), (b, a)), ((a, b),), ((b, a),))[choose(3)]
     sim.wires.blocked.update(directions)
     for source, target in directions:
@@ -204,3 +204,8 @@ def _link(sim: Simulation, choose: Choose) -> Wire:
 
 def _wire(sim: Simulation, choose: Choose) -> Wire:
     return sim.sites.wires[choose(len(sim.sites.wires))]
+
+
+def _between(sim: Simulation, choose: Choose) -> Wire:
+    """Two KMEs that talk: also the gateways of two domains, about every other time."""
+    return sim.sites.joint if sim.sites.joint and choose(2) else _wire(sim, choose)

@@ -9,6 +9,8 @@ CALM_S = 3.0
 """Until what was delivered is known to the owner: a window and its mark."""
 HEALED_WITHIN_S = 30.0
 """A connection that only one end has is found out after 8 seconds, and a KME that stopped is up again after 2."""
+SETTLED_WITHIN_S = 150.0
+"""A gateway asks for a void every minute at least, and may have to start anew meanwhile."""
 OFFERED_AGAIN_S = 2.5
 """Until both ends have given up blocks that only one of them has: the next block of the link tells them."""
 
@@ -33,10 +35,20 @@ def works(sim: Simulation) -> None:
     for number in range(7):
         sim.produce_everywhere(2048)
         sim.run(0.1 if number else OFFERED_AGAIN_S)
-    exchange(sim, [direction for a, b in sim.sites.wires for direction in ((a, b), (b, a))])
+    exchange(sim, [direction for a, b in sim.sites.pairs for direction in ((a, b), (b, a))])
+    _settles(sim)
     sim.watch.held(sim.loop.now, sim.saes)
     sim.saes.check()
     sim.check()
+
+
+def _settles(sim: Simulation) -> None:
+    """Gateways come to know what became of all keys that they handed over."""
+    began = sim.loop.now
+    while sim.sites.joint and (unsettled := sim.watch.unsettled()) is not None:
+        if sim.loop.now - began > SETTLED_WITHIN_S:
+            sim.violated(Violation(0, f"after all faults have ended, {unsettled}"))
+        sim.run(2.0)
 
 
 def _cease(sim: Simulation) -> None:

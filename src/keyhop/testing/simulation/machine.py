@@ -13,7 +13,7 @@ from keyhop.core.errors import KeyhopError, PeerError, StoreFailure
 from keyhop.core.ids import KmeId, LinkId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.witness import WitnessKeeper
-from keyhop.service.kme import Kme, KmeOptions
+from keyhop.service.kme import Kme, KmeOptions, OtherDomains
 from keyhop.testing.simulation.audit import SimulatedAudit
 from keyhop.testing.simulation.clocks import MachineClock
 from keyhop.testing.simulation.disk import Disk
@@ -73,6 +73,7 @@ class Machine:
         self.disk: Disk
         self.audit: SimulatedAudit
         self.keeper: WitnessKeeper | None = None
+        self.abroad: OtherDomains | None = None
         self.kme: Kme | None = None
         self.life = 0
         self.aged = False
@@ -122,6 +123,7 @@ class Machine:
                 partial(self._wake, self.life),
                 self._options,
                 self.keeper,
+                abroad=self.abroad,
             )
             self.kme.open()
         except PowerCut:

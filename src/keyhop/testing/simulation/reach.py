@@ -50,7 +50,7 @@ def exchange(sim: Simulation, directions: Collection[Direction]) -> None:
         if not _may_be_served(sim, source, target):
             _refused(sim, source, target)
     left = [direction for direction in directions if _may_be_served(sim, *direction)]
-    attempts, until = 1, sim.loop.now + (SERVED_WITHIN_S if sim.sites.relays else 0.0)
+    attempts, until = 1, sim.loop.now + (SERVED_WITHIN_S if len(sim.sites.kmes) > 2 else 0.0)
     if any(sim.watch.aged(*_saes(sim, direction)) for direction in left):
         attempts = REQUESTS_FOR_OLD_BYTES
     while left and (attempts > 0 or sim.loop.now < until):
@@ -102,6 +102,8 @@ def cut_off(sim: Simulation) -> None:
 
 
 def _may_be_served(sim: Simulation, source: KmeId, target: KmeId) -> bool:
+    if target not in sim.sites.domain(source):
+        return True
     if target in sim.sites.neighbours(source) or sim.setting.terms.strategy != "secret-shared":
         return True
     return sim.sites.disjoint_paths(source, target) >= max(2, sim.setting.terms.threshold)
@@ -144,7 +146,7 @@ def _keys_of(sim: Simulation, asked: Asked) -> Keys | None:
 
 
 def _let_answer(sim: Simulation, asked: Collection[Asked]) -> None:
-    for _ in range(30):
+    for _ in range(120 if sim.sites.joint else 30):
         if all(each.answers for each in asked):
             break
         sim.run(0.1)

@@ -2,6 +2,7 @@
 
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
+from keyhop.core.record_ids import chosen_record_id
 from keyhop.core.records import RecordBook
 from keyhop.core.streams import FollowedStream, Route, StreamRef
 from keyhop.testing.history import record_name
@@ -17,18 +18,19 @@ class Recovered:
         self._machine = machine
         self._commits = -1
 
-    def key(self, key_id: bytes, master: SaeId, slave: SaeId, source: KmeId) -> bytes | None:
-        """The bytes that the slave would get for that ID; `source` is the master's KME."""
+    def key(self, key_id: bytes, master: SaeId, slave: SaeId, source: KmeId | None) -> bytes | None:
+        """The bytes that the slave would get for that ID; `source` is the master's KME, None in another domain."""
         self._look()
-        record = record_name(master, key_id)
+        record = chosen_record_id(master, key_id) if source is None else record_name(master, key_id)
         if record in self._records:
             if not self._records.entitles(record, master, slave):
                 return None
             self._commits = -1  # this is gone from memory now
             return self._records.deliver(record, slave)
-        if source == self._machine.name:
+        if source in (None, self._machine.name):
             return None
         for route in ROUTES:
+            assert source is not None
             stream = self._stream(StreamRef(source, self._machine.name, route))
             place = stream.find(key_id, master, slave)
             if place is not None and stream.has(place):

@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 from keyhop.network.feeder.feeder import Buffering
 from keyhop.network.feeder.planning import Terms
+from keyhop.service.etsi020.interchange import Edition
 from keyhop.testing.simulation import alterations, doings, faults, masters
+from keyhop.testing.simulation.crossing import Manners
 from keyhop.testing.simulation.doings import Choose
 from keyhop.testing.simulation.setting import DiskKind, Setting
 from keyhop.testing.simulation.simulation import Simulation
@@ -25,6 +27,7 @@ DOINGS: dict[Do, int] = {
     doings.dec_again: 4,
     doings.dec_wrong: 2,
     doings.dec_several: 5,
+    doings.dec_given_up: 1,
     doings.produce: 8,
     doings.wait: 2,
 }
@@ -52,7 +55,7 @@ SOMETIMES: tuple[dict[Do, int], ...] = (
 ACTIONS: dict[str, Do] = {do.__name__: do for group in (DOINGS, *SOMETIMES) for do in group}
 """By name."""
 
-NETWORK_WEIGHTS = {"pair": 86, "triangle": 5, "line3": 4, "line4": 2, "ring4": 2, "theta5": 1}
+NETWORK_WEIGHTS = {"pair": 80, "triangle": 5, "line3": 4, "line4": 2, "ring4": 2, "theta5": 1, "joined": 6}
 """Most schedules are of two KMEs: one of five costs as much time as ten of these."""
 TERMS = (
     Terms(),
@@ -63,6 +66,7 @@ TERMS = (
 SQLITE_SHARE = 0.1
 """How many of the schedules run on the production store."""
 BUFFERING: tuple[Buffering, ...] = ("prefetch", "prefetch", "on-demand")
+EDITIONS: tuple[Edition, ...] = ("1.1.1", "1.1.1", "0.5.1")
 GAPS_S = (0.0, 0.0, 0.0, 0.001, 0.003, 0.01, 0.05, 0.3)
 STEPS = (12, 60)
 
@@ -92,8 +96,9 @@ def draw(seed: int, network: str | None = None, disk: DiskKind | None = None) ->
     witness, redelivery_s = chance.random() < 0.3, chance.choice((0.0, 0.0, 0.0, 2.0))
     reserved = chance.choice((0, 0, 512))
     terms, buffering = chance.choice(TERMS), chance.choice(BUFFERING)
+    manners = Manners(chance.choice(EDITIONS), chance.random() < 0.4)
     network = network or drawn
-    setting = Setting(seed, network, disk or on, tick_s, witness, redelivery_s, reserved, terms, buffering)
+    setting = Setting(seed, network, disk or on, tick_s, witness, redelivery_s, reserved, terms, buffering, manners)
     weights = dict(DOINGS)
     for group in SOMETIMES:
         if chance.random() < 0.4:

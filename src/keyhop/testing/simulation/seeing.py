@@ -4,6 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from keyhop.core.ids import KEY_ID_BYTES, SaeId
+from keyhop.core.record_ids import chosen_record_id
 from keyhop.core.streams import StreamRef
 from keyhop.core.units import units_for
 from keyhop.network import wire
@@ -66,6 +67,8 @@ class Seeing:
         sim.watch.got(request, keys)
         self._place(asked, request, keys)
         sim.history.master_got(request, keys, sim.loop.now, self._holds(request.master, slaves))
+        for run in keys.runs:
+            self._crossed(request.master, slaves, run.ids, run.material.reveal())
         self._need_not_be_held(slaves, ids_of(keys))
 
     def _brought(self, request: InsertKeys, inserted: InsertedKeys) -> None:
@@ -74,7 +77,15 @@ class Seeing:
         gone = any(sim.saes.may_be_gone[name, slave] for name in names for slave in slaves)
         holds = None if gone else self._holds(request.master, slaves)
         sim.history.brought(request, inserted, sim.loop.now, holds)
+        self._crossed(request.master, slaves, inserted.ids, request.keys.reveal())
         self._need_not_be_held(slaves, names)
+
+    def _crossed(self, master: SaeId, slaves: tuple[SaeId, ...], ids: bytes, keys: bytes) -> None:
+        """Keys that may be for SAEs of another domain too."""
+        sites, material = self._sim.sites, self._sim.history.material
+        if any(sites.is_foreign(sites.home[master], slave) for slave in slaves):
+            self._sim.history.handed_over.master_got(master, each_id(ids))
+            material.trace_pad(b"".join(chosen_record_id(master, key_id) for key_id in each_id(ids)), keys)
 
     def _voided(self, asked: Asked, request: VoidKeys, voided: VoidedKeys) -> None:
         self._sim.history.voided(request, voided, self._sim.loop.now)
@@ -89,6 +100,8 @@ class Seeing:
         seen = sim.history.keys.get(name)
         if seen is None or seen.master != request.master or set(slaves) != set(seen.slaves):
             return False
+        if any(sim.sites.is_foreign(sim.sites.home[request.master], slave) for slave in slaves):
+            return False  # the other domain says so too when its KME cannot tell at the moment
         if sim.watch.ever_restored or seen.got_at > asked.at or seen.got_at < sim.loop.now - LIFETIME_S / 2:
             return False
         if any(sim.watch.aged(request.master, slave) for slave in slaves):

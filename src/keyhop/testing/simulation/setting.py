@@ -9,6 +9,7 @@ from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import PairOptions
 from keyhop.service.kme import KmeOptions
 from keyhop.service.policy import PairPolicy, Policy, sae_pairs
+from keyhop.testing.simulation.crossing import Manners
 from keyhop.testing.simulation.sites import Sites
 
 LIFETIME_S = 40.0
@@ -32,13 +33,19 @@ class Setting:
     terms: Terms = field(default_factory=Terms)
     """How keys are relayed."""
     buffering: Buffering = "prefetch"
+    manners: Manners = field(default_factory=Manners)
+    """How gateways speak with each other, where there are any."""
 
 
 def options_of(setting: Setting, sites: Sites, name: KmeId) -> KmeOptions:
     """How one KME of the network is configured."""
-    policy = Policy(PairPolicy(wait_s=1.0, max_keys_per_request=64), redelivery_s=setting.redelivery_s)
+    policy = Policy(
+        PairPolicy(wait_s=1.0, max_keys_per_request=64, abroad_wait_s=6.0), redelivery_s=setting.redelivery_s
+    )
     pairs = PairOptions(
         stock_bytes=64 << 10, key_lifetime_s=LIFETIME_S, reserved_bytes_per_pair=setting.reserved_bytes_per_pair
     )
+    homes = {sae: home for sae, home in sites.home.items() if not sites.is_foreign(name, sae)}
+    pairs_of_saes = sae_pairs(policy, homes, name)
     feeder = FeederOptions(setting.buffering, LEAST_RELAYED_BYTES)
-    return KmeOptions(policy, pairs, sae_pairs=sae_pairs(policy, sites.home, name), terms=setting.terms, feeder=feeder)
+    return KmeOptions(policy, pairs, sae_pairs=pairs_of_saes, terms=setting.terms, feeder=feeder)

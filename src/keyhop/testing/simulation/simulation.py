@@ -14,6 +14,7 @@ from keyhop.service.requests import GetKey, GetKeyWithIds, InsertKeys, VoidKeys
 from keyhop.testing.history import History
 from keyhop.testing.simulation.audit import SimulatedAudit
 from keyhop.testing.simulation.connections import Connections
+from keyhop.testing.simulation.crossing import Crossing
 from keyhop.testing.simulation.disk import FastDisk, Image
 from keyhop.testing.simulation.loop import Loop
 from keyhop.testing.simulation.machine import Machine
@@ -49,19 +50,23 @@ class Simulation:
         """Backups of each KME, and when they were made."""
         self.machines = {name: self._machine(name) for name in self.sites.kmes}
         self.wires = Wires(self.loop, self._draw, self.trace, lambda message: self.connections.arrived(message))
+        handed_over = self.history.handed_over
+        self.crossing = Crossing(self.loop, self._draw, self.machines, self.wires, handed_over, self.noting)
         self._seeing = Seeing(self)
         transmitted = self._seeing.transmitted
         self.connections = Connections(self.loop, self._draw, self.machines, self.wires, transmitted)
         self.saes = Saes(self._seeing.got, self.violated)
-        self.watch = Watch(self.machines, self.sites.home, LIFETIME_S, self.history, self.violated)
+        self.watch = Watch(self.machines, self.sites, LIFETIME_S, self.history, self.violated)
         for machine in self.machines.values():
+            if self.sites.joint:
+                machine.abroad = self.crossing.abroad(machine, self.sites, setting.manners)
             machine.start()
 
     def _machine(self, name: KmeId) -> Machine:
         sites, draw = self.sites, self._draw
         options, tick_s = options_of(self.setting, sites, name), self.setting.tick_s
         drew = partial(self.history.material.drew, name)
-        peers, neighbours, home = sites.peers(name), sites.neighbours(name), sites.home.get
+        peers, neighbours, home = sites.peers(name), sites.neighbours(name), sites.home_as_seen_from(name).get
         machine = Machine(name, peers, neighbours, home, options, self.loop, self.trace, draw, tick_s, drew)
         disk = SqliteDisk if self.setting.disk == "sqlite" else FastDisk
         machine.disk = disk(machine.power, draw, lambda slots: self.watch.forward(machine, slots))

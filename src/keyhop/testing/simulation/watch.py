@@ -23,6 +23,7 @@ from keyhop.testing.simulation.machine import Machine
 from keyhop.testing.simulation.padded import Padded
 from keyhop.testing.simulation.recovered import Recovered
 from keyhop.testing.simulation.saes import Saes
+from keyhop.testing.simulation.sites import Sites
 from keyhop.testing.violation import Violation
 
 WATCHED = 24
@@ -37,13 +38,14 @@ class Watch:
     def __init__(
         self,
         machines: dict[KmeId, Machine],
-        home: dict[SaeId, KmeId],
+        sites: Sites,
         lifetime_s: float,
         history: History,
         violated: Callable[[Violation], None],
     ) -> None:
         self._machines = machines
-        self._home = home
+        self._sites = sites
+        self._home = sites.home
         self._lifetime_s = lifetime_s
         self._history = history
         self._violated = violated
@@ -142,7 +144,9 @@ class Watch:
 
     def holds(self, key_id: bytes, master: SaeId, slave: SaeId) -> bytes | None:
         """What the slave's KME could give him if its machine lost power now."""
-        return self._recovered[self._home[slave]].key(key_id, master, slave, self._home[master])
+        home = self._home[slave]
+        foreign = self._sites.is_foreign(home, master)
+        return self._recovered[home].key(key_id, master, slave, None if foreign else self._home[master])
 
     def aged(self, master: SaeId, slave: SaeId) -> bool:
         """Whether the two KMEs may disagree on what is too old to be used."""
@@ -159,6 +163,16 @@ class Watch:
                 other = self._machines[pair.peer].kme
                 if other is None or not any(_in_step(pair, theirs) for theirs in other.peers[name].pairs):
                     return f"{name} and {pair.peer} do not remember the same"
+        return None
+
+    def unsettled(self) -> str | None:
+        """What a gateway has still to do with keys that it handed over, or took; None when there is nothing."""
+        for name, machine in self._machines.items():
+            for interchange in machine.kme.gateway if machine.kme else ():
+                if any(interchange.sent.under_way()) or any(interchange.received.under_way()):
+                    return f"{name} does not know what became of keys"
+                if len(interchange.acknowledgements):
+                    return f"{name} owes acknowledgements"
         return None
 
     def _books(self, machine: Machine, state: Peer) -> None:
