@@ -82,6 +82,7 @@ class History:
 
     def offers(self, request: InsertKeys) -> None:
         """A master brings keys. If it has chosen their IDs, its slaves may have them before it hears of that."""
+        self.material.brings(self._home[request.master], request.keys.reveal())
         if request.ids:
             for seen in _brought(request, request.ids):
                 self._offered[seen.name] = seen

@@ -55,6 +55,10 @@ class Material:
             self._note_block(data)
             self._drawn[kme, len(data)].append(data)
 
+    def brings(self, kme: KmeId, keys: bytes) -> None:
+        """A master of that KME brings keys, which the KME may relay as they are."""
+        self._drawn[kme, len(keys)].append(keys)
+
     def transmitted(self, stream: StreamRef, message: Body) -> None:
         """A KME sent something to the follower of one of its streams, perhaps under a pad of that stream."""
         match message:
