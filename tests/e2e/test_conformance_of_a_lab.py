@@ -36,6 +36,19 @@ def test_a_table_and_an_exit_status_for_people(two_sites: Lab, capsys: pytest.Ca
     assert "GET gives the same key: expected GET with a key_ID gives" in said.err
 
 
+def test_who_is_somebody_else_is_told_so_once(two_sites: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    """A certificate that is given counts, and not the lab's."""
+    other = two_sites.inventory().sae("bobsae")
+    arguments = ["--lab", str(two_sites.directory), *SAES, "--master-cert", other.cert, "--master-key", other.key]
+    with pytest.raises(SystemExit) as ended:
+        main(["conformance", "etsi014", *arguments])
+    said = capsys.readouterr()
+    assert ended.value.code == 1
+    assert "error: 1 required checks failed" in said.err
+    assert "found HTTP 401 to GET /api/v1/keys/bobsae/status" in said.err
+    assert "not tried: the server did not let us in" in said.out
+
+
 def test_whom_to_be_has_to_be_said(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["conformance", "etsi014", "https://127.0.0.1:1"])

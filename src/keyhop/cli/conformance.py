@@ -23,7 +23,8 @@ app = typer.Typer(help=HELP, no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", envvar="KEYHOP_JSON", help="As JSON.")]
 TimeoutOption = Annotated[float, typer.Option("--timeout", help="Seconds to wait for an answer.", min=0.1, max=600)]
 LabOption = Annotated[
-    Path | None, typer.Option("--lab", envvar="KEYHOP_LAB", help="Directory of a lab: URLs and PEM files come from it.")
+    Path | None,
+    typer.Option("--lab", envvar="KEYHOP_LAB", help="Directory of a lab: what is left out of URLs and PEM files."),
 ]
 
 
@@ -81,7 +82,8 @@ def _sae(
             entry = inventory.sae(name)
         except KeyError:
             raise typer.BadParameter(f"there is no SAE {name} in {lab}") from None
-        identity = Identity(name, Path(inventory.ca), Path(entry.cert), Path(entry.key))
+        files = (ca or Path(inventory.ca), cert or Path(entry.cert), key or Path(entry.key))
+        identity = Identity(name, *files)
         return url or inventory.home(name).etsi014_url, identity
     if not (url and ca and cert and key):
         raise typer.BadParameter(f"give the URL of the KME of {name}, --ca, and its certificate and key; or --lab")

@@ -351,6 +351,7 @@ def test_what_holds_across_domains_is_told(text: str) -> None:
     assert said(check, "who") == ("yes", "a is served here, y1 in another domain, over KME carol")
     wait_s = 3 if "abroad" in text else 10
     assert said(check, "other domain")[1].endswith(f"its own policy; it may take {wait_s} s there and back")
+    assert "when dry" not in [step.about for step in check.steps]
 
 
 def test_a_gateway_tells_of_the_other_kms() -> None:

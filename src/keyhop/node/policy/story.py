@@ -168,6 +168,8 @@ def _sources(story: Story, policy: PairPolicy, kinds: frozenset[str]) -> None:
 
 
 def _when_dry(story: Story, policy: PairPolicy) -> None:
+    if story.site.crossing.foreign(story.question.slave):  # it may take longer
+        return
     waits = f"waits {policy.wait_s:g} s at most" if policy.wait_s else "is refused at once (503)"
     if policy.expands:
         waits = "gets expanded ones, marked so"
