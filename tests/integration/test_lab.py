@@ -83,7 +83,9 @@ def test_up_on_a_running_lab_leaves_it_alone(lab: Lab) -> None:
 
 def test_a_killed_node_comes_back_where_it_was(lab: Lab) -> None:
     before = lab.inventory().kme("alice")
-    lab.kill("alice")
+    told = keyhop("lab", "kill", "alice", "--dir", str(lab.directory))
+    assert told.returncode == 0, told.stderr
+    assert f"keyhop lab start alice --dir {lab.directory}" in told.stderr
     assert not alive(before.pid)
     assert [kme["pid"] for kme in written(lab)["kmes"]] == [None, lab.inventory().kme("bob").pid]
     (alice, bob) = lab.state()

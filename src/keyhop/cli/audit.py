@@ -19,7 +19,10 @@ from keyhop.core.ids import key_id_from_text
 app = typer.Typer(help="Verify and export the audit log of a node.", no_args_is_help=True)
 
 Directory = Annotated[
-    Path, typer.Argument(help="The log's directory: data/audit, unless the configuration says otherwise.")
+    Path,
+    typer.Argument(
+        metavar="DIRECTORY", help="The log's directory: data/audit, unless the configuration says otherwise."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", envvar="KEYHOP_JSON", help="Print JSON.")]
 

@@ -35,9 +35,11 @@ def _pem(name: str, text: str) -> typer.models.OptionInfo:
 
 @app.command()
 def etsi014(
-    master_url: Annotated[str | None, typer.Argument(help="The master's KME, https://HOST:PORT.")] = None,
+    master_url: Annotated[
+        str | None, typer.Argument(metavar="MASTER_URL", help="The master's KME, https://HOST:PORT.")
+    ] = None,
     slave_url: Annotated[
-        str | None, typer.Argument(help="The slave's KME; the same as the master's if left out.")
+        str | None, typer.Argument(metavar="SLAVE_URL", help="The slave's KME; the same as the master's if left out.")
     ] = None,
     master: Annotated[str, typer.Option(help="ID of the master SAE.")] = "",
     slave: Annotated[str, typer.Option(help="ID of the slave SAE.")] = "",
@@ -117,7 +119,7 @@ def _finish(report: "Report", as_json: bool) -> None:
 
 @app.command()
 def etsi020(
-    url: Annotated[str, typer.Argument(help="The KMS to try, https://HOST:PORT.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="The KMS to try, https://HOST:PORT.")],
     initiator: Annotated[str, typer.Option(help="An SAE of the domain that this command stands for.")],
     target: Annotated[str, typer.Option(help="An SAE behind the KMS.")],
     ca: Annotated[Path, _pem("--ca", "Authority of the KMS's certificate (PEM).")],

@@ -52,7 +52,7 @@ app.command("void")(masters_keys.void)
 
 @app.command()
 def status(
-    slave: Annotated[str, typer.Argument(help="The SAE at the other end.")],
+    slave: Annotated[str, typer.Argument(metavar="SLAVE", help="The SAE at the other end.")],
     kme: KmeOption = None,
     ca: CaOption = None,
     cert: CertOption = None,
@@ -76,7 +76,7 @@ def status(
 
 @app.command()
 def get(
-    slave: Annotated[str, typer.Argument(help="The SAE to share the keys with.")],
+    slave: Annotated[str, typer.Argument(metavar="SLAVE", help="The SAE to share the keys with.")],
     kme: KmeOption = None,
     ca: CaOption = None,
     cert: CertOption = None,
@@ -117,8 +117,8 @@ def get(
 
 @app.command()
 def fetch(
-    master: Annotated[str, typer.Argument(help="The SAE that got the keys first.")],
-    key_ids: Annotated[list[UUID], typer.Argument(help="The key IDs that it sent.")],
+    master: Annotated[str, typer.Argument(metavar="MASTER", help="The SAE that got the keys first.")],
+    key_ids: Annotated[list[UUID], typer.Argument(metavar="KEY_ID", help="The key IDs that it sent.")],
     kme: KmeOption = None,
     ca: CaOption = None,
     cert: CertOption = None,

@@ -44,11 +44,13 @@ def _exit_code(error: ClientError) -> int:
 def _hint(error: ClientError) -> str | None:
     match error:
         case Unauthorised():
-            return "the KME knows this SAE by its certificate; its policy says who may talk to whom"
+            return "the KME knows this SAE by its certificate; who runs it can ask: keyhop policy check"
         case Unavailable(retry_after_s=None):
             return "try again later"
         case Unavailable():
             return f"try again in {error.retry_after_s:g} s"
+        case TransportError() if "_ALERT_" in error.message:  # OpenSSL's words, whatever the alert is
+            return "the KME does not take this SAE's certificate, for that reason: ask who runs it for another one"
         case TransportError():
             return "check that the KME runs at that address, and that it and you trust each other's certificates"
     return None

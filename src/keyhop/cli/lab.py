@@ -24,7 +24,8 @@ Directory = Annotated[
     Path, typer.Option("--dir", envvar="KEYHOP_LAB", help="The directory of the lab.", file_okay=False)
 ]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait until the nodes are ready.", min=0.001)]
-Link = Annotated[str, typer.Argument(help="The ID of the link.")]
+Node = Annotated[str, typer.Argument(metavar="NODE", help="The ID of the node's KME.")]
+Link = Annotated[str, typer.Argument(metavar="LINK", help="The ID of the link.")]
 
 MAX_LOSS_DB = 100.0
 _WATCH_S = 1.0
@@ -33,7 +34,10 @@ _WATCH_S = 1.0
 @app.command()
 def up(
     topology: Annotated[
-        str, typer.Argument(help=f"A topology file, or a shipped one: {', '.join(shipped_topologies())}.")
+        str,
+        typer.Argument(
+            metavar="TOPOLOGY", help=f"A topology file, or a shipped one: {', '.join(shipped_topologies())}."
+        ),
     ],
     directory: Directory,
     detach: Annotated[bool, typer.Option("--detach", help="Leave the nodes running and return.")] = False,
@@ -78,7 +82,7 @@ def status(
 
 @app.command()
 def start(
-    node: Annotated[str, typer.Argument(help="The ID of the node's KME.")],
+    node: Node,
     directory: Directory,
     timeout: Timeout = READY_TIMEOUT_S,
 ) -> None:
@@ -90,6 +94,13 @@ def start(
     print_note(f"{node} {state}, process {pid}")
     if down:
         print_note(f"these are down: {', '.join(down)}; keyhop lab start NODE --dir {directory}")
+
+
+@app.command()
+def kill(node: Node, directory: Directory) -> None:
+    """End a node as `kill -9` does, with no chance to stop in order."""
+    Lab.load(directory).kill(node)
+    print_note(f"{node} was killed; bring it back with: keyhop lab start {node} --dir {directory}")
 
 
 @app.command()
@@ -125,7 +136,9 @@ def cut(
 @app.command()
 def attenuate(
     link: Link,
-    loss: Annotated[str, typer.Argument(help="Loss beyond that of the line, in dB: 3dB or 3; 0 takes it away.")],
+    loss: Annotated[
+        str, typer.Argument(metavar="LOSS", help="Loss beyond that of the line, in dB: 3dB or 3; 0 takes it away.")
+    ],
     directory: Directory,
 ) -> None:
     """Weaken the light on the simulated line of a link."""

@@ -22,7 +22,7 @@ app = typer.Typer(
     help="QKD links: their state, SBR and QBER, what happened; start and stop them.", no_args_is_help=True
 )
 
-Link = Annotated[str, typer.Argument(help="The ID of the link.")]
+Link = Annotated[str, typer.Argument(metavar="LINK", help="The ID of the link.")]
 
 _EVENTS = 20
 _WATCH_S = 1.0

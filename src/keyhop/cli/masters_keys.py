@@ -32,7 +32,7 @@ JsonOption = Annotated[bool, typer.Option("--json", envvar="KEYHOP_JSON", help="
 
 
 def insert(
-    slave: Annotated[str, typer.Argument(help="The SAE to share the keys with.")],
+    slave: Annotated[str, typer.Argument(metavar="SLAVE", help="The SAE to share the keys with.")],
     key_file: Annotated[list[Path], typer.Option(help="A file with the bytes of one key; may be repeated.")],
     key_id: Annotated[
         list[UUID] | None, typer.Option(help="The ID of that key, in the order of the files (the KME's choice).")
@@ -63,8 +63,8 @@ def insert(
 
 
 def void(
-    slave: Annotated[str, typer.Argument(help="The SAE that the keys are shared with.")],
-    key_ids: Annotated[list[UUID], typer.Argument(help="The IDs of the keys.")],
+    slave: Annotated[str, typer.Argument(metavar="SLAVE", help="The SAE that the keys are shared with.")],
+    key_ids: Annotated[list[UUID], typer.Argument(metavar="KEY_ID", help="The IDs of the keys.")],
     also: AlsoOption = None,
     kme: KmeOption = None,
     ca: CaOption = None,

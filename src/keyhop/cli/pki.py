@@ -18,7 +18,7 @@ Directory = Annotated[
     Path, typer.Option("--dir", envvar="KEYHOP_PKI_DIR", help="Where the authority lives.", show_default=True)
 ]
 AsJson = Annotated[bool, typer.Option("--json", envvar="KEYHOP_JSON", help="Print JSON.")]
-Name = Annotated[str, typer.Argument(help="The KME ID or SAE ID; it becomes the subject CN.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The KME ID or SAE ID; it becomes the subject CN.")]
 Days = Annotated[int, typer.Option("--days", min=1, max=3650, help="How long the certificate is valid.")]
 
 HERE = Path("pki")

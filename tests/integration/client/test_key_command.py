@@ -192,7 +192,7 @@ def test_what_the_kme_answers_is_told_by_exit_code_and_as_json(
 def test_wrong_usage_as_json(run: Run) -> None:
     code, _, err = run("get", "--json")
     told = json.loads(err)
-    assert (code, told["error"], told["status"]) == (2, "Missing argument 'slave'.", None)
+    assert (code, told["error"], told["status"]) == (2, "Missing argument 'SLAVE'.", None)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from keyhop.cli import main
             "Invalid value for '--timeout': Input should be greater than or equal to 0.001",
             "keyhop lab up --help",
         ),
-        (["key", "get"], "Missing argument 'slave'.", "keyhop key get --help"),
+        (["key", "get"], "Missing argument 'SLAVE'.", "keyhop key get --help"),
     ],
 )
 def test_wrong_usage(arguments: list[str], error: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
