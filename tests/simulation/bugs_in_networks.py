@@ -11,7 +11,6 @@ from keyhop.core.store.base import Slot
 from keyhop.core.streams import StreamRef, Taken
 from keyhop.network.arrivals import Arrivals
 from keyhop.network.carriage import Batch, Done
-from keyhop.network.feeder.feeder import Feeder
 from keyhop.network.relay import assembly, destination, source
 from keyhop.network.relay.hop import Hop
 from keyhop.network.relay.messages import SECRET_HEAD_BYTES, Stored
@@ -89,17 +88,6 @@ def routes_have_one_place_in_the_store(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(StreamRef, "slot", lambda self, role: slot(self._replace(route="direct"), role))
 
 
-def a_failure_is_for_ever(patch: pytest.MonkeyPatch) -> None:
-    """A stream that could not be fed once is fed no more."""
-    fail = Feeder._fail
-
-    def no_more(self: Feeder, feed: Any, reason: str) -> None:
-        fail(self, feed, reason)
-        feed.not_before = float("inf")
-
-    patch.setattr(Feeder, "_fail", no_more)
-
-
 def the_first_word_of_a_node_counts(patch: pytest.MonkeyPatch) -> None:
     """News of a node are taken for what is known of it."""
     put = Known.put
@@ -153,7 +141,6 @@ PLANTED: dict[Plant, set[int]] = {
     outcomes_are_told_twice: {0, 2},
     hops_keep_what_they_forward: {4},
     routes_have_one_place_in_the_store: {0, 1, 2, 5},
-    a_failure_is_for_ever: {0},
     the_first_word_of_a_node_counts: {0},
     a_link_that_comes_back_is_not_told: {0},
     paths_are_found_once: {0},
