@@ -8,19 +8,24 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keyhop.core.keys import KeyMaterial
 from keyhop.testing.psk import INTERVAL_S, PskEnds
 
 # What goes on by itself comes more often than what goes wrong, so that most generations come about.
 WEIGHTS = {"deliver": 6, "commit": 6, "time": 4, "reconnect": 2}
-WEIGHTS |= dict.fromkeys(("half a handshake", "crash", "lose", "repeat"), 1)
+WEIGHTS |= {"relayed": 3} | dict.fromkeys(("half a handshake", "crash", "lose", "repeat", "late", "not relayed"), 1)
 NAMES = [name for name, weight in WEIGHTS.items() for _ in range(weight)]
 steps = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from([0, 1])), min_size=60, max_size=200)
 
 
 class Life:
-    """Both ends, and the newest generation that they have met with."""
+    """Both ends, and the newest generation that they have met with. `dry`: the stream has nothing, and bytes for the
+    next one are relayed."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, dry: bool) -> None:
+        self.dry = dry
+        self.late: list[tuple[bytes, KeyMaterial]] = []
+        """What alice has given up, and has not arrived yet."""
         self.random = random.Random(0)
         self.ends = PskEnds()
         self.met = 0
@@ -28,7 +33,7 @@ class Life:
 
     def begin(self) -> None:
         """With a lease, so that the next generation is few steps away."""
-        if self.ends.alice.owned.available_units < 512:
+        if not self.dry and self.ends.alice.owned.available_units < 512:
             self.ends.produce(self.random.randbytes(8192))
         self.ends.connect()
         self.note_meeting()
@@ -45,6 +50,16 @@ class Life:
             case "time":
                 ends.clock.advance(INTERVAL_S)
                 end.tick()
+            case "relayed" if ends.alice.fetched:
+                check, fresh, done = ends.alice.fetched.pop()
+                ends.bob.refreshing.brought(check, fresh)
+                done(None)
+            case "not relayed" if ends.alice.fetched:
+                check, fresh, done = ends.alice.fetched.pop()
+                self.late.append((check, fresh))
+                done("it did not arrive in time")
+            case "late" if self.late:
+                ends.bob.refreshing.brought(*self.late.pop())
             case "lose" if end.sent:
                 end.sent.popleft()
             case "repeat" if end.sent:
@@ -76,6 +91,8 @@ class Life:
         ends.settle()
         for _ in range(100):
             ends.pass_time(INTERVAL_S)
+            self.step("relayed", 0)
+            ends.settle()
             if ends.alice.generations.current > self.met:
                 break
         else:
@@ -89,10 +106,10 @@ class Life:
             assert end.followed.ledger.balances(end.followed.available_bytes)
 
 
-@given(steps)
+@given(steps, st.booleans())
 @settings(max_examples=300, deadline=None)
-def test_they_always_have_a_generation_in_common(taken: list[tuple[str, int]]) -> None:
-    life = Life()
+def test_they_always_have_a_generation_in_common(taken: list[tuple[str, int]], dry: bool) -> None:
+    life = Life(dry=dry)
     for name, side in taken:
         life.step(name, side)
     life.end()

@@ -7,12 +7,15 @@ from hypothesis import strategies as st
 
 from keyhop.core.errors import PeerError
 from keyhop.network import wire
+from keyhop.network.hybrid.records import Masked
+from keyhop.network.psk.messages import InStream, PskProposed, PskRefused, PskStored
 from keyhop.network.relay.messages import (
     Announce,
     BlockPayload,
     Contribution,
     Forward,
     PadPlace,
+    PskPayload,
     RecordsPayload,
     Refused,
     Request,
@@ -20,6 +23,7 @@ from keyhop.network.relay.messages import (
     Stuck,
     Vouch,
 )
+from keyhop.network.wire.words import Moves, Succeeds, Word, spoken, word_of
 
 TAG = bytes(16)
 BODIES: tuple[wire.Body, ...] = (
@@ -35,12 +39,14 @@ BODIES: tuple[wire.Body, ...] = (
     wire.Mark(3),
     wire.MarkNoted(3),
     wire.Carry(TAG, "kme", 1, 8, "master", ("one", "two"), bytes(32), bytes(64), TAG),
+    wire.Carry(TAG, "sae", 1, 8, "m", ("s",), TAG, bytes(32), TAG, 3, Masked("mlkem768-kdf-v1", TAG, bytes(32))),
     wire.Carried(TAG, True),
     wire.Reclaim(TAG, "master", ("one",), bytes(32), True),
     wire.Reclaimed(TAG, bytes(16)),
     Announce(
         TAG, RecordsPayload(bytes(16), "kme", "m", ("s",), TAG), "hop-by-hop", (("a", "b", "c"),), 1, 32, bytes(32), TAG
     ),
+    Announce(TAG, PskPayload(TAG), "hop-by-hop", (("a", "b", "c"),), 1, 32, bytes(32), TAG),
     Announce(TAG, BlockPayload(), "xor-at-destination", (("a", "b"),), 1, 32, bytes(32), TAG, bytes(96)),
     Stored(TAG),
     Refused(TAG, "no"),
@@ -50,6 +56,10 @@ BODIES: tuple[wire.Body, ...] = (
     Vouch("a", "b", 4),
     PadPlace(TAG, "a", 96, 1, 8, TAG),
     Contribution(TAG, "a", bytes(96)),
+    PskProposed(1, TAG, InStream(1, 8)),
+    PskProposed(1, TAG),
+    PskStored(1),
+    PskRefused(TAG),
 )
 bodies = st.sampled_from(BODIES)
 numbers = st.integers(0, (1 << 63) - 1)
@@ -67,6 +77,25 @@ def decodes_or_refuses(data: bytes) -> None:
 def test_every_message_comes_out_as_it_went_in(body: wire.Body, sender: int, receiver: int) -> None:
     envelope = wire.Envelope("direct", sender, receiver, body)
     assert wire.decode(wire.encode(envelope)) == envelope
+
+
+@given(st.sampled_from([Succeeds(TAG), Moves(TAG)]), st.binary(max_size=40), st.integers(0, 40))
+def test_what_connections_say_of_themselves_is_no_message_and_nothing_else_is_taken_for_it(
+    word: Word, data: bytes, at: int
+) -> None:
+    assert word_of(spoken(word)) == word
+    with pytest.raises(PeerError):
+        wire.decode(spoken(word))
+    spoilt = spoken(word)[:at] + data
+    try:
+        assert word_of(spoilt) in (None, word) or len(spoilt) == len(spoken(word))
+    except PeerError:
+        return
+
+
+@given(bodies)
+def test_no_message_is_taken_for_a_word_of_a_connection(body: wire.Body) -> None:
+    assert word_of(wire.encode(wire.Envelope("direct", 1, 1, body))) is None
 
 
 @given(st.binary(max_size=200))
