@@ -6,7 +6,12 @@ from report import Row
 
 def disturbances(this: Round) -> Row:
     """How far the round is to be trusted."""
-    return {"stolen": this.stolen, "neighbours": this.neighbours, "try": this.attempt}
+    return {
+        "interrupted": this.interruptions / this.load.requests,
+        "stolen": this.stolen,
+        "neighbours": this.neighbours,
+        "try": this.attempt,
+    }
 
 
 def name(this: Round) -> str:

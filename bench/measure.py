@@ -1,6 +1,7 @@
 """One round: a load on one server, the CPU time that it cost, and how far host and neighbours let us measure."""
 
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,8 @@ IDLE_S = 1.0
 class Round(msgspec.Struct, frozen=True):
     """What one round showed: CPU times in seconds over the round, `attempt` counted from 1.
 
-    `stolen` is the share of the cores that the host took; `neighbours` the share that went to other processes.
+    `interruptions` are how often the server's event loop lost its core in the midst of work. `stolen` is the share of
+    the cores that the host took; `neighbours` the share that went to other processes.
     """
 
     what: str
@@ -28,6 +30,7 @@ class Round(msgspec.Struct, frozen=True):
     load: Load
     server_cpu_s: float
     other_cpu_s: float
+    interruptions: int
     stolen: float
     neighbours: float
     attempt: int
@@ -91,7 +94,9 @@ def _attempt(generator: LoadGenerator, case: Case, way: Way, attempt: int) -> Ro
         share = StolenShare()
         ours = (case.server, *case.others, load.pid)
         before, busy, begin = [cpu_s(pid) for pid in ours], _busy_s(), time.monotonic()
+        interruptions = -_interruptions(case.server)
         load.go()
+        interruptions += _interruptions(case.server)
         spent = [cpu_s(pid) - earlier for pid, earlier in zip(ours, before, strict=True)]
         taken = _busy_s() - busy - sum(spent)
         cores_s = (time.monotonic() - begin) * (os.cpu_count() or 1)
@@ -102,10 +107,19 @@ def _attempt(generator: LoadGenerator, case: Case, way: Way, attempt: int) -> Ro
             load.result(),
             server_cpu_s=spent[0],
             other_cpu_s=sum(spent[1:-1]),
+            interruptions=interruptions,
             stolen=share.end(),
             neighbours=max(0.0, taken / cores_s),
             attempt=attempt,
         )
+
+
+def _interruptions(pid: int) -> int:
+    """How often the process's first thread has given way to others although it had more to do."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"^nonvoluntary_ctxt_switches:\s+(\d+)$", status, re.MULTILINE)
+    assert found
+    return int(found[1])
 
 
 def _busy_s() -> float:
