@@ -150,11 +150,29 @@ def test_one_who_wants_more_than_a_floor_holds_up_nobody(shared: Shared) -> None
 
 
 def test_one_whose_bytes_only_have_to_be_leased_is_not_overtaken(shared: Shared) -> None:
-    shared.produce(10 * FLOOR)
+    shared.produce(6 * FLOOR)  # both floors, and what is waited for
     shared.notes = False
     shared.wait("first", GREEDY, 4 * FLOOR)
     shared.wait("second", HONEST, 1)
     assert shared.leasing.take(8, 1, "delivered", HONEST) is None
+    shared.note()
+    assert shared.served == ["first", "second"]
+
+
+def test_what_those_who_wait_for_a_lease_leave_over_others_may_take_at_once(shared: Shared) -> None:
+    shared.leasing.demand.took(4 * FLOOR)  # so that there is more in a lease than what is waited for
+    shared.produce(4 * FLOOR)
+    shared.notes = False
+    shared.produce(20 * FLOOR)
+    leased = shared.stream.leased_units
+    shared.wait("first", GREEDY, leased + FLOOR)
+    shared.wait("second", GREEDY, leased + FLOOR)
+    assert shared.told
+    passed = 0
+    while shared.leasing.take(8, 1, "delivered", HONEST) is not None:
+        passed += 1
+    assert 0 < passed <= leased
+    shared.told = shared.told[-1:]
     shared.note()
     assert shared.served == ["first", "second"]
 

@@ -110,12 +110,27 @@ def test_those_who_wait_are_served_in_their_order(owner: Owner) -> None:
 def test_nobody_overtakes_those_who_wait_for_what_there_is(owner: Owner) -> None:
     owner.produce(LEASE_UNITS * 3)
     owner.note()
-    owner.wait("big", LEASE_UNITS * 2)
+    owner.wait("big", LEASE_UNITS * 3 - ID_KEY_UNITS - 1)
     assert owner.stream.leased_units
-    assert owner.leasing.take(8, 1, "delivered") is None
-    owner.wait("small", 1)
+    assert owner.leasing.take(16, 1, "delivered") is None
+    owner.wait("small", 2)
+    owner.note()
+    assert [who for who, _ in owner.served] == ["big"]
+    owner.produce(1)
     owner.note()
     assert [who for who, _ in owner.served] == ["big", "small"]
+
+
+def test_who_takes_what_they_leave_over_overtakes_them(owner: Owner) -> None:
+    owner.produce(LEASE_UNITS * 3)
+    owner.note()
+    owner.wait("big", LEASE_UNITS * 3 - ID_KEY_UNITS - 3)
+    assert owner.leasing.take(16, 1, "delivered") is not None
+    assert owner.leasing.take(16, 1, "delivered") is None
+    assert owner.leasing.take(8, 1, "delivered") is not None
+    assert owner.leasing.take(8, 1, "delivered") is None
+    owner.note()
+    assert [who for who, _ in owner.served] == ["big"]
 
 
 def test_the_starved_do_not_hold_up_the_others(owner: Owner) -> None:
@@ -148,7 +163,7 @@ def test_at_the_deadline_the_wait_is_over_and_the_next_is_served(owner: Owner) -
 def test_one_who_held_up_others_lets_them_in_by_leaving(owner: Owner) -> None:
     owner.produce(LEASE_UNITS * 3)
     owner.note()
-    owner.wait("big", LEASE_UNITS * 2, wait_s=1.0)
+    owner.wait("big", LEASE_UNITS * 3 - ID_KEY_UNITS, wait_s=1.0)
     owner.wait("small", 1, wait_s=5.0)
     assert owner.served == []
     owner.clock.advance(1.0)

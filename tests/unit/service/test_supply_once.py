@@ -60,7 +60,7 @@ def test_a_stream_that_comes_free_while_another_one_serves_does_not_serve_the_sa
 
         supply.wait(pairs, units * UNIT_BYTES, 1, SAES, None, 10.0, supplied)
 
-    ask("large", 16)  # needs a lease of `first`, and holds up all others until it has come
+    ask("large", 34)  # needs a lease of `first`, and holds up all others until it has come
     ask("small", 4)
     assert got == {"large": [], "small": []}
     late.leasing.demand.took(64)
@@ -68,4 +68,4 @@ def test_a_stream_that_comes_free_while_another_one_serves_does_not_serve_the_sa
     late.note()
     assert [len(taken) for taken in got.values()] == [1, 1]
     assert all(taken for (taken,) in got.values())
-    assert late.owned.ledger.delivered + first.owned.ledger.delivered == (16 + 4) * UNIT_BYTES
+    assert late.owned.ledger.delivered + first.owned.ledger.delivered == (34 + 4) * UNIT_BYTES

@@ -23,6 +23,11 @@ class Ahead:
         self.enough_units = 0
         """With fewer leased units it is time to see how much to lease."""
 
+    @property
+    def asked_units(self) -> int:
+        """What comes with leases that the follower has not noted yet."""
+        return sum(lease.end - lease.start for lease in self._pending)
+
     def ask(self, wanted: int) -> None:
         """Asks for the next lease if it is time for it: of `wanted` units for those who wait, and of some ahead."""
         stream = self._stream

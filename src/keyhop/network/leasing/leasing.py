@@ -72,8 +72,10 @@ class Leasing:
         admission: Admission | None = None,
     ) -> Taken | None:
         """The next bytes at once, or None: then `wait`."""
-        if self._sealed or self._waiting.holds_up(pair):
+        if self._sealed:
             return None
+        if self._waiting.holds_up(pair):
+            return self._pass(size_bytes, count, purpose, pair, admission)
         taken = self._take(size_bytes, count, purpose, pair, admission)
         if taken is not None and self._stream.leased_units < self._ahead.enough_units:
             self._ask_ahead()
@@ -179,6 +181,18 @@ class Leasing:
             self.demand.took(units)
         return taken
 
+    def _pass(
+        self, size_bytes: int, count: int, purpose: Purpose, pair: SaePair | None, admission: Admission | None
+    ) -> Taken | None:
+        """Takes what those who wait for a lease leave over."""
+        waiting, units = self._waiting, units_for(size_bytes) * count
+        if not waiting.lets_pass(pair, units):
+            return None
+        taken = self._take(size_bytes, count, purpose, pair, admission)
+        if taken is not None:
+            waiting.spare_units -= units
+        return taken
+
     def _serve(self) -> None:
         """Gives those who wait what they may have now, in their order."""
         waiting = self._waiting
@@ -217,4 +231,7 @@ class Leasing:
 
     def _ask_ahead(self) -> None:
         if self._synchronised and not self._sealed:
-            self._ahead.ask(self._waiting.lease_units(MOST_UNITS))
+            waiting = self._waiting
+            self._ahead.ask(waiting.lease_units(MOST_UNITS))
+            if waiting.lease_awaited:
+                waiting.plan(min(self._stream.leased_units + self._ahead.asked_units, self._shares.common))

@@ -1,9 +1,9 @@
 """Who waits for bytes of a stream, and whom that holds up.
 
 Those who wait are served in their order. One whose bytes only have to be leased holds up all others, for the time of a
-message there and back. One who may not have that much yet holds up nobody, except later requests of its own pair that
-would keep its floor from ever holding enough. Nor does one for whom the next bytes will not do (`Admission`): a stream
-is spent in its order, and what is next is good for others.
+message there and back; what it will leave over others may take at once. One who may not have that much yet holds up
+nobody, except later requests of its own pair that would keep its floor from ever holding enough. Nor does one for whom
+the next bytes will not do (`Admission`): a stream is spent in its order, and what is next is good for others.
 """
 
 from collections import deque
@@ -44,6 +44,8 @@ class Waiting:
         self.wants: deque[Want] = deque()
         self.lease_awaited = False
         """Whether one of them holds up all others."""
+        self.spare_units = 0
+        """What others may take before the lease comes: it is enough for those who wait for it all the same."""
         self.floors_awaited: set[SaePair] = set()
         """Pairs of which one holds up later ones."""
 
@@ -66,6 +68,19 @@ class Waiting:
         """Whether who is of this pair has to wait behind them."""
         return self.lease_awaited or (bool(self.floors_awaited) and pair in self.floors_awaited)
 
+    def lets_pass(self, pair: SaePair | None, units: int) -> bool:
+        """Whether who is held up may take so much: nobody who waits has to wait longer for that."""
+        return units <= self.spare_units and self.lease_awaited and pair not in self.floors_awaited
+
+    def plan(self, units: int) -> None:
+        """So many units can be had without one more lease: what those who wait for it leave of them is spare."""
+        self.spare_units = units
+        for want in self.wants:
+            if self._needs_only_a_lease(want):
+                if want.units > self.spare_units:
+                    break
+                self.spare_units -= want.units
+
     def keep(self, want: Want) -> None:
         """Lets it wait, and notes whom it holds up."""
         self.wants.append(want)
@@ -80,6 +95,7 @@ class Waiting:
         """Nobody waits any more: these did."""
         wants, self.wants = self.wants, deque()
         self.lease_awaited = False
+        self.spare_units = 0
         self.floors_awaited.clear()
         return wants
 
