@@ -73,10 +73,20 @@ def _check_rule(where: str, entry: RuleEntry, base: PairPolicy, key_lifetime_s: 
         )
     if entry.when_dry == "refuse" and entry.wait_s is not None:
         raise ConfigurationError(f'{where} has wait_s beside when_dry = "refuse"', hint="give one of them")
-    if entry.when_dry == "expand" and entry.hybrid not in (None, "none"):
-        raise ConfigurationError(f'{where} has hybrid beside when_dry = "expand"', hint="give one of them")
+    if entry.when_dry == "expand":
+        _check_expanding(where, entry)
     _check_sources(where, entry)
     _check_relay(where, entry)
+
+
+def _check_expanding(where: str, entry: RuleEntry) -> None:
+    if entry.hybrid not in (None, "none"):
+        raise ConfigurationError(f'{where} has hybrid beside when_dry = "expand"', hint="give one of them")
+    if entry.sources is not None and RECORD_SOURCE not in entry.sources:
+        raise ConfigurationError(
+            f'{where} has when_dry = "expand", and sources without "{RECORD_SOURCE}"',
+            hint=f'expanded keys are made by the KME: add "{RECORD_SOURCE}"',
+        )
 
 
 def _check_sizes(where: str, least: int, default: int, most: int) -> None:

@@ -113,6 +113,7 @@ def rule(text: str) -> str:
         (rule('when_dry = "refuse"\nwait_s = 1'), 'wait_s beside when_dry = "refuse"', "give one of them"),
         (rule('when_dry = "weit"'), 'when_dry = "weit": shall be "wait" or "refuse" or "expand"', 'you mean "wait"?'),
         (rule('when_dry = "expand"\nhybrid = "xor"'), 'hybrid beside when_dry = "expand"', "give one of them"),
+        (rule('when_dry = "expand"\nsources = ["rate"]'), 'and sources without "kme"', 'add "kme"'),
         (rule('sources = ["bb48"]'), 'the source "bb48", which makes no keys', 'did you mean "bb84"?'),
         (rule('sources = ["xyz"]'), 'the source "xyz"', "the sources are: rate, bb84"),
         (rule("sources = []"), "sources = []: shall be a list of length from 1 to 16", "made the bytes"),

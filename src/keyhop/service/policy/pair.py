@@ -9,6 +9,7 @@ from keyhop.core.priority import USUAL_PRIORITY
 from keyhop.core.streams import Admission
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.relay.messages import Strategy
+from keyhop.service.requests import RECORD_SOURCE
 
 WhenDry = Literal["wait", "refuse", "expand"]
 Hybrid = Literal["none", "xor", "kdf"]
@@ -51,7 +52,8 @@ class PairPolicy:
     @cached_property
     def expands(self) -> bool:
         """Whether keys may go under pads that a KDF makes, while there are no others."""
-        return self.when_dry == "expand" and self.hybrid == "none"
+        may_be_made_here = self.sources is None or RECORD_SOURCE in self.sources
+        return self.when_dry == "expand" and self.hybrid == "none" and may_be_made_here
 
     @cached_property
     def relaying(self) -> Terms | None:
