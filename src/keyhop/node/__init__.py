@@ -1,8 +1,6 @@
 """One KME as a process: the only place where the layers meet.
 
-config             node.toml as typed, checked dataclasses (config_policy: one section of it;
-                   config_tables, config_rules, config_values: how and what is checked, and said)
-config_reference   writes docs/reference/configuration.md from them
+config/            node.toml as typed, checked dataclasses
 from_config        what the layers want of a configuration, in their own terms
 node               a Node: store, KME, links and their servers
 node_links         its links, together (node_link: one of them; link_end: what its adapter is given)

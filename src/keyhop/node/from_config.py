@@ -10,7 +10,7 @@ from keyhop.core.store.sqlite import SqliteStore, check_key_is_not_lost, load_st
 from keyhop.network.pair import PairOptions
 from keyhop.network.psk.generations import Psks
 from keyhop.node.config import NodeConfig
-from keyhop.node.config_gateways import foreign_saes
+from keyhop.node.config.gateways import foreign_saes
 from keyhop.pki.psk import load_psk
 from keyhop.service.etsi014.surroundings import Limits
 from keyhop.service.identity import SaeDirectory

@@ -17,7 +17,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import KmeId
 from keyhop.node.config import NodeConfig
-from keyhop.node.config_gateways import GatewaySection
+from keyhop.node.config.gateways import GatewaySection
 from keyhop.pki.contexts import TlsFiles, client_context, load_own_certificate, server_context
 from keyhop.pki.leaves import read_leaf
 from keyhop.pki.revocations import Revocations

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import pytest
 from msgspec import Meta
 
-from keyhop.node.config_values import nearest, shown, wanted
+from keyhop.node.config.values import nearest, shown, wanted
 
 
 @pytest.mark.parametrize(

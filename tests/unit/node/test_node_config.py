@@ -7,7 +7,7 @@ import pytest
 from keyhop.core.errors import ConfigurationError
 from keyhop.link.rate import RateOptions
 from keyhop.node.config import NodeConfig, load_config, parse_config
-from keyhop.node.config_reference import PAGE, reference
+from keyhop.node.config.reference import PAGE, reference
 from keyhop.service.identity import SaeEntry
 from keyhop.service.policy import Allow
 
@@ -254,4 +254,4 @@ def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:
 
 def test_the_reference_page_is_what_the_dataclasses_say() -> None:
     root = Path(__file__).parents[3]
-    assert (root / PAGE).read_text() == reference(), "run: python -m keyhop.node.config_reference > " + str(PAGE)
+    assert (root / PAGE).read_text() == reference(), "run: python -m keyhop.node.config.reference > " + str(PAGE)

@@ -12,7 +12,7 @@ from keyhop.service.foreign import ForeignSaes, ForeignWay
 from keyhop.service.gateway import Joint
 
 if TYPE_CHECKING:
-    from keyhop.node.config import NodeConfig
+    from keyhop.node.config.node_config import NodeConfig
 
 _Name = Annotated[str, Meta(min_length=1, max_length=64)]
 _Address = Annotated[str, Meta(pattern="^https://[^?#]+$", max_length=1024)]

@@ -8,7 +8,7 @@ from keyhop.core.names import hint_of_names
 from keyhop.service.etsi020.callbacks import origin_of
 
 if TYPE_CHECKING:
-    from keyhop.node.config import NodeConfig
+    from keyhop.node.config.node_config import NodeConfig
 
 
 def check(config: "NodeConfig") -> None:

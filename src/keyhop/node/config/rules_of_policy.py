@@ -7,13 +7,13 @@ from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import SaeId
 from keyhop.core.names import hint_of_names
 from keyhop.link.registry import kinds
-from keyhop.node.config_gateways import foreign_saes
-from keyhop.node.config_policy_rules import PAIR_FIELDS, RELAYED, RuleEntry
+from keyhop.node.config.gateways import foreign_saes
+from keyhop.node.config.policy_rules import PAIR_FIELDS, RELAYED, RuleEntry
 from keyhop.service.policy import ANYONE, PairPolicy
 from keyhop.service.requests import RECORD_SOURCE, SAE_SOURCE
 
 if TYPE_CHECKING:
-    from keyhop.node.config import NodeConfig
+    from keyhop.node.config.node_config import NodeConfig
 
 
 def check(config: "NodeConfig") -> None:

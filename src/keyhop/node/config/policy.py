@@ -1,11 +1,11 @@
-"""`[policy]` of node.toml: what SAEs may have, and how much. What holds for some of them: `config_policy_rules`."""
+"""`[policy]` of node.toml: what SAEs may have, and how much. What holds for some of them: `policy_rules`."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 from msgspec import Meta
 
-from keyhop.node.config_policy_rules import ClassEntry, RuleEntry
+from keyhop.node.config.policy_rules import ClassEntry, RuleEntry
 from keyhop.service.gauges import Quota, Rate
 from keyhop.service.limits import Limit
 from keyhop.service.policy import ANYONE, Allow, PairPolicy, Policy

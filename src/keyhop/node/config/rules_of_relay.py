@@ -7,8 +7,8 @@ from keyhop.core.errors import ConfigurationError
 from keyhop.core.names import hint_of_names
 
 if TYPE_CHECKING:
-    from keyhop.node.config import NodeConfig
-    from keyhop.node.config_relay import RelaySection
+    from keyhop.node.config.node_config import NodeConfig
+    from keyhop.node.config.relay import RelaySection
 
 
 def check(config: "NodeConfig") -> None:

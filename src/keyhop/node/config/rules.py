@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from keyhop.core.errors import BadRequest, ConfigurationError
 from keyhop.core.ids import SaeId, kme_id, link_id, sae_id
 from keyhop.core.names import hint_of_names
-from keyhop.node import config_rules_of_gateways, config_rules_of_policy, config_rules_of_relay
 from keyhop.node.address import host_and_port
-from keyhop.node.config_gateways import foreign_saes
+from keyhop.node.config import rules_of_gateways, rules_of_policy, rules_of_relay
+from keyhop.node.config.gateways import foreign_saes
 from keyhop.service.identity import SaeDirectory
 from keyhop.service.limits import Subject
 from keyhop.service.policy import ANYONE
 
 if TYPE_CHECKING:
-    from keyhop.node.config import NodeConfig
+    from keyhop.node.config.node_config import NodeConfig
 
 
 def check(config: "NodeConfig") -> None:
@@ -23,11 +23,11 @@ def check(config: "NodeConfig") -> None:
     _check_ids(config)
     _check_addresses(config)
     _check_references(config)
-    config_rules_of_gateways.check(config)
+    rules_of_gateways.check(config)
     _check_policy(config)
-    config_rules_of_policy.check(config)
+    rules_of_policy.check(config)
     _check_limits(config)
-    config_rules_of_relay.check(config)
+    rules_of_relay.check(config)
     _check_witness(config)
     _check_psks(config)
     SaeDirectory(tuple(sae.entry() for sae in config.saes))

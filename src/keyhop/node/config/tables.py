@@ -14,7 +14,7 @@ import msgspec
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.names import hint_of_names
 from keyhop.link.registry import options_type
-from keyhop.node.config_values import nearest, shown, wanted
+from keyhop.node.config.values import nearest, shown, wanted
 
 _OPTIONS = "options"
 """A field of this name takes those keys of its table that no other field takes; their dataclass follows `kind`."""

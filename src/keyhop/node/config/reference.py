@@ -1,4 +1,4 @@
-"""The reference page of node.toml, made from the dataclasses: python -m keyhop.node.config_reference > PAGE."""
+"""The reference page of node.toml, made from the dataclasses: python -m keyhop.node.config.reference > PAGE."""
 
 import inspect
 import sys
@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from msgspec import Meta
 
 from keyhop.link.registry import kinds, options_type
-from keyhop.node.config import LinkSection, NodeConfig
-from keyhop.node.config_tables import element
+from keyhop.node.config.node_config import LinkSection, NodeConfig
+from keyhop.node.config.tables import element
 
 PAGE = Path("docs/reference/configuration.md")
 
@@ -23,7 +23,7 @@ _HEAD = """\
 The file that `keyhop node run --config` takes is TOML. `keyhop node check --config` says whether it can be used.
 Relative paths are relative to the file. A key that is not listed here is an error.
 
-This page is generated: `python -m keyhop.node.config_reference > docs/reference/configuration.md`
+This page is generated: `python -m keyhop.node.config.reference > docs/reference/configuration.md`
 """
 
 

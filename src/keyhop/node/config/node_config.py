@@ -1,7 +1,7 @@
 """node.toml as typed, checked dataclasses. What each field says of itself becomes docs/reference/configuration.md.
 
-`[policy]` is in `config_policy`, `[relay]` in `config_relay`, other domains in `config_gateways`. What the dataclasses
-cannot say by type stands in `config_rules`; how TOML becomes dataclasses, in `config_tables`.
+`[policy]` is in `policy`, `[relay]` in `relay`, other domains in `gateways`. What the dataclasses
+cannot say by type stands in `rules`; how TOML becomes dataclasses, in `tables`.
 """
 
 import tomllib
@@ -18,11 +18,11 @@ from keyhop.core.priority import MAX_PRIORITY, USUAL_PRIORITY
 from keyhop.link.bb84.settings import Bb84Options
 from keyhop.link.rate import RateOptions
 from keyhop.link.vendors.settings import Etsi004Options, Etsi014Options, FilesOptions
-from keyhop.node import config_rules
-from keyhop.node.config_gateways import Etsi020Section, ForeignSaesSection, GatewaySection
-from keyhop.node.config_policy import PolicySection
-from keyhop.node.config_relay import RelaySection
-from keyhop.node.config_tables import table_to
+from keyhop.node.config import rules
+from keyhop.node.config.gateways import Etsi020Section, ForeignSaesSection, GatewaySection
+from keyhop.node.config.policy import PolicySection
+from keyhop.node.config.relay import RelaySection
+from keyhop.node.config.tables import table_to
 from keyhop.service.identity import SaeEntry
 
 MAX_FILE_BYTES = 4 << 20
@@ -284,5 +284,5 @@ def parse_config(text: str, directory: Path) -> NodeConfig:
     except (tomllib.TOMLDecodeError, RecursionError) as failure:
         raise ConfigurationError(f"not TOML: {failure}") from None
     config = table_to(NodeConfig, document, directory)
-    config_rules.check(config)
+    rules.check(config)
     return config
