@@ -18,6 +18,7 @@ from keyhop.network.windows import Windows
 from keyhop.service import spreading
 from keyhop.service.audit import AuditedReplies, Handed
 from keyhop.service.claims import Claims
+from keyhop.service.kme import Kme
 from keyhop.service.lookup import Lookup
 from keyhop.service.policy import PairPolicy
 from keyhop.service.redelivery import Redelivery
@@ -209,6 +210,11 @@ def the_last_key_is_left_out(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(AuditedReplies, "give", fewer)
 
 
+def the_policy_stays_as_it_was(patch: pytest.MonkeyPatch) -> None:
+    """What an operator changes while a node runs counts from its next start on."""
+    patch.setattr(Kme, "reconfigure", lambda self, options: None)
+
+
 PLANTED: dict[Plant, set[int]] = {
     records_are_not_removed: {3},
     ids_not_bound_to_the_pair: {4},
@@ -227,5 +233,6 @@ PLANTED: dict[Plant, set[int]] = {
     who_is_late_gets_keys_too: {0},
     who_waits_for_a_window_is_forgotten: {0},
     the_last_key_is_left_out: {0},
+    the_policy_stays_as_it_was: {0},
 }
 """Which promise each of them breaks first."""

@@ -41,6 +41,7 @@ REACHED = {
     "message Reclaim": 50,
     "has taken in": 50,
     "has voided": 50,
+    "policy changed": 20,
     "called": 100,
     "lost on the way across": 2,
     "answer: not yet synchronised with KME …": 20,

@@ -1,5 +1,7 @@
 """What befalls machines, disks, clocks and wires. Each draws its details from `choose(n)`, a number below n."""
 
+from dataclasses import replace
+
 from keyhop.testing.simulation import healing
 from keyhop.testing.simulation.backups import OLD_S, back_up, restore_one
 from keyhop.testing.simulation.disk import DiskFault
@@ -187,6 +189,17 @@ def relapse(sim: Simulation, choose: Choose) -> None:
     if choose(2):
         healing.calm(sim)
     dec_again(sim, choose)
+
+
+def change_policy(sim: Simulation, choose: Choose) -> None:
+    """An operator changes how long requests wait, how many keys one may ask for, or what is reserved."""
+    machine = _machine(sim, choose)
+    usual = machine.options.policy.base
+    usual = replace(usual, wait_s=(0.0, 0.3, 1.0)[choose(3)], max_keys_per_request=(64, 64, 4)[choose(3)])
+    pairs = replace(machine.options.pairs, reserved_bytes_per_pair=(0, 512)[choose(2)])
+    policy = replace(machine.options.policy, base=usual)
+    machine.note("policy changed", usual.wait_s, usual.max_keys_per_request, pairs.reserved_bytes_per_pair)
+    machine.reconfigure(replace(machine.options, policy=policy, pairs=pairs))
 
 
 def calm(sim: Simulation, choose: Choose) -> None:

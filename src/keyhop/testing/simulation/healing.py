@@ -62,4 +62,5 @@ def _cease(sim: Simulation) -> None:
         machine.start()
         machine.power.in_points = machine.power_in_start = machine.disk.fault = None
         machine.frozen_until = 0.0
+        machine.reconfigure()
         machine.thaw()

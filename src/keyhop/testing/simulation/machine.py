@@ -62,7 +62,7 @@ class Machine:
         self.peers = peers
         self._neighbours = neighbours
         self._home = home
-        self._options = options
+        self.options = self._usual_options = options
         self.loop = loop
         self.trace = trace
         self.draw = draw
@@ -121,7 +121,7 @@ class Machine:
                 steady,
                 self.entropy,
                 partial(self._wake, self.life),
-                self._options,
+                self.options,
                 self.keeper,
                 abroad=self.abroad,
             )
@@ -180,6 +180,12 @@ class Machine:
                 self.broke(several)
         except Exception as error:  # noqa: BLE001 - nothing may do this
             self.broke(error)
+
+    def reconfigure(self, options: KmeOptions | None = None) -> None:
+        """An operator changes the configuration of a node, which may be running; None: back to what it was at first."""
+        self.options = options or self._usual_options
+        if self.kme is not None and not self.failed:
+            self.act(partial(self.kme.reconfigure, self.options))
 
     def see_links(self) -> None:
         """The node learns which of its links generate key."""

@@ -33,6 +33,8 @@ class Asked:
     machine: Machine
     life: int
     at: float
+    most: int = 0
+    """How many keys its KME let it ask for when it arrived."""
     answers: list[Success | KeyhopError] = field(default_factory=list)
 
     @property
@@ -77,6 +79,7 @@ class Saes:
     def _arrive(self, asked: Asked) -> None:
         kme, request, reply = asked.machine.kme, asked.request, partial(self._reply, asked)
         assert kme is not None  # only a machine that is up is awake
+        asked.most = asked.machine.options.policy.base.max_keys_per_request
         match request:
             case GetKey():
                 kme.delivery.get_key(request, reply)
@@ -98,6 +101,8 @@ class Saes:
             self._violated(Violation(0, f"{machine.name} answers request {asked.number} of an earlier life"))
         if not isinstance(answer, KeyhopError):
             self._note(asked, answer)
+            if _keys_in(asked.request) > asked.most:
+                self._violated(Violation(0, f"request {asked.number} is for more keys than its policy allows"))
             if machine.failed:
                 self._violated(Violation(0, f"{machine.name} says yes although its store has failed"))
             self._got(asked, answer)
@@ -115,6 +120,17 @@ class Saes:
                 asked.machine.note("has taken in", asked.number, answer.ids)
             case VoidedKeys():
                 asked.machine.note("has voided", asked.number, answer.ids, answer.voided)
+
+
+def _keys_in(request: Question) -> int:
+    """How many keys are asked for, or brought."""
+    match request:
+        case GetKey():
+            return request.number or 1
+        case VoidKeys():
+            return 0
+        case _:
+            return request.count
 
 
 def _may_end(request: Question) -> list[tuple[bytes, SaeId]]:

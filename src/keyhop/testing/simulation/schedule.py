@@ -47,6 +47,7 @@ SOMETIMES: tuple[dict[Do, int], ...] = (
     {doings.produce_badly: 4},
     {doings.wait_long: 1},
     {faults.calm: 2},
+    {faults.change_policy: 3},
     {masters.insert: 4, masters.insert_again: 1},
     {masters.void: 4, masters.void_wrong: 1, masters.ask_for_void: 3},
 )
