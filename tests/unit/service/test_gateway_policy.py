@@ -174,6 +174,23 @@ def test_on_its_last_leg_a_key_travels_as_the_slaves_domain_wants_it() -> None:
     assert isinstance(ask(both(Policy(PATIENT), ruled(sources=frozenset({"virtual", "etsi020"}))), GetKey(A, B)), Keys)
 
 
+@pytest.mark.parametrize("wait_s", [3.0, 6.0])
+def test_on_its_last_leg_a_key_waits_for_a_pad_as_long_as_the_slaves_domain_says(wait_s: float) -> None:
+    """Else keys that their masters have given up would take the pads from those that they ask for next."""
+    domains = Domains(
+        {W: WEST, E: EAST, B: BOB},
+        Domain((WEST,), {WEST: {EAST: ("e", "b")}}, policy=Policy(PairPolicy(abroad_wait_s=20.0))),
+        Domain((BOB, EAST), {EAST: {WEST: ("w",)}}, policy=Policy(PairPolicy(wait_s=wait_s)), blocks=0),
+    )
+    answers = domains.get_key(GetKey(W, B))
+    domains.pass_time(wait_s - 1.0)
+    assert answers == []
+    domains.pass_time(2.0)
+    (refusal,) = answers
+    assert isinstance(refusal, Unavailable)
+    assert "no key material is left for its pad" in refusal.message
+
+
 def test_the_other_domains_limits_hold_for_our_masters_too() -> None:
     domains = both(Policy(PATIENT))
     limits = (Limit(A, quota_bytes=Quota(64, 600)),)

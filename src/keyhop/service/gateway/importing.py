@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from keyhop.core.clock import Clock
 from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
@@ -17,6 +18,9 @@ from keyhop.service.policy import PairPolicy
 from keyhop.service.requests import FOREIGN_SOURCE
 from keyhop.service.spreading import Spreading
 
+LEAST_WAIT_S = 2.0
+"""Where a policy lets no master wait for key, the KMEs of this domain still have so long to answer each other."""
+
 
 class Importing:
     """An etsi020 `Domain`: this one, as one other KMS finds it."""
@@ -29,6 +33,7 @@ class Importing:
         foreign: Callable[[SaeId], bool],
         admitting: Admitting,
         records: RecordBook,
+        clock: Clock,
         abroad: Abroad,
         spreading: Spreading,
     ) -> None:
@@ -38,6 +43,7 @@ class Importing:
         self._foreign = foreign
         self._admitting = admitting
         self._records = records
+        self._clock = clock
         self._abroad = abroad
         self._spreading = spreading
 
@@ -74,6 +80,7 @@ class Importing:
         except KeyhopError as refusal:
             done(refusal.message)
             return
+        deadline = min(deadline, self._clock.monotonic() + self._wait_s(policies))
         parts = [self._copies(transfer, size, policies) for size in sorted({len(key) for key in transfer.keys})]
         waiting = set(range(len(parts)))
         failures: list[str] = []
@@ -107,6 +114,11 @@ class Importing:
 
     def _homes(self, saes: Saes) -> dict[SaeId, KmeId]:
         return {target: home for target in saes.targets if (home := self._home(target))}
+
+    def _wait_s(self, policies: Mapping[SaeId, PairPolicy]) -> float:
+        """As long as a master here would wait. What nobody wants any more must not wait for pads that others need."""
+        waits = (p.abroad_wait_s if self._foreign(target) else p.wait_s for target, p in policies.items())
+        return max(min(waits), LEAST_WAIT_S)
 
     def _goes_on_elsewhere(self, target: SaeId) -> bool:
         return self._foreign(target) and self._abroad.leads_to(target) is None

@@ -76,7 +76,9 @@ class Gateway:
         self._spreading, self._records = spreading, records
         for joint in self._joints:
             kms = joint.other.id
-            domain = Importing(kms, self._me, self._home, self._foreign, admitting, records, self, spreading)
+            domain = Importing(
+                kms, self._me, self._home, self._foreign, admitting, records, self._clock, self, spreading
+            )
 
             def make(call: Call, kms: KmeId = kms) -> None:
                 self._make(kms, call)
