@@ -61,6 +61,18 @@ class SharesMachine(RuleBasedStateMachine):
         for other, floor in floors.items():
             assert self.shares.entitled(other) - self.shares.common >= floor, "taken from another's floor"
 
+    @rule(kept_back=st.integers(0, 300), share=st.floats(0, 1))
+    def take_sparingly(self, kept_back: int, share: float) -> None:
+        shares, before = self.shares, self.shares.common
+        shares.kept_back, keeps = kept_back, shares._keeps_back
+        may = shares.entitled(None, sparing=True)
+        assert may <= shares.entitled(None)
+        units = int(may * share)
+        shares.spend(None, units, sparing=True)
+        self.stock -= units
+        if keeps:
+            assert shares.common >= min(before, kept_back), "what is kept back was taken"
+
     @rule(units=st.integers(0, 500))
     def expect(self, units: int) -> None:
         self.shares.expect(units)

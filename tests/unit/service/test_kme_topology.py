@@ -4,6 +4,7 @@ from functools import partial
 
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.network import wire
+from keyhop.network.leasing.leasing import KEPT_BACK_S
 from keyhop.network.pair import PairOptions
 from keyhop.network.topology.edges import Edge
 from keyhop.network.topology.reports import NodeReport, Report
@@ -102,8 +103,9 @@ def test_what_is_told_is_what_the_owner_has_and_what_the_link_brings() -> None:
     for _ in range(200):
         line.produce((A, B))
         line.passes(0.2)
-    edge, owned = line.seen_by(D)[A, B], line.kmes[A].peers[B].neighbour.owned
-    assert abs(edge.stock_bytes - 8 * owned.stock_units) <= 8 * BLOCK_BYTES
+    edge, pair = line.seen_by(D)[A, B], line.kmes[A].peers[B].neighbour
+    for_others = pair.owned.stock_units - pair.leasing.demand.brought_within(KEPT_BACK_S)
+    assert abs(edge.stock_bytes - 8 * for_others) <= 8 * BLOCK_BYTES
     assert abs(edge.rate_bps - BLOCK_BYTES * 8 / 0.2) < 0.1 * BLOCK_BYTES * 8 / 0.2
     assert edge.priority == 4
 

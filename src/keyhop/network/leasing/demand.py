@@ -63,6 +63,11 @@ class Demand:
         """What the link brings, for both of its streams; less and less while nothing comes."""
         return self._average(self._clock.monotonic())
 
+    def brought_within(self, seconds: float) -> int:
+        """Units that it brings in so long, as far as it has done so of late; less and less while nothing comes."""
+        decay = exp((self._brought_at - self._clock.monotonic()) / BROUGHT_OVER_S)
+        return int(self._brought_units * decay * seconds / BROUGHT_OVER_S)
+
     def _taking(self) -> float:
         """Follows a rise within a window, and a fall over `PEAK_DECAY_S`."""
         now = self._clock.monotonic()

@@ -16,6 +16,9 @@ from keyhop.network.leasing.shares import Pairs, Shares
 from keyhop.network.leasing.waiting import Cancel, Use, Waiting, Want
 from keyhop.network.wire import Body, LeaseNoted
 
+KEPT_BACK_S = 1.0
+"""What the link brings in so long, for both of its streams, is left by keys of others that are relayed ahead."""
+
 
 class Leasing:
     """Who may have what he wants gets it; the others wait."""
@@ -28,13 +31,14 @@ class Leasing:
         self._ahead = Ahead(stream, clock, send)
         self._waiting = Waiting(self._needs_only_a_lease, self._fits_a_floor)
         self.demand = self._ahead.demand
-        self._pads_behind = 0
+        self._pads_behind = self._most_kept_back = 0
         self._shares = Shares()
         self._shares.settle(stream.stock_units)
 
     def reserve(self, bytes_per_pair: int, pairs: Pairs, usual_bytes: int) -> None:
         """Reserves so much for each of these pairs of SAEs, and half of what the stock usually is in all at most."""
         most = usual_bytes // UNIT_BYTES // 2 // max(len(pairs), 1)
+        self._most_kept_back = usual_bytes // UNIT_BYTES // 4
         self._shares.reserve(min(bytes_per_pair // UNIT_BYTES, most), pairs)
         self._serve()
 
@@ -48,9 +52,14 @@ class Leasing:
         return self._shares.entitled(pair)
 
     @property
+    def common_units(self) -> int:
+        """What anybody may take."""
+        return self._shares.common
+
+    @property
     def spare_units(self) -> int:
         """What pads for keys of others may take of what there is, beside those that wait."""
-        return max(self._shares.entitled(None) - self._pad_units, 0)
+        return max(self._shares.entitled(None, sparing=True) - self._pad_units, 0)
 
     def is_kept_from(self, pair: SaePair, size_bytes: int, count: int) -> bool:
         """Whether there would be enough for this pair, were it not reserved for others."""
@@ -70,13 +79,15 @@ class Leasing:
         purpose: Purpose,
         pair: SaePair | None = None,
         admission: Admission | None = None,
+        *,
+        sparing: bool = False,
     ) -> Taken | None:
         """The next bytes at once, or None: then `wait`."""
         if self._sealed:
             return None
         if self._waiting.holds_up(pair):
-            return self._pass(size_bytes, count, purpose, pair, admission)
-        taken = self._take(size_bytes, count, purpose, pair, admission)
+            return self._pass(size_bytes, count, purpose, pair, admission, sparing=sparing)
+        taken = self._take(size_bytes, count, purpose, pair, admission, sparing=sparing)
         if taken is not None and self._stream.leased_units < self._ahead.enough_units:
             self._ask_ahead()
         return taken
@@ -90,14 +101,20 @@ class Leasing:
         use: Use,
         pair: SaePair | None = None,
         admission: Admission | None = None,
+        *,
+        sparing: bool = False,
     ) -> Cancel:
-        """Calls `use` when the bytes have come, or with None at the deadline (monotonic seconds)."""
-        taken = self.take(size_bytes, count, purpose, pair, admission)
+        """Calls `use` when the bytes have come, or with None at the deadline (monotonic seconds).
+
+        A pad that is `sparing` leaves what is kept back for SAEs at the ends and for what is urgent.
+        """
+        taken = self.take(size_bytes, count, purpose, pair, admission, sparing=sparing)
         if taken is not None or self._sealed:
             use(taken)
             return lambda: None
-        want = Want(size_bytes, count, units_for(size_bytes) * count, purpose, deadline, use, pair, admission)
-        if want.units > self._shares.entitled(pair):
+        units = units_for(size_bytes) * count
+        want = Want(size_bytes, count, units, purpose, deadline, use, pair, admission, sparing)
+        if want.units > self._shares.entitled(pair, sparing=sparing):
             if pair is None:
                 self._shares.expect(want.units + self._pad_units)
             else:
@@ -129,6 +146,7 @@ class Leasing:
 
     def stock_changed(self) -> None:
         """The stream has more, or has lost some."""
+        self._keep_back()
         self._shares.settle(self._stream.stock_units)
         self._serve()
 
@@ -157,10 +175,13 @@ class Leasing:
 
     def tick(self) -> None:
         """Gives up on those whose time is over; tells unnoted leases again."""
+        before = self._shares.kept_back
+        self._keep_back()
         late = self._waiting.take_late(self._clock.monotonic())
         for want in late:
             want.use(None)
-        if late or self._waiting.have_terms:  # others may have used up what would not do
+        # others may have used up what would not do
+        if late or self._waiting.have_terms or self._shares.kept_back < before:
             self._serve()
         if self._synchronised:
             self._ahead.tell()
@@ -168,27 +189,41 @@ class Leasing:
             self._ask_ahead()
 
     def _take(
-        self, size_bytes: int, count: int, purpose: Purpose, pair: SaePair | None, admission: Admission | None
+        self,
+        size_bytes: int,
+        count: int,
+        purpose: Purpose,
+        pair: SaePair | None,
+        admission: Admission | None,
+        *,
+        sparing: bool = False,
     ) -> Taken | None:
         units, shares = units_for(size_bytes) * count, self._shares
-        if units > shares.common and units > shares.entitled(pair):
+        if (sparing or units > shares.common) and units > shares.entitled(pair, sparing=sparing):
             return None
         if admission is not None and not self.meets(admission, units):
             return None
         taken = self._stream.take(size_bytes, count, purpose)
         if taken is not None:
-            shares.spend(pair, units)
+            shares.spend(pair, units, sparing=sparing)
             self.demand.took(units)
         return taken
 
     def _pass(
-        self, size_bytes: int, count: int, purpose: Purpose, pair: SaePair | None, admission: Admission | None
+        self,
+        size_bytes: int,
+        count: int,
+        purpose: Purpose,
+        pair: SaePair | None,
+        admission: Admission | None,
+        *,
+        sparing: bool,
     ) -> Taken | None:
         """Takes what those who wait for a lease leave over."""
         waiting, units = self._waiting, units_for(size_bytes) * count
         if not waiting.lets_pass(pair, units):
             return None
-        taken = self._take(size_bytes, count, purpose, pair, admission)
+        taken = self._take(size_bytes, count, purpose, pair, admission, sparing=sparing)
         if taken is not None:
             waiting.spare_units -= units
         return taken
@@ -200,7 +235,8 @@ class Leasing:
         for want in waiting.take_all():
             taken = None
             if not waiting.holds_up(want.pair):
-                taken = self._take(want.size_bytes, want.number, want.purpose, want.pair, want.admission)
+                what = (want.size_bytes, want.number, want.purpose, want.pair, want.admission)
+                taken = self._take(*what, sparing=want.sparing)
             if taken is None:
                 waiting.keep(want)
             else:
@@ -222,9 +258,12 @@ class Leasing:
     def _needs_only_a_lease(self, want: Want) -> bool:
         """Whether it may have what it wants, and there is that much: for a new lease the follower is needed."""
         there = self._stream.stock_units if self._synchronised else self._stream.leased_units
-        if want.units > there or want.units > self._shares.entitled(want.pair):
+        if want.units > there or want.units > self._shares.entitled(want.pair, sparing=want.sparing):
             return False
         return self.meets(want.admission, want.units)
+
+    def _keep_back(self) -> None:
+        self._shares.kept_back = min(self.demand.brought_within(KEPT_BACK_S), self._most_kept_back)
 
     def _fits_a_floor(self, want: Want) -> bool:
         return want.units <= self._shares.floor_units and self.meets(want.admission, want.units)

@@ -14,7 +14,10 @@ is kept for pads that somebody waits for:
     come to a unit for each of these is nobody's, and goes to the next who has to ask.
  3. While pads are waited for, half of what comes is kept for them, until it is enough for all: so SAEs here do not keep
     those of other KMEs from being served over this one, nor the other way round. Floors are filled from the other half.
- 4. When stock is lost, all floors begin anew with equal parts of what is left.
+ 4. Of what is common, pads that spare it leave a part that is kept back: keys of others that are relayed ahead do not
+    empty a link in one burst, so SAEs at its ends, and what is urgent, find something. Once these have used that up
+    the link lacks for all, and nothing is kept back until there is twice as much.
+ 5. When stock is lost, all floors begin anew with equal parts of what is left.
 
 Amounts are in units.
 """
@@ -22,6 +25,9 @@ Amounts are in units.
 from typing import Protocol
 
 from keyhop.core.ids import SaePair
+
+USED_UP = 4
+"""Of what is kept back only so small a part is left."""
 
 
 class Pairs(Protocol):
@@ -45,6 +51,9 @@ class Shares:
         self._others = 0
         self._pads = 0
         self._expected = 0
+        self.kept_back = 0
+        """What pads that spare it leave of what is common, unless it was used up."""
+        self._keeps_back = False
 
     @property
     def stock(self) -> int:
@@ -70,11 +79,12 @@ class Shares:
         else:
             self._keep_for_pads(came)
             self._fill()
+        self._look_back()
 
-    def entitled(self, pair: SaePair | None) -> int:
-        """What the pair may take."""
+    def entitled(self, pair: SaePair | None, *, sparing: bool = False) -> int:
+        """What the pair may take; None: a pad."""
         if pair is None:
-            return self.common + self._pads
+            return self._open(sparing) + self._pads
         floor = self._asking.get(pair)
         if floor is None:
             floor = self._part() if pair in self._pairs else 0
@@ -94,18 +104,30 @@ class Shares:
             self._pads = units
         self._fill()
 
-    def spend(self, pair: SaePair | None, units: int) -> None:
+    def spend(self, pair: SaePair | None, units: int, *, sparing: bool = False) -> None:
         """The pair took what it is entitled to; None: a pad."""
-        self.common -= units
-        if self.common < 0:
-            if pair is None:
-                self._pads += self.common
-            else:
-                if pair not in self._asking:
-                    self._begin_asking(pair, self._part())
-                self._asking[pair] += self.common
-                self._asked += self.common
-            self.common = 0
+        of_common = min(units, self._open(sparing))
+        self.common -= of_common
+        self._look_back()
+        if of_common == units:
+            return
+        if pair is None:
+            self._pads -= units - of_common
+            return
+        if pair not in self._asking:
+            self._begin_asking(pair, self._part())
+        self._asking[pair] -= units - of_common
+        self._asked -= units - of_common
+
+    def _open(self, sparing: bool) -> int:
+        return max(self.common - self.kept_back, 0) if sparing and self._keeps_back else self.common
+
+    def _look_back(self) -> None:
+        """Whether enough has gathered that some is kept back, or that has been used up."""
+        if self.common >= 2 * self.kept_back:
+            self._keeps_back = True
+        elif self.common < self.kept_back // USED_UP:
+            self._keeps_back = False
 
     def _begin_asking(self, pair: SaePair, floor: int) -> None:
         self._asking[pair] = floor

@@ -32,6 +32,7 @@ class Want(NamedTuple):
     use: Use
     pair: SaePair | None
     admission: Admission | None
+    sparing: bool
 
 
 class Waiting:

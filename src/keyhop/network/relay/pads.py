@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from keyhop.core.clock import Clock
 from keyhop.core.ids import KmeId
+from keyhop.core.priority import USUAL_PRIORITY
 from keyhop.core.streams import Taken
 from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.leasing import Cancel, Leasing, Use
@@ -41,6 +42,7 @@ class _Asked:
     size_bytes: int
     deadline: float
     use: Use
+    urgent: bool
 
 
 class Pads:
@@ -56,11 +58,18 @@ class Pads:
         self._give_up: Cancel = lambda: None
         self._going_on = False
 
-    def take(self, flow: Flow, size_bytes: int, deadline: float, use: Use) -> Cancel:
-        """Calls `use` with a MAC key and a pad of that size, or with None at the deadline (monotonic seconds)."""
+    def take(self, flow: Flow, size_bytes: int, deadline: float, use: Use, *, asked_for: bool = False) -> Cancel:
+        """Calls `use` with a MAC key and a pad of that size, or with None at the deadline (monotonic seconds).
+
+        `asked_for`: somebody at this KME waits for what goes under it. That may have what is kept back of the stream
+        (`leasing.shares`), and so has what comes before the usual.
+        """
         priority, weight = self._standing(flow)
-        asked = _Asked(flow, priority, MAC_KEY_BYTES + size_bytes, deadline, use)
+        urgent = asked_for or priority > USUAL_PRIORITY
+        asked = _Asked(flow, priority, MAC_KEY_BYTES + size_bytes, deadline, use, urgent)
         units = units_for(asked.size_bytes)
+        if asked_for and self._may_pass(asked, units):
+            return self._leasing.wait(asked.size_bytes, 1, "pad", deadline, use)
         self._queue.add((flow.brought_by, flow.source, flow.destination), priority, weight, units, asked)
         if self._first is not None and self._first.priority < priority:
             self._first = None
@@ -98,7 +107,8 @@ class Pads:
             while self._first is None and self._queue:
                 asked = self._first = self._queue.pop()
                 came = partial(self._came, asked)
-                self._give_up = self._leasing.wait(asked.size_bytes, 1, "pad", asked.deadline, came)
+                size, deadline, sparing = asked.size_bytes, asked.deadline, not asked.urgent
+                self._give_up = self._leasing.wait(size, 1, "pad", deadline, came, sparing=sparing)
         finally:
             self._going_on = False
             self._leasing.expect_pads(self._queue.size)
@@ -107,6 +117,11 @@ class Pads:
         self._first = None
         asked.use(taken)
         self._go_on()
+
+    def _may_pass(self, asked: _Asked, units: int) -> bool:
+        """Whether there is enough that those who wait may not have."""
+        kept_for_first = self._first is not None and (self._first.urgent or self._first.priority > asked.priority)
+        return self._first is not None and not kept_for_first and units <= self._leasing.common_units
 
     def _make_room(self) -> None:
         waiting = self._queue.latest()

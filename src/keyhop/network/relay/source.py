@@ -24,6 +24,7 @@ from keyhop.network.relay.messages import (
     NOT_PROVEN,
     Announce,
     BlockPayload,
+    RecordsPayload,
     Refused,
     Stored,
     Stuck,
@@ -134,8 +135,9 @@ class Source:
             return
         parcel = under_way.parcel
         flow = Flow(self._nodes.me, self._nodes.me, parcel.destination, parcel.priority)
-        use = partial(self._depart, name, share, data)
-        under_way.cancels.append(neighbour.pads.take(flow, len(data), under_way.deadline, use))
+        use, asked_for = partial(self._depart, name, share, data), isinstance(parcel.payload, RecordsPayload)
+        cancel = neighbour.pads.take(flow, len(data), under_way.deadline, use, asked_for=asked_for)
+        under_way.cancels.append(cancel)
 
     def _depart(self, name: bytes, share: int, data: KeyMaterial, taken: Taken | None) -> None:
         under_way = self._under_way.get(name)

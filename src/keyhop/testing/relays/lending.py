@@ -103,6 +103,6 @@ class _Lending(FollowedStream):
 class _Endless(Pads):
     """Always has another pad."""
 
-    def take(self, flow: Flow, size_bytes: int, deadline: float, use: Use) -> Cancel:
+    def take(self, flow: Flow, size_bytes: int, deadline: float, use: Use, *, asked_for: bool = False) -> Cancel:
         use(Taken(1, 0, bytes(MAC_KEY_BYTES + size_bytes), [(1, Age(0.0, "endless"))]))
         return lambda: None

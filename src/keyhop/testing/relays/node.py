@@ -174,10 +174,10 @@ class _WatchedPads(Pads):
         self._ref = ref
         self._watch = network.watch
 
-    def take(self, flow: Flow, size_bytes: int, deadline: float, use: Use) -> Cancel:
+    def take(self, flow: Flow, size_bytes: int, deadline: float, use: Use, *, asked_for: bool = False) -> Cancel:
         def watched(taken: Taken | None) -> None:
             if taken is not None:
                 self._watch.took(self._ref, taken)
             use(taken)
 
-        return super().take(flow, size_bytes, deadline, watched)
+        return super().take(flow, size_bytes, deadline, watched, asked_for=asked_for)

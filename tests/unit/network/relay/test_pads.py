@@ -8,7 +8,7 @@ from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import ID_KEY_UNITS, Block, OwnedStream, StreamRef
-from keyhop.core.units import units_for
+from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.leasing import Leasing
 from keyhop.network.relay import pads
 from keyhop.network.relay.pads import Pads, Standing
@@ -49,15 +49,26 @@ class Padded:
     def produce(self, size_bytes: int) -> None:
         self.stream.append(Block(bytes(size_bytes), 32, b"tag", 0.0, "test"))
         self.leasing.stock_changed()
+        self.note()
+
+    def note(self) -> None:
         while self._told:
             told = self._told.pop()
             self.leasing.noted(LeaseNoted(told.epoch, told.taken))
 
-    def ask(self, name: str, of: Flow, within_s: float = 1e9) -> None:
+    def bring(self, seconds: int) -> None:
+        """The link brings a kilobyte a second."""
+        for _ in range(seconds):
+            self.clock.advance(1.0)
+            self.leasing.demand.brought(1024 // UNIT_BYTES)
+            self.produce(1024)
+
+    def ask(self, name: str, of: Flow, within_s: float = 1e9, *, asked_for: bool = False) -> None:
         def use(taken: object) -> None:
             self.served.append(name if taken else f"no {name}")
 
-        self.pads.take(of, PAD, self.clock.monotonic() + within_s, use)
+        self.pads.take(of, PAD, self.clock.monotonic() + within_s, use, asked_for=asked_for)
+        self.note()
 
 
 @pytest.fixture
@@ -174,3 +185,58 @@ def test_when_too_many_wait_the_flow_with_most_of_them_makes_room(
     assert padded.served == ["no greedy 5", "no greedy 4", "no greedy 6"]
     padded.produce(1 << 16)
     assert sorted(padded.served[3:]) == ["greedy 0", "greedy 1", "greedy 2", "greedy 3", "honest"]
+
+
+@pytest.fixture
+def flowing() -> Padded:
+    """A link that has brought 20 kB, at a kilobyte a second."""
+    padded = Padded()
+    padded.leasing.reserve(0, (), 1 << 20)
+    padded.bring(20)
+    return padded
+
+
+def burst(padded: Padded) -> int:
+    """What keys of others that are relayed ahead get at once; as many as would empty the link ask."""
+    before = len(padded.served)
+    for _ in range(200):
+        padded.ask("burst", flow("others"))
+    return len(padded.served) - before
+
+
+def test_a_burst_of_what_is_relayed_ahead_leaves_something_of_a_link(flowing: Padded) -> None:
+    assert burst(flowing) > 80
+    left = flowing.leasing.entitled_units(None) * UNIT_BYTES
+    assert 800 < left <= 1024 + 200
+    assert flowing.leasing.spare_units == 0
+
+
+def test_who_asks_at_this_kme_finds_it_at_once_and_so_does_what_comes_first(flowing: Padded) -> None:
+    burst(flowing)
+    flowing.ask("asked for", flow("here"), asked_for=True)
+    assert flowing.served[-1] == "asked for"
+    flowing.ask("first", flow("others", 6))
+    assert flowing.served[-1] == "first"
+    flowing.ask("not first", flow("others", 4))
+    assert flowing.served[-1] == "first"
+
+
+def test_what_is_relayed_ahead_is_not_starved_by_what_is_asked_for_here(flowing: Padded) -> None:
+    burst(flowing)
+    had = len(flowing.served)
+    for _ in range(20):
+        flowing.bring(1)
+        for _ in range(10):
+            flowing.ask("asked for", flow("here"), asked_for=True)
+    served = flowing.served[had:]
+    assert 0.4 < served.count("burst") / len(served) < 0.7
+
+
+def test_a_link_that_brings_nothing_any_more_keeps_nothing_back(flowing: Padded) -> None:
+    burst(flowing)
+    had = len(flowing.served)
+    flowing.clock.advance(100.0)
+    flowing.leasing.tick()
+    flowing.note()
+    assert len(flowing.served) > had
+    assert flowing.leasing.entitled_units(None) * UNIT_BYTES < 200
