@@ -27,7 +27,8 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.base import Slot
 from keyhop.core.store.sqlite import SqliteStore
 from keyhop.network.pair import PairOptions
-from keyhop.service.kme import Kme, KmeOptions
+from keyhop.service.kme import Kme
+from keyhop.service.kme_options import KmeOptions
 from keyhop.service.policy import Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from measure import MAX_STOLEN

@@ -19,7 +19,8 @@ from keyhop.core.units import UNIT_BYTES
 from keyhop.network.feeder.feeder import FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import PairOptions
-from keyhop.service.kme import Kme, KmeOptions
+from keyhop.service.kme import Kme
+from keyhop.service.kme_options import KmeOptions
 from keyhop.service.policy import Policy
 
 BLOCK_BYTES = 1 << 16

@@ -14,7 +14,7 @@ from keyhop.node.config.gateways import foreign_saes
 from keyhop.pki.psk import load_psk
 from keyhop.service.etsi014.surroundings import Limits
 from keyhop.service.identity import SaeDirectory
-from keyhop.service.kme import KmeOptions
+from keyhop.service.kme_options import KmeOptions
 from keyhop.service.policy import sae_pairs, stream_terms
 
 

@@ -73,7 +73,12 @@ class NetworkState:
         """GET /v1/relay."""
         feeder = self._kme.feeder
         shares = [Fairness(priority, index) for priority, index in feeder.fairness().items()]
-        return RelayInfo(self._kme.terms.strategy, feeder.options.buffering, shares, dict(self._kme.most_priorities))
+        return RelayInfo(
+            self._kme.settings.now.terms.strategy,
+            feeder.options.buffering,
+            shares,
+            dict(self._kme.settings.now.most_priorities),
+        )
 
     def audit(self) -> AuditInfo:
         """GET /v1/audit."""

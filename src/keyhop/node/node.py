@@ -34,7 +34,8 @@ from keyhop.node.node_link import SAMPLE_S
 from keyhop.node.node_links import NodeLinks, forget_what_adapters_kept
 from keyhop.node.telemetry import Metrics, configure_logging
 from keyhop.service.etsi014.server import Etsi014Server
-from keyhop.service.kme import Kme, OtherDomains
+from keyhop.service.kme import Kme
+from keyhop.service.kme_options import OtherDomains
 
 TICK_S = 0.1
 CERTIFICATE_CHECK_S = 5.0

@@ -1,9 +1,10 @@
 """The service layer: who may have which key, and the interfaces through which SAEs ask.
 
     kme         one KME without I/O: everything below wired together
+    kme_options what an operator sets for it, and may change while it runs
     delivery    get_key, get_key_with_ids, get_status, and what we add
     requests/   what is asked and answered
-    from_streams  get_key for one slave at another KME
+    from_streams get_key for one slave at another KME
     routes      which streams to another KME a key may be of
     supply      which of these it is of
     claims      dec_keys: the keys that a slave may have once

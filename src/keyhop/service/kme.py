@@ -4,8 +4,7 @@ The node runs it between sockets and a real disk (`keyhop.node`), tests on virtu
 one wiring, so what is tested is what runs.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 
 from keyhop.core.audit import AuditSink, event_record
@@ -14,23 +13,19 @@ from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.priority import MAX_PRIORITY
 from keyhop.core.records import RecordBook
 from keyhop.core.store.base import KeyStore
 from keyhop.core.streams import Route
 from keyhop.core.witness import Witness, WitnessKeeper
 from keyhop.network.arrivals import Arrivals
-from keyhop.network.feeder.feeder import Feeder, FeederOptions
-from keyhop.network.feeder.planning import Terms
+from keyhop.network.feeder.feeder import Feeder
 from keyhop.network.hybrid.secret import Secret
-from keyhop.network.leasing.shares import Pairs
-from keyhop.network.pair import Pair, PairOptions
+from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
 from keyhop.network.psk.fetching import Fetching
 from keyhop.network.psk.generations import NO_PSKS, Psks
 from keyhop.network.relay.messages import OfRelay
-from keyhop.network.relay.pads import Standing
-from keyhop.network.relay.parcels import Done, Flow, Parcel, Plan
+from keyhop.network.relay.parcels import Done, Parcel, Plan
 from keyhop.network.relay.relay import Relay
 from keyhop.network.topology.gossip import Gossip
 from keyhop.network.topology.own_links import own_links
@@ -39,10 +34,10 @@ from keyhop.network.topology.view import View
 from keyhop.service.courier import Courier
 from keyhop.service.crossing import Crossing
 from keyhop.service.delivery import Delivery
-from keyhop.service.etsi020.calls import Call
-from keyhop.service.gateway import Admitting, Gateway, Joint
-from keyhop.service.limits import Limit, Limits
-from keyhop.service.policy import Policies, Policy
+from keyhop.service.gateway import Admitting, Gateway
+from keyhop.service.kme_options import KmeOptions, OtherDomains, Settings
+from keyhop.service.limits import Limits
+from keyhop.service.policy import Policies
 from keyhop.service.redelivery import Redelivery
 from keyhop.service.spreading import Spreading
 from keyhop.service.taking_back import TakingBack
@@ -50,45 +45,6 @@ from keyhop.service.undoing import Undoing
 
 EXPIRE_RECORDS_S = 5.0
 """How often records are looked through for old ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class KmeOptions:
-    """What an operator may change while the KME runs."""
-
-    policy: Policy
-    pairs: PairOptions
-    limits: tuple[Limit, ...] = ()
-    sae_pairs: Mapping[KmeId, Pairs] = field(default_factory=dict)
-    """Which masters here and slaves at each peer may share keys (`policy.sae_pairs`)."""
-    terms: Terms = field(default_factory=Terms)
-    """How keys may be relayed."""
-    stream_terms: Mapping[KmeId, Terms] = field(default_factory=dict)
-    """How the stream to a KME is, where pairs of SAEs want more (`policy.stream_terms`)."""
-    feeder: FeederOptions = field(default_factory=FeederOptions)
-    saes: Mapping[KmeId, int] = field(default_factory=dict)
-    """How many SAEs each KME serves."""
-    most_priorities: Mapping[KmeId, int] = field(default_factory=dict)
-    """The highest that what other KMEs send over this one has here; without an entry it has what its source says."""
-    link_priorities: Mapping[KmeId, int] = field(default_factory=dict)
-    """Of the links to neighbours (`topology.reports`)."""
-
-
-def _no_call(kms: KmeId, call: Call) -> None:
-    call.answered(None)
-
-
-@dataclass(frozen=True, slots=True)
-class OtherDomains:
-    """The domains of other KMSs: those that this very KME is joined to, and which SAEs are `foreign`, wherever joined.
-
-    `make` makes a call to one of those KMSs. `per_domain` tells of a foreign SAE what `crossing` needs to know.
-    """
-
-    joints: tuple[Joint, ...] = ()
-    foreign: Callable[[SaeId], bool] = lambda sae: False
-    make: Callable[[KmeId, Call], None] = _no_call
-    per_domain: Callable[[SaeId], bool] = lambda sae: False
 
 
 class Kme:
@@ -120,7 +76,7 @@ class Kme:
         abroad = abroad or OtherDomains()
         self.home = home
         self._clock = clock
-        self._options = options
+        self.settings = Settings(options)
         self.journal = Journal(store, wake, audit)
         self.records = RecordBook(store, self.journal)
 
@@ -141,7 +97,7 @@ class Kme:
 
         def pair(peer: KmeId, route: Route) -> Pair:
             stored = (store, self.journal, self.records, arrivals)
-            told = (taking_back.take_back, relay, self._standing, self.gossip if route == "relayed" else None)
+            told = (taking_back.take_back, relay, self.settings.standing, self.gossip if route == "relayed" else None)
             return Pair(me, peer, route, *stored, clock, entropy, *told, options.pairs)
 
         def made(peer: KmeId) -> Peer:
@@ -155,14 +111,16 @@ class Kme:
         def send(parcel: Parcel, plan: Plan, deadline: float, done: Done) -> None:
             self.relay.send(parcel, plan, deadline, done)
 
-        fetching = Fetching(me, self.view, self._terms, send, clock)
+        fetching = Fetching(me, self.view, self.settings.terms, send, clock)
 
         self.peers.update((peer, made(peer)) for peer in peers)
         self.relay = Relay(me, self.peers, arrivals, clock, entropy, self._brought)
-        self.feeder = Feeder(me, self.peers, self.view, self.relay, self._stream_terms, clock, entropy, options.feeder)
+        self.feeder = Feeder(
+            me, self.peers, self.view, self.relay, self.settings.stream_terms, clock, entropy, options.feeder
+        )
         self.relay.on_stuck.append(self.feeder.path_failed)
-        courier = Courier(me, self.peers, self.view, self.relay, self._terms, clock)
-        self.undoing = Undoing(self.peers, self.records.outgoing, self._lifetime_s, clock, entropy)
+        courier = Courier(me, self.peers, self.view, self.relay, self.settings.terms, clock)
+        self.undoing = Undoing(self.peers, self.records.outgoing, self.settings.key_lifetime_s, clock, entropy)
         taking = (taking_back.take_back, self.undoing)
         spreading = Spreading(me, self.peers, courier, self.records, *taking, self.gateway, clock, entropy)
         admitting = Admitting(self.policies, self.limits, self.crossing)
@@ -224,7 +182,7 @@ class Kme:
 
     def reconfigure(self, options: KmeOptions) -> None:
         """Takes over other options; what is over new limits now goes with time."""
-        self._options = options
+        self.settings.now = options
         self.policies.replace(options.policy)
         self.redelivery.limit(options.policy)
         self.delivery.stock_bytes = options.pairs.stock_bytes
@@ -239,7 +197,7 @@ class Kme:
         for pair in self.pairs():
             pair.tick()
         self.relay.tick()
-        self.gossip.tick(own_links(self.peers.values(), self._options.link_priorities))
+        self.gossip.tick(own_links(self.peers.values(), self.settings.now.link_priorities))
         self.feeder.tick()
         self.gateway.tick()
         self.undoing.tick()
@@ -248,7 +206,7 @@ class Kme:
         now = self._clock.monotonic()
         if now - self._records_expired_at >= EXPIRE_RECORDS_S:  # it looks at all of them
             self._records_expired_at = now
-            self.records.expire(self._clock.wall() - self._options.pairs.key_lifetime_s)
+            self.records.expire(self._clock.wall() - self.settings.now.pairs.key_lifetime_s)
 
     def flush(self) -> None:
         """Makes durable and records what this turn decided, and lets happen what waits for that."""
@@ -279,37 +237,11 @@ class Kme:
     def _brought(self, source: KmeId, check: bytes, fresh: KeyMaterial) -> bool:
         return self.peers[source].brought(check, fresh)
 
-    @property
-    def terms(self) -> Terms:
-        """How keys are relayed as usual."""
-        return self._options.terms
-
-    @property
-    def most_priorities(self) -> Mapping[KmeId, int]:
-        """The highest that what each KME sends over this one has here."""
-        return self._options.most_priorities
-
-    def _lifetime_s(self) -> float:
-        return self._options.pairs.key_lifetime_s
-
-    def _terms(self, destination: KmeId) -> Terms:
-        return self._options.terms
-
-    def _stream_terms(self, destination: KmeId) -> Terms:
-        return self._options.stream_terms.get(destination, self._options.terms)
-
-    def _standing(self, flow: Flow) -> Standing:
-        """No priority above its source's highest; a weight by the pairs of SAEs whose keys it carries."""
-        options, saes = self._options, self._options.saes
-        most = options.most_priorities.get(flow.source, MAX_PRIORITY)
-        weight = max(1.0, float(saes.get(flow.source, 0) * saes.get(flow.destination, 0)))
-        return Standing(min(flow.priority, most), weight)
-
     def _tell_report(self, peer: KmeId, report: Report) -> None:
         self.peers[peer].relayed.tell(report)
 
     def _limit_pairs(self) -> None:
-        usual_bytes = {"direct": self._options.pairs.stock_bytes, "relayed": self._options.feeder.usual_bytes}
+        usual_bytes = {"direct": self.settings.now.pairs.stock_bytes, "relayed": self.settings.now.feeder.usual_bytes}
         for pair in self.pairs():
-            sae_pairs = self._options.sae_pairs.get(pair.peer, ())
-            pair.limit(self._options.pairs, sae_pairs, usual_bytes[pair.route])
+            sae_pairs = self.settings.now.sae_pairs.get(pair.peer, ())
+            pair.limit(self.settings.now.pairs, sae_pairs, usual_bytes[pair.route])

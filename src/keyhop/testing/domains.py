@@ -12,7 +12,7 @@ from keyhop.service.etsi020.interchange import Other
 from keyhop.service.etsi020.problems import Problem
 from keyhop.service.foreign import ForeignSaes
 from keyhop.service.gateway import Joint
-from keyhop.service.kme import OtherDomains
+from keyhop.service.kme_options import OtherDomains
 from keyhop.service.policy import PairPolicy, Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, InsertedKeys, InsertKeys, Keys, VoidedKeys, VoidKeys
 from keyhop.testing.network import TICK_S, VirtualNetwork

@@ -15,7 +15,8 @@ from keyhop.network.feeder.feeder import FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import PairOptions
 from keyhop.network.psk.generations import NO_PSKS, Psks
-from keyhop.service.kme import Kme, KmeOptions, OtherDomains
+from keyhop.service.kme import Kme
+from keyhop.service.kme_options import KmeOptions, OtherDomains
 from keyhop.service.policy import Policy, sae_pairs, stream_terms
 from keyhop.testing.audit import MemoryAudit
 

@@ -12,7 +12,7 @@ from keyhop.network.feeder.feeder import FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import PairOptions
 from keyhop.network.psk.generations import NO_PSKS, Psks
-from keyhop.service.kme import OtherDomains
+from keyhop.service.kme_options import OtherDomains
 from keyhop.service.policy import Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, InsertedKeys, InsertKeys, Keys, VoidedKeys, VoidKeys
 from keyhop.testing.kme import VirtualKme

@@ -13,7 +13,8 @@ from keyhop.core.store.base import Slot
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.witness.memory import MemoryWitness
 from keyhop.network.pair import PairOptions
-from keyhop.service.kme import Kme, KmeOptions
+from keyhop.service.kme import Kme
+from keyhop.service.kme_options import KmeOptions
 from keyhop.service.policy import Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.audit import MemoryAudit

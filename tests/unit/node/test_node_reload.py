@@ -100,10 +100,12 @@ def test_what_is_believed_of_other_kmes_changes_while_the_node_runs(authority: A
 
     async def scenario() -> None:
         node = Node(parse_config(network, tmp_path), SystemClock(), SystemEntropy(), lambda: None)
-        assert node.kme._standing(urgent).priority == 7
+        assert node.kme.settings.standing(urgent).priority == 7
         node.reload(parse_config(network + "[relay]\nmost_priority = 3\n", tmp_path))
-        assert node.kme._standing(urgent).priority == 3
-        assert node.kme._standing(urgent._replace(source=KmeId("alice"))).priority == 7, "its own is its own affair"
+        assert node.kme.settings.standing(urgent).priority == 3
+        assert node.kme.settings.standing(urgent._replace(source=KmeId("alice"))).priority == 7, (
+            "its own is its own affair"
+        )
 
     asyncio.run(scenario())
 
@@ -121,7 +123,7 @@ def test_priorities_of_links_wait_for_the_restart_with_the_links(authority: Auth
     async def scenario() -> None:
         node = Node(parse_config(network, tmp_path), SystemClock(), SystemEntropy(), lambda: None)
         node.reload(parse_config(network.replace("priority = 6", "priority = 0"), tmp_path))
-        assert node.kme._options.link_priorities == {"bob": 6}
+        assert node.kme.settings.now.link_priorities == {"bob": 6}
 
     asyncio.run(scenario())
 
@@ -166,12 +168,12 @@ def test_a_new_name_waits_for_the_restart_with_all_that_follows_from_it(authorit
 
     async def scenario() -> None:
         node = Node(parse_config(network, tmp_path), SystemClock(), SystemEntropy(), lambda: None)
-        reserved = node.kme._options.sae_pairs
+        reserved = node.kme.settings.now.sae_pairs
         renamed = network.replace('[node]\nid = "alice"', '[node]\nid = "carol"')
         renamed += '[[kmes]]\nid = "alice"\npeer_address = "127.0.0.1:18448"\n'
         node.reload(parse_config(renamed, tmp_path))
         assert node.config.node.id == "alice"
-        assert node.kme._options.sae_pairs == reserved
+        assert node.kme.settings.now.sae_pairs == reserved
 
     asyncio.run(scenario())
 

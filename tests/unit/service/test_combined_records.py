@@ -19,7 +19,7 @@ from keyhop.network.pair import PairOptions
 from keyhop.network.relay.messages import Announce, RecordsPayload, Strategy
 from keyhop.network.sealing import MAC_KEY_BYTES, place_of, xor
 from keyhop.service.etsi014.encode import encode_keys
-from keyhop.service.kme import KmeOptions
+from keyhop.service.kme_options import KmeOptions
 from keyhop.service.policy import Hybrid, PairPolicy, Policy, Rule
 from keyhop.service.requests import GetKey, GetKeyWithIds, InsertedKeys, InsertKeys, Keys
 from keyhop.testing.network import VirtualNetwork

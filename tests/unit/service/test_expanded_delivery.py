@@ -7,7 +7,7 @@ from keyhop.core.ids import KmeId, SaeId
 from keyhop.network.pair import PairOptions
 from keyhop.network.wire import Carry, decode, encode
 from keyhop.service.etsi014.encode import encode_keys
-from keyhop.service.kme import KmeOptions
+from keyhop.service.kme_options import KmeOptions
 from keyhop.service.policy import PairPolicy, Policy, Rule
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.network import VirtualNetwork

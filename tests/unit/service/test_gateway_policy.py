@@ -7,7 +7,7 @@ from keyhop.core.ids import KmeId, SaeId
 from keyhop.network.feeder.feeder import FeederOptions
 from keyhop.network.pair import PairOptions
 from keyhop.service.gauges import Quota
-from keyhop.service.kme import KmeOptions
+from keyhop.service.kme_options import KmeOptions
 from keyhop.service.limits import Limit
 from keyhop.service.policy import Allow, PairPolicy, Policy, Rule
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys

@@ -9,7 +9,7 @@ from keyhop.network.hybrid.messages import HybridStored
 from keyhop.network.pair import PairOptions
 from keyhop.network.wire import decode
 from keyhop.service.etsi014.encode import encode_keys
-from keyhop.service.kme import KmeOptions
+from keyhop.service.kme_options import KmeOptions
 from keyhop.service.policy import Hybrid, PairPolicy, Policy, Rule
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys, VoidedKeys, VoidKeys
 from keyhop.testing.network import VirtualNetwork

@@ -8,7 +8,7 @@ from keyhop.network.leasing.leasing import KEPT_BACK_S
 from keyhop.network.pair import PairOptions
 from keyhop.network.topology.edges import Edge
 from keyhop.network.topology.reports import NodeReport, Report
-from keyhop.service.kme import KmeOptions
+from keyhop.service.kme_options import KmeOptions
 from keyhop.service.policy import Policy
 from keyhop.testing.kme import VirtualKme
 from keyhop.testing.virtual import SeededEntropy, VirtualClock

@@ -11,7 +11,7 @@ from keyhop.core.origin import label
 from keyhop.network.pair import PairOptions
 from keyhop.network.relay.messages import Strategy
 from keyhop.network.relay.parcels import source_kind
-from keyhop.service.kme import KmeOptions
+from keyhop.service.kme_options import KmeOptions
 from keyhop.service.policy import PairPolicy, Policy, Rule
 from keyhop.service.requests import GetKey, GetKeyWithIds, GetStatus, Keys
 from keyhop.testing.network import VirtualNetwork

@@ -7,7 +7,7 @@ import pytest
 from keyhop.core.errors import BadRequest, KeyhopError, StoreFailure, Unauthorised
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.network.pair import PairOptions
-from keyhop.service.kme import KmeOptions
+from keyhop.service.kme_options import KmeOptions
 from keyhop.service.policy import Policy
 from keyhop.service.redelivery import OVERHEAD_BYTES
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys

@@ -14,7 +14,7 @@ from keyhop.service.etsi020.calls import Answer, Call, Reply
 from keyhop.service.etsi020.interchange import Edition, Other
 from keyhop.service.etsi020.problems import Problem
 from keyhop.service.gateway import Joint
-from keyhop.service.kme import OtherDomains
+from keyhop.service.kme_options import OtherDomains
 from keyhop.testing.handed_over import HandedOver
 from keyhop.testing.simulation.loop import Loop
 from keyhop.testing.simulation.machine import Machine

@@ -13,7 +13,8 @@ from keyhop.core.errors import KeyhopError, PeerError, StoreFailure
 from keyhop.core.ids import KmeId, LinkId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.witness import WitnessKeeper
-from keyhop.service.kme import Kme, KmeOptions, OtherDomains
+from keyhop.service.kme import Kme
+from keyhop.service.kme_options import KmeOptions, OtherDomains
 from keyhop.testing.simulation.audit import SimulatedAudit
 from keyhop.testing.simulation.clocks import MachineClock
 from keyhop.testing.simulation.disk import Disk

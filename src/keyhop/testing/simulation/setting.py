@@ -7,7 +7,7 @@ from keyhop.core.ids import KmeId
 from keyhop.network.feeder.feeder import Buffering, FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import PairOptions
-from keyhop.service.kme import KmeOptions
+from keyhop.service.kme_options import KmeOptions
 from keyhop.service.policy import PairPolicy, Policy, sae_pairs
 from keyhop.testing.simulation.crossing import Manners
 from keyhop.testing.simulation.sites import Sites
