@@ -43,7 +43,6 @@ REACHED = {
     "has voided": 50,
     "policy changed": 20,
     "called": 100,
-    "lost on the way across": 2,
     "answer: not yet synchronised with KME …": 20,
     "answer: KME … has no copy: it refused its copy": 5,
     "answer: no key material is left for KME … but what is reserved for other SAEs": 5,
@@ -53,6 +52,7 @@ REACHED = {
 """What a tenth of the schedules sees at least."""
 
 RARE = (
+    "lost on the way across",
     "answer: KME … does not answer",
     "answer: one or more key_IDs have been used before",
     "answer: no key material is left for KME … no path of QKD links to KME …",
