@@ -1,7 +1,8 @@
 """Whether a node serves, and what it lacks: it is ready while there are keys for one KME or other domain at least."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
+from keyhop.core.ids import KmeId
 from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
 from keyhop.node.state import GatewayInfo, LinkInfo, Readiness
@@ -15,7 +16,7 @@ def readiness(kme: Kme, links: Iterable[LinkInfo], gateways: Sequence[GatewayInf
     resting = [link for link in links if link.state != "generating"]
     lacking = {peer.id: missing for peer in kme.peers.values() if (missing := _missing(kme, peer))}
     troubled = lacking.keys() | {link.peer for link in resting}
-    others = [peer.id not in troubled and _is_fed(peer) for peer in kme.peers.values()]
+    others = [_is_served(peer, troubled) for peer in kme.peers.values()]
     others += [not gateway.trouble for gateway in gateways]
     told = [f"link {link.id}: {link.reason or link.state}" for link in resting]
     told += lacking.values()
@@ -23,12 +24,16 @@ def readiness(kme: Kme, links: Iterable[LinkInfo], gateways: Sequence[GatewayInf
     return Readiness(any(others) or not others, told)
 
 
-def _is_fed(peer: Peer) -> bool:
-    """A KME that is reached over others, and for which nothing is kept, is served as long as some neighbour is."""
-    return peer.direct is not None or peer.relayed.owned.stock_units > 0
+def _is_served(peer: Peer, troubled: Collection[KmeId]) -> bool:
+    """Stock that came over others is given out whatever has become of the way since. A KME that is reached over others,
+    and for which nothing is kept, is served as long as some neighbour is."""
+    if peer.relayed.owned.stock_units:
+        return _out_of_touch(peer) is None
+    return peer.direct is not None and peer.id not in troubled
 
 
-def _missing(kme: Kme, peer: Peer) -> str | None:
+def _out_of_touch(peer: Peer) -> str | None:
+    """Why keys in stock cannot be given out."""
     if peer.relayed.session.theirs.alarm:
         return f"peer {peer.id}: two nodes claim to be it"
     if peer.relayed.session.ours.alarm:
@@ -37,6 +42,12 @@ def _missing(kme: Kme, peer: Peer) -> str | None:
         return f"peer {peer.id}: not connected" + (f" ({peer.trouble})" if peer.trouble else "")
     if not peer.synchronised:
         return f"peer {peer.id}: not synchronised"
+    return None
+
+
+def _missing(kme: Kme, peer: Peer) -> str | None:
+    if reason := _out_of_touch(peer):
+        return reason
     if peer.direct and (reason := _missing_of_link(peer.direct)):
         return reason
     if peer.id in kme.view.unreachable:

@@ -73,6 +73,18 @@ def test_stock_that_came_over_others_serves_while_the_own_link_rests() -> None:
     assert of(net, ALICE, "stopped") == Readiness(True, ["link alice-bob: stopped"])
 
 
+def test_stock_that_came_over_a_node_that_is_down_serves() -> None:
+    net = fed(in_a_row())
+    net.kmes[CAROL].kme.view.say(BOB, ())
+    net.kmes[ALICE].kme.view.say(BOB, ())
+    net.kmes[ALICE].kme.view.say(ALICE, ())
+    part(net, ALICE, BOB)
+    lacking = ["link alice-bob: stopped", "peer bob: not connected", "KME carol: no path of QKD links leads to it"]
+    assert of(net, ALICE, "stopped") == Readiness(True, lacking)
+    part(net, ALICE, CAROL)
+    assert not of(net, ALICE, "stopped").ready
+
+
 def test_where_nothing_is_kept_a_kme_over_others_needs_a_neighbour() -> None:
     net = fed(in_a_row(FeederOptions(buffering="on-demand")))
     assert of(net, ALICE) == Readiness(True, [])
