@@ -9,6 +9,9 @@ import typer
 
 from keyhop.cli.node_settings import shown, summary_of
 from keyhop.cli.node_tables import (
+    ACCOUNT_COLUMNS,
+    STREAM_COLUMNS,
+    accounts_row,
     gateway_row,
     link_row,
     peer_row,
@@ -20,7 +23,6 @@ from keyhop.cli.node_tables import (
 from keyhop.cli.output import print_json, print_note, print_table
 from keyhop.core.clock import SystemClock
 from keyhop.node.state import (
-    ACCOUNTS,
     GatewayInfo,
     LinkInfo,
     NodeInfo,
@@ -34,6 +36,9 @@ app = typer.Typer(help="Run a node, check its configuration, ask how it is.", no
 
 Config = Annotated[Path, typer.Option("--config", help="The node's node.toml.", dir_okay=False)]
 Url = Annotated[str, typer.Option("--url", help="The node's management address, http://host:port.")]
+EveryAccount = Annotated[
+    bool, typer.Option("--all", help="Also every account of the key streams: where each byte of them went.")
+]
 AsJson = Annotated[bool, typer.Option("--json", envvar="KEYHOP_JSON", help="As JSON.")]
 
 
@@ -85,13 +90,13 @@ def check(config: Config, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def status(url: Url, as_json: AsJson = False) -> None:
+def status(url: Url, every_account: EveryAccount = False, as_json: AsJson = False) -> None:
     """Show a running node: its links, peers and key streams. Exit 1 when it is not ready."""
     state = _ask(url)
     if as_json:
         print_json(msgspec.to_builtins(state))
     else:
-        _print_state(state)
+        _print_state(state, every_account)
     if not state.readiness.ready:
         raise typer.Exit(1)
 
@@ -111,7 +116,7 @@ def _ask(url: str) -> NodeState:
     )
 
 
-def _print_state(state: NodeState) -> None:
+def _print_state(state: NodeState, every_account: bool) -> None:
     node, readiness = state.node, state.readiness
     condition = told_readiness(readiness.ready, readiness.missing)
     print_table(("node", "version", "process", "state"), [(node.id, node.version, node.pid, condition)])
@@ -127,10 +132,15 @@ def _print_state(state: NodeState) -> None:
     if state.gateways:
         columns = ("gateway", "url", "state", "keys sent", "keys received")
         print_table(columns, [gateway_row(gateway) for gateway in state.gateways])
-    print_table(
-        ("stream, in bytes", "route", "role", "epoch", *ACCOUNTS, "runway s", "balanced"),
-        [stream_row(end) for end in state.streams],
-    )
+    _print_streams(state.streams, every_account)
+
+
+def _print_streams(streams: list[StreamInfo], every_account: bool) -> None:
+    print_table(STREAM_COLUMNS, map(stream_row, streams))
+    if every_account:
+        print_table(ACCOUNT_COLUMNS, map(accounts_row, streams))
+    if not all(end.balanced for end in streams):
+        print_note("a stream is not balanced: a byte is not accounted for, which is a defect; see --all, and report it")
 
 
 def _print_topology(topology: TopologyInfo) -> None:

@@ -60,11 +60,30 @@ def gateway_row(gateway: GatewayInfo) -> tuple[object, ...]:
     return (gateway.id, gateway.url, condition, gateway.sent.get("relayed", 0), gateway.received.get("relayed", 0))
 
 
+STREAM_COLUMNS = ("peer", "route", "role", "available bytes", "coming B/s", "going B/s", "runway s")
+
+
 def stream_row(end: StreamInfo) -> tuple[object, ...]:
-    """One end of a stream: its accounts and its runway."""
+    """One end of a stream, in `STREAM_COLUMNS`: what it holds, and how that changes."""
+    changes = (_whole(each) for each in (end.coming_per_s, end.going_per_s, end.runway_s))
+    return (_other_end(end), end.route, end.role, end.available, *changes)
+
+
+ACCOUNT_COLUMNS = ("peer", "route", "role", "epoch", *ACCOUNTS, "balanced")
+
+
+def accounts_row(end: StreamInfo) -> tuple[object, ...]:
+    """One end of a stream, in `ACCOUNT_COLUMNS`: where every byte of it went."""
     accounts = (getattr(end, account) for account in ACCOUNTS)
-    runway = "-" if end.runway_s is None else f"{end.runway_s:.0f}"
-    return (f"{end.owner}→{end.follower}", end.route, end.role, end.epoch, *accounts, runway, _yes(end.balanced))
+    return (_other_end(end), end.route, end.role, end.epoch, *accounts, _yes(end.balanced))
+
+
+def _other_end(end: StreamInfo) -> str:
+    return end.follower if end.role == "owner" else end.owner
+
+
+def _whole(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}"
 
 
 def _yes(value: bool) -> str:
