@@ -22,7 +22,6 @@ REACHED = {
     "altered": 30,
     "received a straggler": 10,
     "found half-open": 20,
-    "found silent": 1,
     "killed": 100,
     "stopped": 5,
     "frozen": 20,
@@ -39,8 +38,8 @@ REACHED = {
     "message Stuck": 5,
     "message Void": 20,
     "message Reclaim": 50,
-    "has taken in": 50,
-    "has voided": 50,
+    "has taken in": 20,
+    "has voided": 20,
     "policy changed": 20,
     "called": 100,
     "answer: not yet synchronised with KME …": 20,
@@ -52,6 +51,7 @@ REACHED = {
 """What a tenth of the schedules sees at least."""
 
 RARE = (
+    "found silent",
     "lost on the way across",
     "answer: KME … does not answer",
     "answer: one or more key_IDs have been used before",
