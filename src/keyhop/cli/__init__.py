@@ -4,7 +4,8 @@ What enters: arguments, and `KEYHOP_*` environment variables for every flag (`KE
 `keyhop lab up`). What leaves: results on stdout, progress and errors on stderr (as JSON where `--json` is given), and
 an exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted; `keyhop key` has more, see `failure` and `key`.
 
-What nouns share: `connection` (which KME, as which SAE), `ends` (which nodes), `output`, `secret_file`.
+What nouns share: `connection` (which KME, as which SAE), `place` (which running node),
+`ends` (which nodes, of links), `output`, `secret_file`.
 
 A noun is imported when it is used, so `keyhop key get` does not pay for the node's imports.
 """

@@ -3,17 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from keyhop.cli.place import url_or_lab
 from keyhop.core.errors import ConfigurationError
 from keyhop.management import Management, NotAnswering, Refused
-
-Url = Annotated[
-    str | None, typer.Option("--url", envvar="KEYHOP_MANAGEMENT", help="A node's management address, http://host:port.")
-]
-LabOption = Annotated[Path | None, typer.Option("--lab", envvar="KEYHOP_LAB", help="The directory of a lab, instead.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +57,7 @@ def find_ends(context: typer.Context, url: str | None, lab: Path | None, link: s
 
     Raises BadParameter, ConfigurationError, NotAnswering.
     """
-    if url is not None and lab is not None:
-        given = {name: _is_flag(context, name) for name in ("url", "lab")}
-        if given["url"] == given["lab"]:
-            raise typer.BadParameter("give either --url or --lab, not both")
-        url, lab = (url, None) if given["url"] else (None, lab)
+    url, lab = url_or_lab(context, url, lab)
     if url is not None:
         node = Management(url)
         return Ends({node.node().id: node}, {}, list)
@@ -78,8 +69,3 @@ def find_ends(context: typer.Context, url: str | None, lab: Path | None, link: s
     if not found.running():
         raise ConfigurationError(f"no node of the lab in {lab} runs", hint=f"bring it up: keyhop lab up --dir {lab}")
     return Ends(found.management(link, down=True), found.links(), found.stopped)
-
-
-def _is_flag(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"

@@ -11,10 +11,11 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from keyhop.cli.ends import Absent, Ends, LabOption, Url, find_ends
+from keyhop.cli.ends import Absent, Ends, find_ends
 from keyhop.cli.node import AsJson
 from keyhop.cli.node_tables import link_row
 from keyhop.cli.output import print_gap, print_json, print_line, print_note, print_table
+from keyhop.cli.place import LabOption, Url
 from keyhop.management import Management, NotAnswering
 from keyhop.node.state import LinkActivity, LinkInfo
 

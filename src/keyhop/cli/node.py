@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -21,6 +21,7 @@ from keyhop.cli.node_tables import (
     topology_row,
 )
 from keyhop.cli.output import print_json, print_note, print_table
+from keyhop.cli.place import LabOption, NodeOption, Url, find_node
 from keyhop.core.clock import SystemClock
 from keyhop.node.state import (
     GatewayInfo,
@@ -32,10 +33,12 @@ from keyhop.node.state import (
     TopologyInfo,
 )
 
+if TYPE_CHECKING:
+    from keyhop.management import Management
+
 app = typer.Typer(help="Run a node, check its configuration, ask how it is.", no_args_is_help=True)
 
 Config = Annotated[Path, typer.Option("--config", help="The node's node.toml.", dir_okay=False)]
-Url = Annotated[str, typer.Option("--url", help="The node's management address, http://host:port.")]
 EveryAccount = Annotated[
     bool, typer.Option("--all", help="Also every account of the key streams: where each byte of them went.")
 ]
@@ -90,9 +93,16 @@ def check(config: Config, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def status(url: Url, every_account: EveryAccount = False, as_json: AsJson = False) -> None:
+def status(
+    context: typer.Context,
+    url: Url = None,
+    lab: LabOption = None,
+    node: NodeOption = None,
+    every_account: EveryAccount = False,
+    as_json: AsJson = False,
+) -> None:
     """Show a running node: its links, peers and key streams. Exit 1 when it is not ready."""
-    state = _ask(url)
+    state = _ask(find_node(context, url, lab, node))
     if as_json:
         print_json(msgspec.to_builtins(state))
     else:
@@ -101,10 +111,7 @@ def status(url: Url, every_account: EveryAccount = False, as_json: AsJson = Fals
         raise typer.Exit(1)
 
 
-def _ask(url: str) -> NodeState:
-    from keyhop.management import Management  # not needed by a node that starts, and slow to import
-
-    node = Management(url)
+def _ask(node: "Management") -> NodeState:
     return NodeState(
         node=node.node(),
         readiness=node.readiness(),

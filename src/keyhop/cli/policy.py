@@ -7,6 +7,7 @@ import msgspec
 import typer
 
 from keyhop.cli.output import print_gap, print_json, print_line, print_table
+from keyhop.cli.place import LabOption, NodeOption, Url, find_node, is_flag
 from keyhop.core.ids import sae_id
 from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
 
@@ -22,24 +23,30 @@ def policy() -> None:
 
 @app.command()
 def check(
+    context: typer.Context,
     master: Annotated[str, typer.Option("--master", help="The SAE that asks for a key.")],
     slave: Annotated[str, typer.Option("--slave", help="The SAE to share it with.")],
     config: Annotated[
         Path | None, typer.Option("--config", help="A node.toml: what it would allow.", dir_okay=False)
     ] = None,
-    node: Annotated[
-        str | None,
-        typer.Option("--node", help="A node that runs, by its management address: what it allows now, and has."),
-    ] = None,
+    url: Url = None,
+    lab: LabOption = None,
+    node: NodeOption = None,
     size: Annotated[int | None, typer.Option(help="Bits per key (the policy's default).", min=1)] = None,
     number: Annotated[int | None, typer.Option(help="How many keys (1).", min=1)] = None,
     as_json: Annotated[bool, typer.Option("--json", envvar="KEYHOP_JSON", help="As JSON.")] = False,
 ) -> None:
-    """Tell step by step why MASTER may or may not have a key to share with SLAVE. Exit 1 when it may not."""
+    """Tell step by step why MASTER may or may not have a key to share with SLAVE. Exit 1 when it may not.
+
+    With --config, what a file would allow; with --url, or --lab and --node, what a running node allows now, and has.
+    """
     question = PolicyQuestion(sae_id(master), sae_id(slave), size, number)
-    if (config is None) == (node is None):
-        raise typer.BadParameter("give either --config or --node")
-    answer = _of_file(config, question) if config is not None else _of_node(str(node), question)
+    if config is None:
+        answer = find_node(context, url, lab, node).policy(question)
+    elif any(is_flag(context, name) for name in ("url", "lab", "node")):
+        raise typer.BadParameter("give either --config or a node that runs, not both")
+    else:
+        answer = _of_file(config, question)
     if as_json:
         print_json(msgspec.to_builtins(answer))
     else:
@@ -53,12 +60,6 @@ def _of_file(config: Path, question: PolicyQuestion) -> PolicyCheck:
     from keyhop.node.policy.check import check_config
 
     return check_config(load_config(config), question)
-
-
-def _of_node(url: str, question: PolicyQuestion) -> PolicyCheck:
-    from keyhop.management import Management
-
-    return Management(url).policy(question)
 
 
 def _tell(answer: PolicyCheck) -> None:

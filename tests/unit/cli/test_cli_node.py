@@ -174,7 +174,7 @@ def node(missing: list[str], restored: str | None = None) -> AbstractContextMana
 
 def test_a_running_node_is_asked_about_two_saes(capsys: pytest.CaptureFixture[str]) -> None:
     with node([]) as url, pytest.raises(SystemExit) as end:
-        main(["policy", "check", "--node", url, "--master", "a/ä", "--slave", "b", "--size", "512", "--json"])
+        main(["policy", "check", "--url", url, "--master", "a/ä", "--slave", "b", "--size", "512", "--json"])
     assert end.value.code == 1
     answer = json.loads(capsys.readouterr().out)
     assert (answer["master"], answer["slave"], answer["live"]) == ("a/ä", "b", True)
@@ -436,3 +436,29 @@ def test_one_place_to_ask_and_a_flag_wins_over_the_environment(
         assert keyhop("link", "list") == 2
         monkeypatch.delenv("KEYHOP_LAB")
         assert keyhop("link", "list") == 0
+
+
+@pytest.mark.parametrize("command", [("node", "status"), ("policy", "check", "--master", "a", "--slave", "b")])
+def test_a_node_is_named_alike_by_its_address_or_in_a_lab(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = ("--lab", str(tmp_path))
+    set_up(Layout(tmp_path), load_topology("two-sites"))
+    with node([]) as url:
+        path = Layout(tmp_path).config("bob")
+        address = url.removeprefix("http://")
+        path.write_text(re.sub(r"(\[management\]\nlisten = )\"[^\"]+\"", rf'\1"{address}"', path.read_text()))
+        answered = 1 if command[0] == "policy" else 0
+        assert keyhop(*command, *lab, "--node", "bob") == answered
+        capsys.readouterr()
+        assert keyhop(*command) == 2
+        assert "give --url, the management address of a node, or --lab and --node" in capsys.readouterr().err
+        assert keyhop(*command, *lab) == 2
+        assert "--lab needs --node" in capsys.readouterr().err
+        assert keyhop(*command, *lab, "--node", "bbo") == 1
+        assert "there is no node `bbo` in this lab" in capsys.readouterr().err
+        assert keyhop(*command, "--url", url, "--node", "bob") == 2
+        monkeypatch.setenv("KEYHOP_MANAGEMENT", url)
+        capsys.readouterr()
+        assert keyhop(*command) == answered
+        assert "error" not in capsys.readouterr().err

@@ -307,7 +307,10 @@ def test_the_command_tells_it_and_ends_with_the_answer(tmp_path: Path, capsys: p
     assert answer["steps"][0] == {"about": "who", "verdict": "yes", "text": "a is served here, c at KME carol"}
     status, _, err = ask(["--master", "a", "--slave", "b"], capsys)
     assert status == 2
-    assert "give either --config or --node" in err
+    assert "give --url, the management address of a node, or --lab and --node" in err
+    status, _, err = ask([*to, "b", "--url", "http://127.0.0.1:1"], capsys)
+    assert status == 2
+    assert "give either --config or a node that runs" in err
 
 
 ABROAD = """
