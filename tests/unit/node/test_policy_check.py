@@ -300,6 +300,11 @@ def test_the_command_tells_it_and_ends_with_the_answer(tmp_path: Path, capsys: p
     assert "direct_only\ttrue\t[[policy.rules]] number 1 (a → c)" in out
     assert "keyhop_insert\tNO\tthe same is against it: way" in out
     assert out.endswith("a may not have such a key (way), to share with c\n")
+    path.write_text(CONFIG + rule('sources = ["relay", "rate"]', "a", "c"))
+    _, out, _ = ask([*to, "c"], capsys)
+    assert "sources\trate; relay\t[[policy.rules]] number 1 (a → c)" in out
+    assert "sources\tyes\tallowed: rate; relay" in out
+    path.write_text(CONFIG + rule("direct_only = true", "a", "c"))
     status, out, _ = ask([*to, "c", "--json"], capsys)
     assert status == 1
     answer = json.loads(out)

@@ -19,6 +19,8 @@ RELAY = ("relay", "min_disjoint_paths", "relay_threshold")
 DRY = ("when_dry", "wait_s")
 RELAYED = "relay"
 """The source of relayed bytes, by whatever strategy they came."""
+KINDS_OF_RELAYED = frozenset(source_kind(strategy) for strategy in get_args(Strategy))
+"""What the service knows such bytes by."""
 TOGETHER = (SIZES, RELAY, DRY)
 """Fields that say one thing together: a rule that gives one of them gives all, so that two rules never mix in it."""
 
@@ -134,8 +136,8 @@ class RuleEntry:
             if any(name in gives for name in group):
                 gives = {name: getattr(base, name) for name in group} | gives
         if self.sources is not None:
-            relayed = {source_kind(strategy) for strategy in get_args(Strategy)} if RELAYED in self.sources else set()
-            gives["sources"] = frozenset(relayed.union(self.sources) - {RELAYED})
+            relayed = KINDS_OF_RELAYED if RELAYED in self.sources else frozenset[str]()
+            gives["sources"] = relayed.union(self.sources) - {RELAYED}
         if self.when_dry == "refuse":
             gives["wait_s"] = 0.0
         return Rule(self.master, self.slave, gives)

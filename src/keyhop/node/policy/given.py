@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import fields
 
+from keyhop.node.config.policy_rules import KINDS_OF_RELAYED, RELAYED
 from keyhop.node.policy.state import PolicyField, PolicyQuestion
 from keyhop.service.policy import Allow, PairPolicy, Policies, Rule
 
@@ -27,13 +28,13 @@ def fields_of(policies: Policies, question: PolicyQuestion, policy: PairPolicy) 
 
 
 def shown(value: object) -> str:
-    """A value for people."""
+    """A value for people, in the words of node.toml."""
     if value is None:
         return "-"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, frozenset):
-        return "; ".join(sorted(map(str, value)))
+        return "; ".join(sorted({RELAYED if each in KINDS_OF_RELAYED else str(each) for each in value}))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
