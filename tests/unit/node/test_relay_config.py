@@ -39,6 +39,11 @@ def test_sources_have_the_priorities_that_they_say_unless_the_operator_says_less
     assert limited.most_priorities((BOB, CAROL)) == {BOB: 3, CAROL: 6}
 
 
+def test_shares_are_counted_where_there_are_some_and_defaults_may_stand_anywhere() -> None:
+    assert read('[relay]\nstrategy = "secret-shared"\npaths = 3\nleast_paths = 3\nthreshold = 2').relay.paths == 3
+    assert read("[relay]\npaths = 2\nleast_paths = 2\nthreshold = 0").relay.strategy == "hop-by-hop"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -46,6 +51,9 @@ def test_sources_have_the_priorities_that_they_say_unless_the_operator_says_less
         (source("alice", 4), '[[relay.sources]] names the KME "alice"'),
         (source("bob", 4) + source("bob", 5), "[[relay.sources]] bob is there 2 times"),
         (source("bob", 8), "most_priority = 8"),
+        ("[relay]\npaths = 3", '[relay] paths with strategy = "hop-by-hop", which sends no shares'),
+        ('[relay]\nstrategy = "hop-by-hop"\nleast_paths = 1', '[relay] least_paths with strategy = "hop-by-hop"'),
+        ('[relay]\nstrategy = "xor-at-destination"\nthreshold = 2', '[relay] threshold with strategy = "xor-at-'),
     ],
 )
 def test_what_cannot_be_used_is_named(text: str, message: str) -> None:

@@ -1,6 +1,7 @@
 """What must fit together in `[relay]`. Every failure says what to change."""
 
 from collections import Counter
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from keyhop.core.errors import ConfigurationError
@@ -16,6 +17,8 @@ def check(config: "NodeConfig") -> None:
     _check_sources(config)
     if config.relay.strategy == "secret-shared":
         _check_shares(config.relay)
+    else:
+        _check_no_shares(config.relay)
 
 
 def _check_sources(config: "NodeConfig") -> None:
@@ -41,3 +44,13 @@ def _check_shares(relay: "RelaySection") -> None:
             f"[relay] threshold {relay.threshold} with least_paths {relay.least_paths}",
             hint="0 for all shares, or 2 to least_paths: with 1 each node on a path would learn the key",
         )
+
+
+def _check_no_shares(relay: "RelaySection") -> None:
+    """A default that stands there does no harm; what was changed would be believed to work."""
+    for field in fields(relay):
+        if field.name in ("paths", "least_paths", "threshold") and getattr(relay, field.name) != field.default:
+            raise ConfigurationError(
+                f'[relay] {field.name} with strategy = "{relay.strategy}", which sends no shares',
+                hint=f'give strategy = "secret-shared", or leave {field.name} out',
+            )
