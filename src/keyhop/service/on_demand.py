@@ -3,8 +3,9 @@
 Such a key is there after one round trip; a block of the stream needs several, and more where others are before it. But
 a key by itself costs links several times what it does as a part of a block, and where they lack it all too often comes
 too late, all pads so far spent in vain. So of what the scarcest link on the way has to spare, only a small part may be
-under way like that. Into a stream that has had nothing yet, links may only just have begun to bring key for anybody:
-there one small request at a time is let through in any case.
+under way like that. Into a stream that has had nothing yet, links may only just have begun to bring key for anybody;
+and while a stream holds something, but keeps it for other SAEs, who asks again waits long for his part of what comes.
+There one small request at a time is let through in any case.
 """
 
 from collections import Counter
@@ -29,10 +30,10 @@ class OnDemand:
         self._under_way: Counter[KmeId] = Counter()
         """Bytes of keys, to each other KME."""
 
-    def has_room(self, pair: Pair, relaying: Terms | None, size_bytes: int) -> bool:
-        """Whether that much may be under way too, instead of bytes of this stream."""
+    def has_room(self, pair: Pair, relaying: Terms | None, size_bytes: int, kept: bool) -> bool:
+        """Whether that much may be under way too, instead of bytes of this stream; `kept`: which it has, for others."""
         kme, under_way = pair.peer, self._under_way[pair.peer]
-        if not pair.owned.brought_units and not under_way and size_bytes <= SMALL_BYTES:
+        if (kept or not pair.owned.brought_units) and not under_way and size_bytes <= SMALL_BYTES:
             return True
         return PART * (under_way + size_bytes) <= self._courier.spare_bytes(kme, relaying)
 

@@ -94,7 +94,8 @@ class Routes:
             return False
         if self._feeder.is_feeding(last.peer, admission):
             size_bytes = units * UNIT_BYTES
-            if not self.on_demand.has_room(last, policy.relaying, size_bytes):
+            kept = last.leasing.is_kept_from(saes, size_bytes, 1)
+            if not self.on_demand.has_room(last, policy.relaying, size_bytes, kept):
                 return False
         return self._courier.obstacle(last.peer, policy.relaying) is None
 

@@ -62,6 +62,9 @@ def test_where_links_have_nothing_to_spare_blocks_are_waited_for() -> None:
         assert isinstance(answers[0], Keys)
     run_dry(network)
     assert not is_on_demand(network)
+    pair, on_demand = network.kmes[A].peers[C].relayed, network.kmes[A].delivery.routes.on_demand
+    assert not on_demand.has_room(pair, None, 32, kept=False)
+    assert on_demand.has_room(pair, None, 32, kept=True), "the stream has bytes, which are reserved for others"
 
 
 def test_into_a_stream_that_has_had_nothing_yet_one_small_request_comes_in_any_case() -> None:
