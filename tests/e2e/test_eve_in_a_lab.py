@@ -99,6 +99,8 @@ def test_nothing_is_delivered_while_she_listens(lab: Lab, attack: str) -> None:
         node.start_link(LINK)
     wait_until(lambda: has_stopped(lab), "she is not found out")
     assert all(ATTACKS[attack] in (end.reason or "") for end in ends(lab))
+    if "QBER" in ATTACKS[attack]:
+        assert all((end.qber or 0.0) > 0.08 for end in ends(lab))
     assert all(any(event.alarm for event in node.link_activity(LINK)) for node in lab.management(LINK).values())
     tried = rounds(lab)
     wait_until(lambda: rounds(lab) >= tried + 2, "the link does not try again")

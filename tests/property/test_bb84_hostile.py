@@ -187,6 +187,17 @@ def test_of_failures_in_a_row_the_first_one_is_told_and_raises_one_alarm() -> No
     assert condition.reason is None
 
 
+def test_the_error_rate_that_it_stopped_for_is_shown_until_it_goes_on() -> None:
+    condition = Condition()
+    condition.stopped("light quality", "QBER 25 %", needs_key=True, qber=0.25)
+    condition.stopped("away", "the far end does not answer")
+    assert condition.qber == 0.25
+    condition.stopped("yield", "no key", needs_key=True, qber=0.07)
+    assert condition.qber == 0.07
+    condition.recovered()
+    assert condition.qber is None
+
+
 def test_after_an_alarm_only_a_key_counts_whatever_else_happens_meanwhile() -> None:
     condition = Condition()
     condition.stopped("light quality", "QBER 25 %", alarm=True, needs_key=True)

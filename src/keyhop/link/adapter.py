@@ -48,9 +48,9 @@ class LinkStatus:
     """What the operator sees of one end of a link.
 
     `reason` says why the link is stopped, or what it waits for while it starts.
-    `sbr_bps` (secret bits per second) and `qber` (a fraction, None before
-    the first block) are measured over the last seconds; `blocks` counts since the adapter was made. `details` are
-    figures that only this kind of link has, for people: their names say their units.
+    `sbr_bps` (secret bits per second) and `qber` (a fraction, None before the first block) are measured over the last
+    seconds; `qber` may be what a link stopped for, until it goes on. `blocks` counts since the adapter was made.
+    `details` are figures that only this kind of link has, for people: their names say their units.
     """
 
     state: LinkState

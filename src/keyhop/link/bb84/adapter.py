@@ -90,7 +90,8 @@ class Bb84Adapter:
             return LinkStatus("stopped" if self._refusal else "off", self._refusal, 0.0, None, self._blocks)
         view, meter = life.view, self._meter or Meter(now_s)
         details = view.details | {"slots_skipped": life.skipped_slots}
-        return LinkStatus(view.state, view.reason, meter.sbr_bps(now_s), meter.qber(now_s), self._blocks, details)
+        qber = meter.qber(now_s) if view.qber is None else view.qber
+        return LinkStatus(view.state, view.reason, meter.sbr_bps(now_s), qber, self._blocks, details)
 
     def _count(self, deliver: Callable[[LinkBlock], None], block: LinkBlock) -> None:
         """Rates count from the run that made the first block: neither compiling nor aligning brings key."""

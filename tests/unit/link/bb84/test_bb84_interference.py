@@ -347,6 +347,7 @@ def test_an_error_rate_over_the_limit_is_told_as_it_became_not_as_it_was_at_the_
         found = re.fullmatch(r"QBER about (\d+)% in the test basis is over the limit of 8.0%", end.reason)
         assert found is not None
         assert 20 <= int(found[1]) <= 32
+        assert end.engine.view.qber == pytest.approx(int(found[1]) / 100, abs=0.0051)
     told = set()
     for _ in range(100):
         pair.step()

@@ -14,18 +14,28 @@ class Condition:
         self.state: LinkState = "starting"
         self.reason: str | None = None
         self.kind = ""
+        self.qber: float | None = None
+        """The last that was measured of what it stopped for, a fraction; None when it did not stop for errors."""
         self._needs_key = False
         self._events: list[LinkEvent] = []
 
     def starting(self, reason: str | None) -> None:
         """Not yet generating, for a reason that is no failure."""
-        self.state, self.reason, self.kind = "starting", reason, ""
+        self.state, self.reason, self.kind, self.qber = "starting", reason, "", None
 
     def stopped(
-        self, kind: str, reason: str, *, alarm: bool = False, needs_key: bool = False, refresh: bool = False
+        self,
+        kind: str,
+        reason: str,
+        *,
+        alarm: bool = False,
+        needs_key: bool = False,
+        refresh: bool = False,
+        qber: float | None = None,
     ) -> None:
         """Generates nothing. Of failures of one kind in a row the first reason stays, unless it is to `refresh`: each
-        change is logged."""
+        change is logged. `qber`, where it is known: it stays until another is, or the link goes on."""
+        self.qber = self.qber if qber is None else qber
         self._needs_key = self._needs_key or needs_key
         if self.state == "stopped" and kind == self.kind:
             self.reason = reason if refresh else self.reason
@@ -48,7 +58,8 @@ class Condition:
 
     def recovered(self) -> None:
         """A round yielded a key."""
-        self.state, self.reason, self.kind, self._needs_key = "generating", None, "", False
+        self.state, self.reason, self.kind, self.qber = "generating", None, "", None
+        self._needs_key = False
 
     def events(self) -> list[LinkEvent]:
         """What happened since the last call."""

@@ -49,13 +49,14 @@ OBJECTION_S = 1.0
 @dataclass(frozen=True, slots=True)
 class View:
     """What the shell needs to know after each call. `run` is the ID of the run under way, `wants` whether it takes
-    detections now."""
+    detections now, `qber` what was measured when the link stopped for errors."""
 
     state: LinkState
     reason: str | None
     run: bytes | None = None
     wants: bool = False
     details: dict[str, float | int | str] = field(default_factory=dict)
+    qber: float | None = None
 
 
 class Engine:
@@ -85,7 +86,8 @@ class Engine:
             "epsilon_correctness": self._parts.options.epsilon_correctness,
         }
         wants = isinstance(session, ReceiverSession) and session.wants_detections
-        return View(condition.state, condition.reason, session.run.id if session else None, wants, details)
+        run = session.run.id if session else None
+        return View(condition.state, condition.reason, run, wants, details, condition.qber)
 
     @property
     def has_work(self) -> bool:
@@ -236,7 +238,7 @@ class Engine:
         if isinstance(failure, LineUnfit):
             if condition.kind != "light quality" or abs(failure.qber - self._told_qber) > TELLING_QBER:
                 self._told_qber = failure.qber
-                condition.stopped("light quality", reason, alarm=True, needs_key=True, refresh=True)
+                condition.stopped("light quality", reason, alarm=True, needs_key=True, refresh=True, qber=failure.qber)
             pause_s = UNFIT_S
         elif isinstance(failure, PeerError):
             condition.stopped("tampering", reason, alarm=True, needs_key=True)

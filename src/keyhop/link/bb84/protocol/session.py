@@ -158,6 +158,7 @@ class Session:
                 outcome.reason or "",
                 alarm=outcome.alarm,
                 needs_key=True,
+                qber=outcome.qber,
             )
             return
         pool, rest = outcome.key[: outcome.pool_bytes], outcome.key[outcome.pool_bytes :]
