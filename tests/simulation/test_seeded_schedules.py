@@ -43,7 +43,7 @@ REACHED = {
     "policy changed": 20,
     "called": 100,
     "answer: not yet synchronised with KME …": 20,
-    "answer: KME … has no copy: it refused its copy": 5,
+    "answer: KME … has no copy: these are no records that may come": 5,
     "answer: no key material is left for KME … but what is reserved for other SAEs": 5,
     "answer: the KME's store has failed and the KME … stopping": 10,
     **{f"disk fault: {fault.name}": 2 for fault in DiskFault},

@@ -12,12 +12,15 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path
 from keyhop.core.record_ids import record_ids
 from keyhop.core.records import RecordBook, RecordOrigin
-from keyhop.network.exports import Exported, Exports
+from keyhop.network.exports import Exported, Exports, Passed
 from keyhop.network.hybrid.combining import MAX_COMBINED_BYTES
 from keyhop.network.hybrid.records import Masked, RecordSecret
 from keyhop.network.hybrid.secret import Secret
 from keyhop.network.relay.messages import RecordsPayload
 from keyhop.network.wire import Carry
+from keyhop.network.wire_types import words
+
+NOT_THESE = "these are no records that may come"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -59,7 +62,7 @@ class Arrivals:
         batch: Carry | RecordsPayload,
         size_bytes: int,
         keys: Callable[[], Opened | None],
-        answer: Callable[[bool], None],
+        answer: Passed,
     ) -> None:
         """Answers, perhaps later, whether the slaves of a batch can have it. `keys` proves it, and opens it once."""
         if self._exports.concern(batch.slaves):
@@ -72,7 +75,7 @@ class Arrivals:
                 self._keep(batch, self._made(source, batch, opened))
                 self._expect(source)
                 stored = True
-        answer(stored)
+        answer(None if stored else NOT_THESE)
 
     def foreseen(self, source: KmeId, batch: Carry | RecordsPayload, size_bytes: int) -> bool | None:
         """The answer, if it is known before the batch can be opened."""
@@ -116,18 +119,22 @@ class Arrivals:
         batch: Carry | RecordsPayload,
         size_bytes: int,
         keys: Callable[[], Opened | None],
-        answer: Callable[[bool], None],
+        answer: Passed,
     ) -> None:
         master, outcome = SaeId(batch.master), self._outcome(source, batch)
+
+        def passed(failure: str | None) -> None:
+            answer(None if failure is None else words(failure))
+
         if outcome == "under way":
-            self._exports.join(master, batch.ids, answer)
+            self._exports.join(master, batch.ids, passed)
             return
         opened = keys() if outcome == "new" and self._may_come(source, batch, size_bytes) else None
         if opened is None:
-            answer(outcome == "yes")
+            answer(None if outcome == "yes" else NOT_THESE)
             return
         slaves = tuple(map(SaeId, batch.slaves))
-        self._exports.export(master, slaves, batch.ids, KeyMaterial(opened.keys), batch.made_by, answer)
+        self._exports.export(master, slaves, batch.ids, KeyMaterial(opened.keys), batch.made_by, passed)
 
     def _outcome(self, source: KmeId, batch: Carry | RecordsPayload) -> Exported:
         master = SaeId(batch.master)

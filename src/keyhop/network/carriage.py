@@ -130,8 +130,8 @@ class Carriage:
                 pad = claimed(message, len(message.sealed), self._followed)
             return None if pad is None else Opened(xor(message.sealed, pad), paths)
 
-        def answer(stored: bool) -> None:
-            self._send(Carried(message.batch, stored))
+        def answer(refusal: str | None) -> None:
+            self._send(Carried(message.batch, refusal))
 
         self._arrivals.take(self._followed.ref.owner, message, len(message.sealed), keys, answer)
 
@@ -139,7 +139,7 @@ class Carriage:
         """The peer's answer."""
         under_way = self._under_way.pop(message.batch, None)
         if under_way:
-            under_way.done(None if message.stored else "it refused its copy")
+            under_way.done(message.refusal)
 
     def synchronised(self) -> None:
         """A session begins: what was not answered is sent again."""

@@ -9,6 +9,9 @@ from keyhop.core.records import RecordSource
 
 type Exported = Literal["new", "under way", "yes", "no"]
 
+type Passed = Callable[[str | None], None]
+"""Gets None once every slave can have the records, or the reason why none will."""
+
 
 class Exports(Protocol):
     """The way into other networks."""
@@ -32,12 +35,12 @@ class Exports(Protocol):
         ids: bytes,
         keys: KeyMaterial,
         made_by: RecordSource,
-        done: Callable[[bool], None],
+        done: Passed,
     ) -> None:
-        """Passes records on; calls `done` with whether every slave can have them now."""
+        """Passes records on."""
         ...
 
-    def join(self, master: SaeId, ids: bytes, done: Callable[[bool], None]) -> None:
+    def join(self, master: SaeId, ids: bytes, done: Passed) -> None:
         """The same, of records that are under way."""
         ...
 
@@ -64,9 +67,9 @@ class NoExports:
         ids: bytes,
         keys: KeyMaterial,
         made_by: RecordSource,
-        done: Callable[[bool], None],
+        done: Passed,
     ) -> None:
-        done(False)
+        done("no other network is joined here")
 
-    def join(self, master: SaeId, ids: bytes, done: Callable[[bool], None]) -> None:
-        done(False)
+    def join(self, master: SaeId, ids: bytes, done: Passed) -> None:
+        done("no other network is joined here")

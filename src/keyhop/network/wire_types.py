@@ -1,5 +1,6 @@
 """What the messages between two nodes are made of: the bounds of every field are checked before anybody sees it."""
 
+import re
 from typing import Annotated
 
 import msgspec
@@ -19,3 +20,8 @@ Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, forbid_unknown_fields=True):
     """A message is an array: its name, then its fields in their order."""
+
+
+def words(text: str) -> str:
+    """What of a text may be sent as `Words`."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", text)[:200]

@@ -14,7 +14,7 @@ from keyhop.core.records import RecordBook, RecordOrigin
 from keyhop.core.store.base import Slot
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import Block, FollowedStream, OwnedStream, StreamRef
-from keyhop.network.arrivals import Arrivals
+from keyhop.network.arrivals import NOT_THESE, Arrivals
 from keyhop.network.carriage import RESEND_S, Batch, Carriage
 from keyhop.network.expanding.held import HeldSeeds
 from keyhop.network.expanding.own import OwnSeed
@@ -89,7 +89,7 @@ class Two:
         assert isinstance(answer, Carried)
         assert answer.batch == message.batch
         self.balance()
-        return answer.stored
+        return answer.refusal is None
 
     def balance(self) -> None:
         assert self.alice.owned.ledger.balances(self.alice.owned.available_bytes)
@@ -107,7 +107,7 @@ def test_the_peer_holds_the_keys_for_its_slaves(two: Two) -> None:
     message = two.sealed()
     assert two.outcomes == []
     assert two.answer(message)
-    two.alice.carriage.carried(Carried(message.batch, True))
+    two.alice.carriage.carried(Carried(message.batch, None))
     assert two.outcomes == [None]
     records = two.bob.records
     for i in range(2):
@@ -200,7 +200,7 @@ def test_what_a_peer_may_not_send_is_refused_although_its_tag_is_right(two: Two,
 def test_a_message_sent_back_to_its_sender_is_refused(two: Two) -> None:
     message = two.sealed()
     two.alice.carriage.received(message)
-    assert two.alice.sent.pop() == Carried(message.batch, False)
+    assert two.alice.sent.pop() == Carried(message.batch, NOT_THESE)
     assert len(two.alice.records) == 0
 
 
@@ -258,8 +258,8 @@ def test_what_is_not_answered_is_sent_again_word_for_word(two: Two) -> None:
     assert two.alice.sent == [message]
     two.alice.carriage.synchronised()
     assert two.alice.sent == [message, message]
-    two.alice.carriage.carried(Carried(message.batch, True))
-    two.alice.carriage.carried(Carried(message.batch, False))
+    two.alice.carriage.carried(Carried(message.batch, None))
+    two.alice.carriage.carried(Carried(message.batch, NOT_THESE))
     assert two.outcomes == [None]
     two.alice.carriage.synchronised()
     assert two.alice.sent == [message, message]
@@ -270,7 +270,7 @@ def test_at_the_deadline_it_is_given_up_and_a_late_answer_is_nobodys(two: Two) -
     two.clock.advance(10.0)
     two.alice.carriage.tick()
     assert two.outcomes == ["it did not answer in time"]
-    two.alice.carriage.carried(Carried(message.batch, True))
+    two.alice.carriage.carried(Carried(message.batch, None))
     assert two.outcomes == ["it did not answer in time"]
 
 
@@ -287,7 +287,7 @@ def test_when_the_store_has_failed_nobody_waits_for_an_answer(two: Two) -> None:
     two.alice.journal.fail(StoreFailure("the disk is gone"))
     two.alice.carriage.abandon()
     assert two.outcomes == ["the store of this KME has failed"] * 2
-    two.alice.carriage.carried(Carried(message.batch, True))
+    two.alice.carriage.carried(Carried(message.batch, None))
     assert len(two.outcomes) == 2
 
 

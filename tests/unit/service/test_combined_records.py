@@ -9,6 +9,7 @@ from keyhop.core.errors import BadRequest, KeyhopError, Unauthorised, Unavailabl
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.network import wire
+from keyhop.network.arrivals import NOT_THESE
 from keyhop.network.carriage import Batch
 from keyhop.network.feeder.feeder import FeederOptions
 from keyhop.network.feeder.planning import Terms
@@ -228,7 +229,7 @@ def test_what_a_hostile_kme_sends_that_cannot_be_combined_is_refused() -> None:
         net.settle()
         net.produce(8)
         net.pass_time(1.0)
-    assert taken == ["it refused its copy", "it refused its copy", None]
+    assert taken == [NOT_THESE, NOT_THESE, None]
 
 
 def test_a_master_may_bring_keys_that_are_combined_by_xor() -> None:

@@ -88,6 +88,32 @@ def test_if_one_slave_cannot_have_it_nobody_keeps_it() -> None:
         assert not any(len(kme.records) for kme in network.kmes.values())
 
 
+@pytest.mark.parametrize(("master", "why"), [(A, "KME west has no copy: "), (W, "")])
+def test_a_kms_that_is_known_not_to_answer_costs_no_wait_and_is_found_again(master: SaeId, why: str) -> None:
+    both = domains()
+    both.cut = True
+    both.pass_time(31.0)
+    answers = both.get_key(GetKey(master, B))
+    both.pass_time(1.0)
+    assert refused(answers).message == f"{why}KMS east has no copy: it does not answer"
+    both.cut = False
+    both.pass_time(3.0)
+    answers = both.get_key(GetKey(master, B))
+    both.pass_time(1.0)
+    given(answers)
+    assert len(both.east.kmes[BOB].records) == 1
+
+
+def test_a_kms_that_does_not_answer_one_master_costs_the_next_no_wait() -> None:
+    both = domains()
+    both.cut = True
+    both.get_key(GetKey(A, B))
+    both.pass_time(1.0)
+    answers = both.get_key(GetKey(A2, B))
+    both.pass_time(1.0)
+    assert "it does not answer" in refused(answers).message
+
+
 def test_nobody_else_gets_it() -> None:
     both = domains()
     answers = both.get_key(GetKey(A, B))

@@ -12,7 +12,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.errors import PeerError
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
-from keyhop.network.arrivals import Arrivals, Opened
+from keyhop.network.arrivals import NOT_THESE, Arrivals, Opened
 from keyhop.network.relay.announcing import header_of, plan_of
 from keyhop.network.relay.assembly import Assembly
 from keyhop.network.relay.memory import ITEM_BYTES, Budget, Remembered
@@ -127,7 +127,7 @@ class Destination:
         if isinstance(payload, RecordsPayload):
             foreseen = self._arrivals.foreseen(source, payload, announce.size)
             if foreseen is not None:
-                return _records_answer(announce.parcel, foreseen)
+                return _records_answer(announce.parcel, None if foreseen else NOT_THESE)
         if not self._budget.has_room(source, source, len(announce.masked)):
             return Refused(announce.parcel, "too much waits here")
         return None
@@ -176,9 +176,9 @@ class Destination:
             self._answer(name, Stored(parcel) if taken else Refused(parcel, "no such block is wanted"))
             return
 
-        def answer(stored: bool) -> None:
-            self._answer(name, _records_answer(parcel, stored))
-            if stored:  # a slave may fetch them from now on, and they must not come again
+        def answer(refusal: str | None) -> None:
+            self._answer(name, _records_answer(parcel, refusal))
+            if refusal is None:  # a slave may fetch them from now on, and they must not come again
                 for other in self._attempts(source, payload):
                     self._answer((source, other.parcel), Stored(other.parcel))
 
@@ -218,5 +218,5 @@ class Destination:
             self._budget.refund(peer, name[0], size_bytes)
 
 
-def _records_answer(parcel: bytes, stored: bool) -> Stored | Refused:
-    return Stored(parcel) if stored else Refused(parcel, "these are no records that may come")
+def _records_answer(parcel: bytes, refusal: str | None) -> Stored | Refused:
+    return Stored(parcel) if refusal is None else Refused(parcel, refusal)

@@ -14,6 +14,7 @@ from keyhop.network.wire_types import (
     Name,
     Number,
     Position,
+    Words,
 )
 
 
@@ -39,10 +40,10 @@ class Carry(Message, frozen=True):
 
 
 class Carried(Message, frozen=True):
-    """The receiver holds the batch durably, or has refused it."""
+    """The receiver holds the batch durably, or has refused it, and says why."""
 
     batch: Id
-    stored: bool
+    refusal: Words | None
 
 
 class Reclaim(Message, frozen=True):

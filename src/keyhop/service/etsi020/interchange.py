@@ -4,7 +4,7 @@ What enters: its requests as bytes, answers to our calls, keys of this domain, t
 (`make`), keys for this domain (`Domain`), entries in the store and in the audit log.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from keyhop.core.clock import Clock
@@ -29,6 +29,8 @@ from keyhop.service.etsi020.waiting import Waiting
 
 OURS = "v1"
 ASK_AGAIN_S = 30.0
+SILENT_AGAIN_S = 2.0
+"""While it does not answer: no keys are handed over to it meanwhile."""
 EXPIRE_S = 10.0
 
 type Edition = Literal["1.1.1", "0.5.1"]
@@ -63,6 +65,7 @@ class Interchange:
         self.other = other
         self._clock = clock
         self._make = make
+        make = self._watched
         peer, lifetime_s = other.id, other.remember_s
         self.sent = sent = KeyMemory("sent", peer, store, journal, clock, lifetime_s)
         self.received = received = KeyMemory("received", peer, store, journal, clock, lifetime_s)
@@ -142,8 +145,20 @@ class Interchange:
         can = self.versions is not None and SYNCHRONOUS in self.versions.capabilities
         return None if self.other.synchronous and can else self.other.callback
 
+    def _watched(self, call: Call) -> None:
+        """Makes a call; when it is not answered, the other KMS is soon asked whether it is there at all."""
+
+        def answered(reply: Reply | None) -> None:
+            if reply is None and self.reachable is not False:
+                self._ask_versions_at = self._clock.monotonic()
+            call.answered(reply)
+
+        self._make(replace(call, answered=answered))
+
     def _versions_answered(self, reply: Reply | None) -> None:
         self.reachable = reply is not None
+        if reply is None:
+            self._ask_versions_at = self._clock.monotonic() + SILENT_AGAIN_S
         if reply is not None and reply.status == 200:
             try:
                 self.versions = read(reply.body, Versions)

@@ -14,7 +14,7 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.core.record_ids import kept_as
 from keyhop.core.records import RecordBook, RecordSource
 from keyhop.core.store.base import KeyStore
-from keyhop.network.exports import Exported
+from keyhop.network.exports import Exported, Passed
 from keyhop.service.abroad import Spreaded
 from keyhop.service.copies import Copies
 from keyhop.service.etsi020.calls import Call
@@ -63,7 +63,7 @@ class Gateway:
         self._foreign = foreign
         self._clock = clock
         self._make = make
-        self._under_way: dict[tuple[SaeId, bytes], list[Callable[[bool], None]]] = {}
+        self._under_way: dict[tuple[SaeId, bytes], list[Passed]] = {}
         """By the master and the IDs of the records: those who wait."""
         self._interchanges: dict[KmeId, Interchange] = {}
         self._spreading: Spreading
@@ -111,7 +111,10 @@ class Gateway:
         return self._ways.way_to(slave) if self._foreign(slave) else None
 
     def send(self, kms: KmeId, copies: Copies, slaves: tuple[SaeId, ...], deadline: float, done: Spreaded) -> None:
-        """Hands keys over to another KMS."""
+        """Hands keys over to another KMS; one that is known not to answer is asked again before it gets any."""
+        if self._interchanges[kms].reachable is False:
+            done("it does not answer")
+            return
         keys, size = copies.keys.reveal(), len(copies.keys) // copies.number
         transfer = Transfer(
             Saes(copies.master, slaves),
@@ -159,23 +162,24 @@ class Gateway:
         ids: bytes,
         keys: KeyMaterial,
         made_by: RecordSource,
-        done: Callable[[bool], None],
+        done: Passed,
     ) -> None:
         """Passes records of another KME of this domain on; SAEs of this KME may be among the slaves."""
-        if any(self._foreign(slave) and self.leads_to(slave) is None for slave in slaves):
-            done(False)
-            return
+        for slave in slaves:
+            if self._foreign(slave) and self.leads_to(slave) is None:
+                done(f"no KMS joined here has SAE {slave}")
+                return
         self._under_way[master, ids] = [done]
 
         def spread(failure: str | None) -> None:
             for waiting in self._under_way.pop((master, ids)):
-                waiting(failure is None)
+                waiting(failure)
 
         kept_as = b"".join(self.kept_as(master, key_id) for key_id in _each(ids))
         copies = Copies(master, dict.fromkeys(slaves, self._me), ids, kept_as, keys, made_by)
         self._spreading.spread(copies, self._clock.monotonic() + EXPORT_S, spread)
 
-    def join(self, master: SaeId, ids: bytes, done: Callable[[bool], None]) -> None:
+    def join(self, master: SaeId, ids: bytes, done: Passed) -> None:
         """It was asked for again before it was answered."""
         if len(self._under_way[master, ids]) < MAX_WAITING:
             self._under_way[master, ids].append(done)

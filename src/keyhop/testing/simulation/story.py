@@ -47,7 +47,7 @@ def _shown(data: bytes) -> str:
         case wire.Carry():
             return f"Carry of {len(body.ids) // 16} keys for {', '.join(body.slaves)}, pad at {body.pad}"
         case wire.Carried():
-            return f"Carried: {'stored' if body.stored else 'refused'}"
+            return f"Carried: {'stored' if body.refusal is None else 'refused'}"
         case Announce():
             ways = ", ".join("-".join(path) for path in body.paths)
             return f"Announce of parcel {body.parcel.hex()[:8]}, {body.size} bytes by {ways}"
