@@ -32,11 +32,15 @@ class UnderWay:
 
 @dataclass(slots=True)
 class Feed:
-    """`rising` while it is on its way to its high mark, `trouble` is why the last parcel did not arrive or leave."""
+    """`rising` while it is on its way to its high mark, `trouble` is why the last parcel did not arrive or leave.
+
+    `stuck_bytes` is how large the last one was, if there was no way for it.
+    """
 
     peer: Peer
     rising: bool = False
     trouble: str | None = None
+    stuck_bytes: int | None = None
     parcels: list[UnderWay] = field(default_factory=list)
     _window: int = 1
     _most_block_bytes: int = MOST_BLOCK_BYTES
@@ -86,13 +90,13 @@ class Feed:
 
     def arrived(self) -> None:
         """A block has."""
-        self._failures, self._not_before, self.trouble = 0, 0.0, None
+        self._failures, self._not_before, self.trouble, self.stuck_bytes = 0, 0.0, None, None
         self._window = min(self._window + 1, MOST_UNDER_WAY)
         self._most_block_bytes = min(int(self._most_block_bytes * (1 + GROWTH)), MOST_BLOCK_BYTES)
 
     def failed(self, reason: str, now: float, size_bytes: int | None = None) -> None:
         """`size_bytes` are those of a block that might have arrived, had it been smaller."""
-        self.trouble = reason
+        self.trouble, self.stuck_bytes = reason, None
         if size_bytes is not None:
             self._most_block_bytes = max(size_bytes // 2, LEAST_BLOCK_BYTES)
         self._window = max(self._window // 2, 1)

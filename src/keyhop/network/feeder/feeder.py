@@ -112,8 +112,12 @@ class Feeder:
         return self._feeds[peer].gets_some
 
     def trouble(self, peer: KmeId) -> str | None:
-        """Why its stream is not fed, if it should be."""
-        return self._feeds[peer].trouble
+        """Why its stream is not fed, if it should be. That there is no way is said only as long as there is none."""
+        feed = self._feeds[peer]
+        if feed.stuck_bytes is None:
+            return feed.trouble
+        way = self._plan(feed, feed.stuck_bytes)
+        return way if isinstance(way, str) else None
 
     def marks(self, peer: KmeId) -> Marks | None:
         """Between which its stream is kept; None while it is not fed."""
@@ -157,7 +161,7 @@ class Feeder:
         """Whether it is to be fed, and could be."""
         if feed.peer.relayed.synchronised and self._is_wanted(feed.peer):
             return True
-        feed.rising, feed.trouble = False, None
+        feed.rising, feed.trouble, feed.stuck_bytes = False, None, None
         return False
 
     def _feed(self, feed: Feed) -> None:
@@ -169,15 +173,20 @@ class Feeder:
 
     def _send(self, feed: Feed, size: int) -> None:
         now, destination = self._clock.monotonic(), feed.peer.id
-        way = plan(self._routes, self._me, destination, self._terms(destination), MAC_KEY_BYTES + size)
+        way = self._plan(feed, size)
         if isinstance(way, str):
             feed.failed(way, now, size)
+            feed.stuck_bytes = size
             return
         data = KeyMaterial(self._entropy.token(MAC_KEY_BYTES + size))
         parcel = Parcel(destination, BlockPayload(), data, self._priority(feed))
         under_way = UnderWay(size, way)
         feed.parcels.append(under_way)
         self._relay.send(parcel, way, now + PARCEL_S, partial(self._sent, feed, under_way))
+
+    def _plan(self, feed: Feed, size: int) -> Plan | str:
+        destination = feed.peer.id
+        return plan(self._routes, self._me, destination, self._terms(destination), MAC_KEY_BYTES + size)
 
     def _sent(self, feed: Feed, parcel: UnderWay, reason: str | None) -> None:
         if parcel not in feed.parcels:

@@ -132,6 +132,30 @@ def test_without_a_path_the_reason_is_said(buffering: Buffering) -> None:
     assert refused.message == "no key material is left for KME C: no path of QKD links to KME C"
 
 
+def test_a_path_that_is_known_again_is_not_said_to_be_missing() -> None:
+    row = network(((A, B), (B, C)))
+
+    def work(works: bool) -> None:
+        for name, peer in ((B, C), (C, B)):
+            row.kmes[name].peers[peer].neighbour.generating = works
+
+    def knows_a_path() -> bool:
+        return bool(row.kmes[A].kme.view.paths(A, C))
+
+    feeder = row.kmes[A].kme.feeder
+    row.produce(8)
+    work(False)
+    while knows_a_path() or feeder.trouble(C) is None:
+        row.pass_time(0.1)
+        work(False)
+    assert feeder.trouble(C) == "no path of QKD links to KME C"
+    work(True)
+    while not knows_a_path():
+        assert feeder.trouble(C) == "no path of QKD links to KME C"
+        row.pass_time(0.1)
+    assert feeder.trouble(C) != "no path of QKD links to KME C"
+
+
 @pytest.mark.parametrize("strategy", ["hop-by-hop", "xor-at-destination"])
 def test_while_pads_are_waited_for_the_reason_is_said(strategy: Strategy) -> None:
     row = network(((A, B), (B, C)), terms=Terms(strategy))
