@@ -52,16 +52,6 @@ def what_was_handed_over_has_arrived(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Gateway, "outcome", hopeful)
 
 
-def its_own_copies_are_not_looked_for(patch: pytest.MonkeyPatch) -> None:
-    """After a restart a gateway says that its own SAEs have what the other domain has."""
-    outcome = Gateway.outcome
-    patch.setattr(
-        Gateway,
-        "outcome",
-        lambda self, master, slaves, ids: outcome(self, master, list(filter(self.leads_to, slaves)), ids),
-    )
-
-
 def keys_change_on_the_way(patch: pytest.MonkeyPatch) -> None:
     """Keys of one size and request are taken for each other."""
     copies = Importing._copies
@@ -107,7 +97,6 @@ PLANTED: dict[Plant, set[int]] = {
     accepted_is_relayed: {5},
     acknowledged_before_it_is_relayed: {5},
     what_was_handed_over_has_arrived: {5},
-    its_own_copies_are_not_looked_for: {5},
     keys_change_on_the_way: {1},
     what_is_void_stays_at_the_slaves: {3, 4},
     what_failed_is_not_voided: {0},

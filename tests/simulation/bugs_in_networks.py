@@ -140,7 +140,7 @@ PLANTED: dict[Plant, set[int]] = {
     a_parcel_that_left_has_arrived: {5},
     outcomes_are_told_twice: {0, 2},
     hops_keep_what_they_forward: {4},
-    routes_have_one_place_in_the_store: {0, 1, 2, 5},
+    routes_have_one_place_in_the_store: {0, 1, 2, 3, 5},
     the_first_word_of_a_node_counts: {0},
     a_link_that_comes_back_is_not_told: {0},
     paths_are_found_once: {0},
