@@ -1,4 +1,4 @@
-"""JSON as strict as a key server needs it: bounded, UTF-8, no duplicate member, no number that is none.
+"""JSON as strict as a key server needs it: bounded, UTF-8, no member twice, no number and no character that is none.
 
 msgspec keeps the last of two equal member names, so a body goes through the standard library's parser with a
 hook on every object. What that costs is bounded by the size, `max_containers` and `MAX_DEPTH` before it starts.
@@ -25,11 +25,22 @@ def parse_strictly(body: bytes, *, max_bytes: int, max_containers: int) -> Any:
         raise BadRequest(f"the body shall have at most {max_bytes} bytes")
     _check_shape(body, max_containers)
     try:
-        return _DECODER.decode(body.decode("utf-8"))
+        value = _DECODER.decode(body.decode("utf-8"))
     except UnicodeDecodeError:
         raise BadRequest("the body is not UTF-8") from None
     except ValueError:
         raise BadRequest("the body is not valid JSON") from None
+    if rb"\u" in body:
+        _check_characters(value)
+    return value
+
+
+def _check_characters(value: Any) -> None:
+    """Half a surrogate pair can only come in as an escape, and cannot leave again in UTF-8."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise BadRequest("the body has half a surrogate pair, which is no character") from None
 
 
 def _check_shape(body: bytes, max_containers: int) -> None:

@@ -9,7 +9,8 @@
 from typing import Literal
 
 from keyhop.core.clock import Clock
-from keyhop.core.ids import SaeId, key_id_text
+from keyhop.core.errors import BadRequest
+from keyhop.core.ids import key_id_text, sae_id
 from keyhop.core.journal import Journal
 from keyhop.service.etsi020.accounts import Accounts
 from keyhop.service.etsi020.acknowledgements import Acknowledgements
@@ -138,4 +139,7 @@ def saes_of(initiator: str, targets: tuple[str, ...]) -> Saes:
     """The SAEs that a request names. Raises Problem."""
     if len({initiator, *targets}) != 1 + len(targets):
         raise Problem(400, reason="the initiator and the targets shall be different SAEs, each named once")
-    return Saes(SaeId(initiator), tuple(map(SaeId, targets)))
+    try:
+        return Saes(sae_id(initiator), tuple(map(sae_id, targets)))
+    except BadRequest as failure:
+        raise Problem(400, reason=failure.message) from None

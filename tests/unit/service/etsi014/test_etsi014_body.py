@@ -72,6 +72,10 @@ def test_the_number_of_objects_is_bounded() -> None:
         parse_json(("[" + ",".join([*items, "{}"]) + "]").encode())
 
 
+def test_a_whole_surrogate_pair_and_what_only_looks_like_half_of_one_are_good() -> None:
+    assert parse_json(b'["\\ud83d\\udd11", "\\\\ud800"]') == ["\U0001f511", "\\ud800"]
+
+
 def test_wide_bodies_are_not_deep() -> None:
     body = json.dumps({"key_IDs": [{"key_ID": "]}[{"}] * 255}).encode()
     assert len(parse_json(body)["key_IDs"]) == 255
@@ -92,6 +96,8 @@ def test_wide_bodies_are_not_deep() -> None:
         (b'\xef\xbb\xbf{"a":1}', "not valid JSON"),
         ('{"a":1}'.encode("utf-16"), "not UTF-8"),
         (b'{"a":"\xed\xa0\x80"}', "not UTF-8"),
+        (b'{"a":"\\ud800"}', "half a surrogate pair"),
+        (b'[[{"\\uDC00\\ud800":1}]]', "half a surrogate pair"),
         (b" " * (MAX_UNUSUAL_BYTES + 1), "of more than 8192 bytes"),
         (b" " * (MAX_BODY_BYTES + 1), "at most 65536 bytes"),
     ],

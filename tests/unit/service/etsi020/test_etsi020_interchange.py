@@ -380,6 +380,10 @@ def test_a_callback_may_have_any_path_there() -> None:
         (container(1, target_sae_ids=["alice"]), "about:blank"),
         (container(1, target_sae_ids=["b" * 65]), "about:blank"),
         (container(1, initiator_sae_id=""), "about:blank"),
+        (container(1, initiator_sae_id="a b"), "about:blank"),
+        (container(1, initiator_sae_id="a\ud800"), "about:blank"),
+        (container(1, target_sae_ids=["bob", "b\n"]), "about:blank"),
+        (container(1, extension_optional={"a": ["\udc00"]}), "about:blank"),
         (container(1, ack_callback_url="https://near/" + "a" * 1024), "about:blank"),
         (container(1, unheard_of=1), "about:blank"),
         (container(1, 1), "about:blank"),
@@ -393,6 +397,15 @@ def test_malformed_requests_are_400(body: bytes, kind: str) -> None:
     refused = problem(TwoKms().far.ask(EXT_KEYS, body))
     assert (refused.status, refused.kind) == (400, kind)
     assert "AQEB" not in refused.document().decode()
+
+
+@pytest.mark.parametrize("initiator", ["a b", "a\ud800", "a\x7f", "a\u200b"])
+def test_a_void_too_names_only_what_can_be_an_sae(initiator: str) -> None:
+    two = TwoKms()
+    assert problem(two.far.ask(VOID, void(1, initiator_sae_id=initiator))).status == 400
+    assert fates(two.far, "received") == []
+    two.far.journal.flush()
+    assert two.far.journal.failure is None
 
 
 def test_unknown_keys_of_an_acknowledgement_are_named_and_the_others_count() -> None:
