@@ -17,6 +17,8 @@ from keyhop.network.wire.words import Moves, Succeeds, spoken, word_of
 
 MAX_HELD_BYTES = 32 << 20
 """Of what comes early on a connection that takes over."""
+FRAME_BYTES = 64
+"""What a frame takes beside its own bytes."""
 TOKEN_BYTES = 16
 
 
@@ -169,7 +171,7 @@ class Lines[L: Line]:
                 self.peer.received(frame)
 
     def _hold(self, frame: bytes) -> None:
-        self._held_bytes += len(frame)
+        self._held_bytes += len(frame) + FRAME_BYTES
         if self._held_bytes > MAX_HELD_BYTES:
             raise PeerError("too much before the last word on the connection before")
         self._held.append(frame)

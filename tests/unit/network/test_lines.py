@@ -12,7 +12,7 @@ from keyhop.core.ids import KmeId, LinkId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.memory import MemoryStore
-from keyhop.network.lines import MAX_HELD_BYTES, Lines
+from keyhop.network.lines import FRAME_BYTES, MAX_HELD_BYTES, Lines
 from keyhop.network.pair import Pair
 from keyhop.network.psk.generations import PskGenerations
 from keyhop.network.wire.words import Moves, Succeeds, spoken
@@ -234,11 +234,20 @@ def test_what_is_held_back_is_bounded(site: Site) -> None:
     new.far = End(site.lines[ALICE], 1, dialled=True)
     site.lines[BOB].opened(new)
     site.lines[BOB].received(new, spoken(Succeeds(TOKEN)))
-    most = bytes(MAX_HELD_BYTES // 16)
+    most = bytes(MAX_HELD_BYTES // 16 - FRAME_BYTES)
     for _ in range(16):
         site.lines[BOB].received(new, most)
     with pytest.raises(PeerError, match="too much"):
         site.lines[BOB].received(new, b"x")
+
+
+def test_small_frames_that_are_held_back_count_with_what_each_takes_by_itself(site: Site) -> None:
+    new = End(site.lines[BOB], 1, dialled=False)
+    new.far = End(site.lines[ALICE], 1, dialled=True)
+    site.lines[BOB].opened(new)
+    site.lines[BOB].received(new, spoken(Succeeds(TOKEN)))
+    with pytest.raises(PeerError, match="too much"):
+        new.hear([b"xx"] * (MAX_HELD_BYTES // FRAME_BYTES))
 
 
 def test_a_node_that_begins_anew_with_the_newer_generation_is_met_anew(site: Site) -> None:
