@@ -49,7 +49,10 @@ class Refreshing:
         fetch: Fetch,
         interval_s: float,
     ) -> None:
-        """`interval_s` is the time from one generation to the next; the operators' own is replaced at once."""
+        """`interval_s` is the time from one generation to the next.
+
+        The first is due at once: the other end may have one already that this end has not kept.
+        """
         self._generations = generations
         self._leasing = leasing
         self._followed = followed
@@ -66,7 +69,7 @@ class Refreshing:
         self._brought: tuple[bytes, KeyMaterial] | None = None
         """What was relayed last, and the check that it came under."""
         self._sent_at = 0.0
-        self._next_at = clock.monotonic() + (interval_s if generations.current else 0.0)
+        self._next_at = clock.monotonic()
 
     def synchronised(self) -> None:
         """A session begins: what was not answered is proposed again."""

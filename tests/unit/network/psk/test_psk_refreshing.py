@@ -183,6 +183,22 @@ def test_a_leader_that_was_restored_proposes_another_one_in_the_place_of_the_fir
     assert ends.bob.generations.secret(1) == ends.alice.generations.secret(1) != first
 
 
+def test_a_leader_that_crashed_before_it_kept_the_answer_proposes_again_at_once(ends: PskEnds) -> None:
+    """Until it has, the follower has a newer generation than the connection's, and takes that for over."""
+    ends.pass_time(0.1)
+    reconnect(ends)
+    ends.clock.advance(INTERVAL_S)
+    ends.alice.tick()
+    ends.flush()
+    while ends.deliver(ends.alice):
+        ends.flush()
+    assert current(ends) == (1, 2)
+    ends.alice.crash()
+    reconnect(ends)
+    ends.pass_time(0.1)
+    assert current(ends) == (2, 2)
+
+
 def test_an_old_copy_does_not_meet_the_other_end_and_the_reason_is_told(ends: PskEnds) -> None:
     copy = dict(ends.bob.store.values)
     for _ in range(2):
