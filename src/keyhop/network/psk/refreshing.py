@@ -155,12 +155,13 @@ class Refreshing:
 
     def _proposed(self, message: PskProposed) -> None:
         generations = self._generations
-        if generations.leads or message.generation != generations.in_use + 1:
+        has_it = generations.has(message.generation, message.check)  # perhaps in use: what was said twice comes late
+        if generations.leads or not (has_it or message.generation == generations.in_use + 1):
             raise PeerError("a generation of the PSK that is not the next one")
-        if not generations.has(message.generation, message.check) and not self._adopted(message):
-            self._send(PskRefused(message.check))
-        else:
+        if has_it or self._adopted(message):
             self._send(PskStored(message.generation))
+        else:
+            self._send(PskRefused(message.check))
 
     def _adopted(self, message: PskProposed) -> bool:
         named = message.place

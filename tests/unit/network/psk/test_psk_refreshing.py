@@ -142,6 +142,18 @@ def test_an_answer_to_something_else_changes_nothing(ends: PskEnds) -> None:
     assert current(ends) == (1, 1)
 
 
+def test_what_was_said_twice_is_answered_after_the_connection_has_moved_as_well(ends: PskEnds) -> None:
+    proposed, _ = proposed_by(ends)
+    ends.settle()
+    generation = ends.handshake()
+    for end in ends.both:
+        end.generations.used(generation)
+    assert generation == proposed.generation
+    ends.bob.received(proposed)
+    ends.flush()
+    assert list(ends.bob.sent) == [PskStored(proposed.generation)]
+
+
 @pytest.mark.parametrize("generation", [0, 2, 1 << 62])
 def test_a_generation_out_of_turn_breaks_the_protocol(ends: PskEnds, generation: int) -> None:
     with pytest.raises(PeerError, match="not the next one"):
