@@ -178,7 +178,7 @@ class Sending:
     def _count(self, ack: Ack, ids: list[bytes]) -> None:
         if ack.ack_status == "relayed":
             self._relayed(ack, ids)
-        elif self._voiding.acknowledged(ack.ack_status, ids):
+        elif self._voiding.acknowledged(ack, ids):
             return
         else:
             message = f": {ack.message}" if ack.message else ""

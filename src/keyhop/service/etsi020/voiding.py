@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from keyhop.core.clock import Clock
-from keyhop.core.ids import key_id_text
+from keyhop.core.ids import SaeId, key_id_text
 from keyhop.service.etsi020.accounts import Accounts
 from keyhop.service.etsi020.calls import VOID, Call, Make, Reply, delay_s
 from keyhop.service.etsi020.memory import Fate, KeyMemory
-from keyhop.service.etsi020.models import MAX_KEYS, AckStatus, VoidContainer, write
+from keyhop.service.etsi020.models import MAX_KEYS, Ack, AckStatus, VoidContainer, write
 from keyhop.service.etsi020.transfer import Saes
 
 FIRST_RETRY_S = 1.0
@@ -22,7 +22,8 @@ MAX_WAITS = 4096
 @dataclass(slots=True)
 class _Void:
     saes: Saes
-    ids: set[bytes]
+    missing: dict[bytes, set[SaeId]]
+    """The keys, each with those of its targets that may still have it."""
     attempts: int = 0
     next_at: float = 0.0
     asking: bool = False
@@ -65,7 +66,8 @@ class Voiding:
         """From now on, or from the next start on: these keys are under way in the memory until the void is answered."""
         self._asked_for.update(ids)
         for at in range(0, len(ids), MAX_KEYS):
-            self._voids.append(_Void(saes, set(ids[at : at + MAX_KEYS]), were_relayed=were_relayed))
+            missing = {key_id: set(saes.targets) for key_id in ids[at : at + MAX_KEYS]}
+            self._voids.append(_Void(saes, missing, were_relayed=were_relayed))
         self._ask_now()
 
     def when_answered(self, ids: Iterable[bytes], deadline: float, told: Callable[[bool], None]) -> None:
@@ -82,20 +84,18 @@ class Voiding:
         for wait in waits:
             wait.told(False)
 
-    def acknowledged(self, status: AckStatus, ids: list[bytes]) -> bool:
-        """The other KMS says what became of keys; whether they were to be voided."""
+    def acknowledged(self, ack: Ack, ids: list[bytes]) -> bool:
+        """The other KMS says what became of keys at some of their targets; whether they were to be voided."""
         found = self._asked_for & set(ids)
         if found:
-            self._answered(found, status)
+            self._answered(found, ack.ack_status, ack.target_sae_ids)
         return bool(found)
 
     def tick(self) -> None:
         """Time has passed."""
         for void in self._voids:
-            forgotten = {key_id for key_id in void.ids if key_id not in self._memory}
-            void.ids -= forgotten
-            self._asked_for -= forgotten
-        self._voids = [void for void in self._voids if void.ids]
+            self._done(void, [key_id for key_id in void.missing if key_id not in self._memory])
+        self._voids = [void for void in self._voids if void.missing]
         self._ask_now()
         self._tell()
 
@@ -107,7 +107,7 @@ class Voiding:
 
     def _ask(self, void: _Void) -> None:
         void.asking = True
-        texts = tuple(map(key_id_text, sorted(void.ids)))
+        texts = tuple(map(key_id_text, sorted(void.missing)))
         body = write(VoidContainer(texts, void.saes.initiator, void.saes.targets, self._callback))
         self._make(Call("POST", VOID, body, lambda reply: self._asked(void, reply)))
 
@@ -116,20 +116,30 @@ class Voiding:
         void.next_at = self._clock.monotonic() + delay_s(void.attempts, FIRST_RETRY_S, LAST_RETRY_S)
         void.attempts += 1
         if reply is not None and reply.status == 200:
-            self._answered(set(void.ids), "voided")
+            self._answered(set(void.missing), "voided", void.saes.targets)
         elif reply is not None and reply.status in (400, 401):
-            self._answered(set(void.ids), "key not present")
+            self._answered(set(void.missing), "key not present", void.saes.targets)
 
-    def _answered(self, ids: set[bytes], status: AckStatus) -> None:
+    def _answered(self, ids: set[bytes], status: AckStatus, targets: Iterable[str]) -> None:
+        """Keys are void when no target has them; that one of them keeps them is the last word."""
         for void in self._voids:
-            if answered := tuple(sorted(void.ids & ids)):
-                is_void = status == "voided" or (status == "key not present" and not void.were_relayed)
+            answered = void.missing.keys() & ids
+            is_void = status == "voided" or (status == "key not present" and not void.were_relayed)
+            if is_void:
+                for key_id in answered:
+                    void.missing[key_id].difference_update(map(SaeId, targets))
+                answered = {key_id for key_id in answered if not void.missing[key_id]}
+            if answered:
                 relied_on: Fate = "relayed" if void.were_relayed else "uncertain"
-                self._memory.settle(answered, "voided" if is_void else relied_on)
-                self._accounts.note("sent", status, void.saes, answered)
-                void.ids -= ids
-        self._asked_for -= ids
+                self._memory.settle(sorted(answered), "voided" if is_void else relied_on)
+                self._accounts.note("sent", status, void.saes, tuple(sorted(answered)))
+                self._done(void, answered)
         self._tell()
+
+    def _done(self, void: _Void, ids: Iterable[bytes]) -> None:
+        for key_id in ids:
+            del void.missing[key_id]
+            self._asked_for.discard(key_id)
 
     def _concern(self, ids: frozenset[bytes]) -> bool:
         return not self._asked_for.isdisjoint(ids)
