@@ -21,9 +21,9 @@ MAX_REMEMBERED = 1 << 17
 """Keys of one direction and one other KMS."""
 
 type Way = Literal["sent", "received"]
-type Fate = Literal["under way", "relayed", "failed", "voided", "uncertain"]
+type Fate = Literal["under way", "relayed", "failed", "voiding", "voided", "uncertain"]
 """Of a key that was sent, `under way` is also what nobody may rely on: its outcome is not known. It stays
-`uncertain` when the other KMS could not void it."""
+`uncertain` when the other KMS could not void it. It is `voiding` when it was relayed and its master takes it back."""
 
 
 class Remembered(msgspec.Struct):
@@ -92,11 +92,11 @@ class KeyMemory:
         entry = self._keys[key_id]
         self._journal.save(self._slot(key_id), lambda: msgspec.msgpack.encode(entry))
 
-    def under_way(self) -> Iterator[tuple[Saes, list[bytes]]]:
-        """The keys whose outcome is not known, by their SAEs."""
+    def that_are(self, fate: Fate) -> Iterator[tuple[Saes, list[bytes]]]:
+        """The keys of a fate, by their SAEs."""
         found: dict[Saes, list[bytes]] = {}
         for key_id, entry in self._keys.items():
-            if entry.fate == "under way":
+            if entry.fate == fate:
                 found.setdefault(entry.saes, []).append(key_id)
         yield from found.items()
 

@@ -37,7 +37,7 @@ class Recalling:
         known = [k for k in ids if (entry := self._memory.get(k)) and entry.saes.are(saes)]
         self._sending.give_up(known, "they were voided")
         relayed = tuple(key_id for key_id in known if self._memory[key_id].fate == "relayed")
-        self._memory.settle(relayed, "under way")
+        self._memory.settle(relayed, "voiding")
         self._voiding.void(saes, relayed, were_relayed=True)
 
         def told(in_time: bool) -> None:

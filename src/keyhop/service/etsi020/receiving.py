@@ -51,7 +51,7 @@ class Receiving:
 
     def resume(self) -> None:
         """After a start: what was under way is not, since its keys were in memory only."""
-        for saes, ids in list(self._memory.under_way()):
+        for saes, ids in list(self._memory.that_are("under way")):
             self._domain.forget(tuple(ids), saes)
             self._settled(tuple(ids), saes, "the KMS was restarted")
 

@@ -81,8 +81,10 @@ class Sending:
 
     def resume(self) -> None:
         """After a start."""
-        for saes, ids in list(self._memory.under_way()):
+        for saes, ids in list(self._memory.that_are("under way")):
             self._voiding.void(saes, tuple(ids))
+        for saes, ids in list(self._memory.that_are("voiding")):
+            self._voiding.void(saes, tuple(ids), were_relayed=True)
 
     def send(self, transfer: Transfer, deadline: float, done: Sent) -> None:
         """Hands keys over; calls `done` once, by `deadline` (monotonic seconds) or soon after it."""

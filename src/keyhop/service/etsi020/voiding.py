@@ -63,7 +63,7 @@ class Voiding:
         return len(self._asked_for)
 
     def void(self, saes: Saes, ids: tuple[bytes, ...], *, were_relayed: bool = False) -> None:
-        """From now on, or from the next start on: these keys are under way in the memory until the void is answered."""
+        """From now on, or from the next start on: their fate is open in the memory until the void is answered."""
         self._asked_for.update(ids)
         for at in range(0, len(ids), MAX_KEYS):
             missing = {key_id: set(saes.targets) for key_id in ids[at : at + MAX_KEYS]}

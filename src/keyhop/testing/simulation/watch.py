@@ -169,7 +169,8 @@ class Watch:
         """What a gateway has still to do with keys that it handed over, or took; None when there is nothing."""
         for name, machine in self._machines.items():
             for interchange in machine.kme.gateway if machine.kme else ():
-                if any(interchange.sent.under_way()) or any(interchange.received.under_way()):
+                sent, received = interchange.sent, interchange.received
+                if any([*sent.that_are("under way"), *sent.that_are("voiding"), *received.that_are("under way")]):
                     return f"{name} does not know what became of keys"
                 if len(interchange.acknowledgements):
                     return f"{name} owes acknowledgements"

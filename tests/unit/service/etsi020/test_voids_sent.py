@@ -48,3 +48,14 @@ def test_a_key_that_one_target_keeps_is_not_void_whatever_the_others_say() -> No
     assert told == [frozenset()]
     assert fates(two.near, "sent") == ["relayed"]
     assert len(two.near.interchange.voiding) == 0
+
+
+def test_a_restart_forgets_not_that_a_slave_may_have_the_key() -> None:
+    two, _ = relayed_and_voided(BOB)
+    two.near.journal.flush()
+    two.near.crash()
+    told = asked_to_void(two, BOB)
+    ok(two.near.ask(ACK, acks(1, "key not present", "bob")))
+    two.settle()
+    assert told == [frozenset()]
+    assert fates(two.near, "sent") == ["relayed"]
