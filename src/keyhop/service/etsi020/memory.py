@@ -48,6 +48,7 @@ class KeyMemory:
     def __init__(
         self, way: Way, peer: KmeId, store: KeyStore, journal: Journal, clock: Clock, lifetime_s: float
     ) -> None:
+        self._way = way
         self._prefix = f"{way}/{peer}/"
         self._journal = journal
         self._clock = clock
@@ -105,9 +106,11 @@ class KeyMemory:
         return tuple(k for k, entry in self._keys.items() if entry.fate != "voided" and entry.saes.are(saes))
 
     def expire(self) -> None:
-        """Forgets what is old."""
+        """Forgets what is old, but not what is received and under way: its relay ends, and tells who waits for it.
+        What is sent and under way may have to be voided at a KMS that never answers."""
         before = self._clock.wall() - self.lifetime_s
-        for key_id in [k for k, entry in self._keys.items() if entry.since < before]:
+        old = [(key_id, entry.fate) for key_id, entry in self._keys.items() if entry.since < before]
+        for key_id in [key_id for key_id, fate in old if (self._way, fate) != ("received", "under way")]:
             del self._keys[key_id]
             self._journal.delete(self._slot(key_id))
 

@@ -63,21 +63,31 @@ class TakingBack:
         if not self._memory.has_room(len(ids)):
             raise Problem(503, reason="too many keys are remembered")
         asked = _Asked(saes, ids or self._memory.of(saes), callback, respond)
+        self._keep_away(asked)
         if callback is not None:
             self._respond(respond, Answer(202))
-        pending = {k for k in asked.ids if (entry := self._memory.get(k)) and entry.fate == "under way"}
-        self._waiting.for_keys(pending, lambda: self._take_back(asked))
+        self._take_back(asked)
 
     def _respond(self, respond: Respond, answer: Answer | Problem) -> None:
         self._journal.then(lambda: respond(answer), lambda failure: respond(Problem(503)))
 
-    def _take_back(self, asked: _Asked) -> None:
-        """Nothing of it is under way."""
-        held = []
+    def _keep_away(self, asked: _Asked) -> None:
+        """What never came, or failed, will not be taken any more: that is durable before anything is answered."""
         for key_id in asked.ids:
             entry = self._memory.get(key_id)
             if entry is None:
                 self._memory.add(key_id, asked.saes, "voided")
+            elif entry.fate == "failed" and entry.saes.are(asked.saes):
+                self._memory.settle([key_id], "voided")
+
+    def _take_back(self, asked: _Asked) -> None:
+        """Once nothing of it is under way: what failed meanwhile may be so again."""
+        if under_way := {k for k in asked.ids if (entry := self._memory.get(k)) and entry.fate == "under way"}:
+            self._waiting.for_keys(under_way, lambda: self._take_back(asked))
+            return
+        held = []
+        for key_id in asked.ids:
+            entry = self._memory.get(key_id)
             if entry is None or not entry.mark or not entry.saes.are(asked.saes):  # never handed over, or not for them
                 asked.told[key_id] = "key not present"
             elif entry.fate == "relayed":

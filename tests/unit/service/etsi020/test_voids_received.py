@@ -1,0 +1,77 @@
+"""Voids of another KMS: what was answered stays void, whatever is under way, comes late or crashes."""
+
+from kms_requests import container, fates, ok, problem, void
+
+from keyhop.core.ids import SaeId
+from keyhop.service.etsi020.calls import EXT_KEYS, VOID
+from keyhop.testing.kms import TwoKms
+
+
+def with_one_under_way() -> TwoKms:
+    two = TwoKms()
+    two.far.domain.holding = True
+    ok(two.far.ask(EXT_KEYS, container(1)))
+    return two
+
+
+def test_what_a_void_that_waits_names_is_refused_at_once() -> None:
+    two = with_one_under_way()
+    assert ok(two.far.ask(VOID, void(1, 2))) == 202
+    assert problem(two.far.ask(EXT_KEYS, container(2))).status == 400
+    two.far.domain.release()
+    two.settle()
+    assert fates(two.far, "received") == ["voided", "voided"]
+    assert not two.far.domain.held
+
+
+def test_what_was_answered_with_202_holds_over_a_crash() -> None:
+    two = with_one_under_way()
+    two.far.domain.failure = "no path"
+    two.far.domain.release()
+    two.settle()
+    ok(two.far.ask(EXT_KEYS, container(3)))
+    assert ok(two.far.ask(VOID, void(1, 2, 3))) == 202
+    two.far.crash()
+    for number in (1, 2):
+        assert problem(two.far.ask(EXT_KEYS, container(number))).status == 400
+
+
+def test_a_void_waits_for_a_key_that_is_tried_again_meanwhile() -> None:
+    two = TwoKms()
+    two.far.domain.holding = True
+    for number in (1, 2):
+        ok(two.far.ask(EXT_KEYS, container(number)))
+    ok(two.far.ask(VOID, void(1, 2)))
+    first, second = two.far.domain._waiting
+    two.far.domain._waiting.clear()
+    two.far.domain.failure = "no path"
+    first()
+    two.far.domain.failure = None
+    ok(two.far.ask(EXT_KEYS, container(1)))
+    second()
+    two.settle()
+    assert fates(two.far, "received") == ["under way", "relayed"]
+    two.far.domain.release()
+    two.settle()
+    assert fates(two.far, "received") == ["voided", "voided"]
+    assert not two.far.domain.held
+
+
+def test_what_is_under_way_is_not_forgotten() -> None:
+    two = with_one_under_way()
+    answers = two.far.ask(VOID, void(1, ack_callback_url=None))
+    two.clock.advance(3601.0)
+    two.tick(12.0)
+    two.far.domain.release()
+    two.settle()
+    assert ok(answers)[0]["ack_status"] == "voided"
+    assert not two.far.domain.held
+
+
+def test_a_void_keeps_the_failed_keys_of_others() -> None:
+    two = with_one_under_way()
+    two.far.domain.failure = "no path"
+    two.far.domain.release()
+    two.settle()
+    ok(two.far.ask(VOID, void(1, target_sae_ids=[SaeId("ben")])))
+    assert fates(two.far, "received") == ["failed"]
