@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
-from keyhop.core.errors import StoreFailure
-from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.errors import PeerError, StoreFailure
+from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.network.wire import Body, Reclaim, Reclaimed
 
 RESEND_S = 1.0
@@ -66,7 +66,9 @@ class Reclaiming:
         self._send(message)
 
     def asked(self, message: Reclaim) -> None:
-        """The peer takes back keys of its masters."""
+        """The peer takes back keys of its masters. Raises PeerError."""
+        if not message.ids or len(message.ids) % KEY_ID_BYTES:
+            raise PeerError("keys to take back without whole IDs")
 
         def taken(ids: bytes | None) -> None:
             if ids is not None:  # else it asks again

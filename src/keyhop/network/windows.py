@@ -15,7 +15,8 @@ The mark is raised as soon as the two synchronise again; a copy that is restored
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+
+import structlog
 
 from keyhop.core.clock import Clock
 from keyhop.core.errors import StoreFailure
@@ -29,6 +30,8 @@ EXPECTED_S = 10.0
 """How long after the owner took something slaves are likely to come for it."""
 _TICK_S = 0.1
 _MOST_AHEAD_S = WINDOW_S / 2
+
+_log = structlog.get_logger(__name__)
 
 
 class Windows:
@@ -129,5 +132,9 @@ class Windows:
         waiting, self._waiting = self._waiting, deque()
         self._used = self._used or bool(waiting)
         for _, deliver, _ in waiting:
-            with suppress(StoreFailure):  # of who would note something; the next one is told all the same
+            try:
                 deliver()
+            except StoreFailure:  # of who would note something; the next one is told all the same
+                continue
+            except Exception as error:  # noqa: BLE001 - of ours; the next one is let in all the same
+                _log.exception("what waited for a delivery window has failed", kind=type(error).__name__)

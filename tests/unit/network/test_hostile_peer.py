@@ -18,7 +18,7 @@ from keyhop.core.streams.followed import MAX_EPOCHS
 from keyhop.network import wire
 from keyhop.network.pair import Pair, PairOptions
 from keyhop.network.sealing import authenticated
-from keyhop.network.windows import WAIT_S
+from keyhop.network.windows import WAIT_S, WINDOW_S
 from keyhop.service.policy import Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.kme import VirtualKme
@@ -280,3 +280,10 @@ def test_a_peer_that_notes_no_mark_keeps_nobody_waiting_for_ever(bob: Bob) -> No
     bob.kme.tick()
     assert early == []
     assert [type(answer) for answer in answers] == [Unavailable]
+
+
+@pytest.mark.parametrize("ids", [b"", bytes(5), bytes(37)])
+def test_ids_of_keys_to_take_back_are_whole(bob: Bob, ids: bytes) -> None:
+    bob.clock.advance(2 * WINDOW_S)  # whoever enters has to wait for a window
+    with pytest.raises(PeerError):
+        bob.hear(wire.Reclaim(bytes(16), A1, (B1,), ids, spare_fetched=False))

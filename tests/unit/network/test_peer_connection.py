@@ -14,7 +14,7 @@ from keyhop.testing.network import VirtualNetwork
 ALICE, BOB = KmeId("alice"), KmeId("bob")
 
 
-def test_who_dials_hears_of_the_end_whatever_those_do_who_are_told_of_it() -> None:
+def test_who_dials_hears_of_the_end_whatever_those_do_who_are_told_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     network = VirtualNetwork({SaeId("a"): ALICE, SaeId("b"): BOB})
     network.settle()
     network.clock.advance(2.0)
@@ -26,9 +26,9 @@ def test_who_dials_hears_of_the_end_whatever_those_do_who_are_told_of_it() -> No
     connection.lines.heard = connection.lines.spoken = connection
 
     def fail() -> None:
-        raise ValueError("of one who waited")
+        raise ValueError("a mistake of ours")
 
-    peers[BOB].neighbour.windows.enter(fail, fail)
-    with pytest.raises(ValueError, match="of one who waited"):
+    monkeypatch.setattr(peers[BOB].neighbour.windows, "interrupted", fail)
+    with pytest.raises(ValueError, match="a mistake of ours"):
         connection.connection_lost(None)
     assert connection.ended.is_set()

@@ -119,6 +119,23 @@ def test_while_the_owner_is_away_delivery_goes_on(door: Door) -> None:
     assert door.inside == ["waiting", "another"]
 
 
+def fail() -> None:
+    raise IndexError("a mistake of ours")
+
+
+@pytest.mark.parametrize("opens", [False, True])
+def test_one_whose_delivery_fails_leaves_nobody_outside(door: Door, opens: bool) -> None:
+    door.windows.synchronised()
+    door.enter("before")
+    door.windows.enter(fail, fail)
+    door.enter("behind")
+    if opens:
+        door.windows.noted(MarkNoted(door.stream.mark))
+    else:
+        door.windows.interrupted()
+    assert door.inside == ["before", "behind"]
+
+
 def test_when_the_owner_is_back_it_is_told_of_what_was_delivered_meanwhile(door: Door) -> None:
     door.open()
     mark = door.stream.mark
