@@ -97,12 +97,16 @@ class Arrivals:
         """Stores what may come; durable with the journal."""
         keys, ids = opened.keys, _each(batch.ids, KEY_ID_BYTES)
         slaves = tuple(SaeId(slave) for slave in batch.slaves)
+        origin = self._origin(batch, opened.paths)
+        for key_id, key in zip(ids, _each(keys, len(keys) // len(ids)), strict=True):
+            self._records.add(key_id, KeyMaterial(key), slaves, origin)
+
+    def _origin(self, batch: Carry | RecordsPayload, paths: tuple[Path, ...]) -> RecordOrigin:
+        """Of records that come now."""
         now = self._clock.wall()  # by the clock that they will be too old by
         expanded = isinstance(batch, Carry) and batch.number > 0
         combiner = batch.combined.combiner if batch.combined else None
-        origin = RecordOrigin(SaeId(batch.master), batch.made_by, now, batch.batch, opened.paths, expanded, combiner)
-        for key_id, key in zip(ids, _each(keys, len(keys) // len(ids)), strict=True):
-            self._records.add(key_id, KeyMaterial(key), slaves, origin)
+        return RecordOrigin(SaeId(batch.master), batch.made_by, now, batch.batch, paths, expanded, combiner)
 
     def _made(self, source: KmeId, batch: Carry | RecordsPayload, opened: Opened) -> Opened:
         """The keys, of what has come of them."""
@@ -134,7 +138,8 @@ class Arrivals:
             answer(None if outcome == "yes" else NOT_THESE)
             return
         slaves = tuple(map(SaeId, batch.slaves))
-        self._exports.export(master, slaves, batch.ids, KeyMaterial(opened.keys), batch.made_by, passed)
+        origin = self._origin(batch, opened.paths)
+        self._exports.export(slaves, batch.ids, KeyMaterial(opened.keys), origin, passed)
 
     def _outcome(self, source: KmeId, batch: Carry | RecordsPayload) -> Exported:
         master = SaeId(batch.master)

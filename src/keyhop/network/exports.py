@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 from keyhop.core.ids import SaeId
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.records import RecordSource
+from keyhop.core.records import RecordOrigin
 
 type Exported = Literal["new", "under way", "yes", "no"]
 
@@ -30,14 +30,13 @@ class Exports(Protocol):
 
     def export(
         self,
-        master: SaeId,
         slaves: tuple[SaeId, ...],
         ids: bytes,
         keys: KeyMaterial,
-        made_by: RecordSource,
+        origin: RecordOrigin,
         done: Passed,
     ) -> None:
-        """Passes records on."""
+        """Passes records on, which came here in that way."""
         ...
 
     def join(self, master: SaeId, ids: bytes, done: Passed) -> None:
@@ -62,11 +61,10 @@ class NoExports:
 
     def export(
         self,
-        master: SaeId,
         slaves: tuple[SaeId, ...],
         ids: bytes,
         keys: KeyMaterial,
-        made_by: RecordSource,
+        origin: RecordOrigin,
         done: Passed,
     ) -> None:
         done("no other network is joined here")

@@ -7,7 +7,7 @@ from typing import Any
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path
-from keyhop.core.records import RecordSource
+from keyhop.core.records import RecordOrigin, RecordSource
 from keyhop.network.hybrid.records import RecordSecret
 from keyhop.service.policy import PairPolicy
 
@@ -18,7 +18,8 @@ class Copies:
 
     `made_by` is what made them. They travel as the `policies` of their slaves want it; `expanded`, under pads of that
     kind; `fresh`, by one way only, after so many others that went astray; `combining`, as `parts` that make the keys
-    together with that secret. `crossed` are the paths that they were sent over.
+    together with that secret. `crossed` are the paths that they were sent over; `came`, how they came to this KME, if
+    another one of this domain sent them.
     """
 
     master: SaeId
@@ -35,6 +36,7 @@ class Copies:
     combining: RecordSecret | None = None
     parts: KeyMaterial | None = None
     crossed: set[Path] = field(default_factory=set)
+    came: RecordOrigin | None = None
 
     @property
     def sent(self) -> KeyMaterial:

@@ -194,7 +194,7 @@ class Spreading:
         keys, now = copies.keys.reveal(), self._clock.wall()
         size = len(keys) // copies.number
         combiner = copies.combining.combiner if copies.combining else None
-        origin = RecordOrigin(copies.master, copies.made_by, now, combiner=combiner)
+        origin = copies.came or RecordOrigin(copies.master, copies.made_by, now, combiner=combiner)
         for i, key_id in enumerate(_each(copies.kept_as)):
             self._records.add(key_id, KeyMaterial(keys[size * i : size * (i + 1)]), slaves, origin)
 

@@ -9,7 +9,7 @@ from keyhop.network.pair import PairOptions
 from keyhop.service.gauges import Quota
 from keyhop.service.kme_options import KmeOptions
 from keyhop.service.limits import Limit
-from keyhop.service.policy import Allow, PairPolicy, Policy, Rule
+from keyhop.service.policy import Allow, Hybrid, PairPolicy, Policy, Rule
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.domains import ALICE, BOB, EAST, WEST, Domain, Domains, TwoDomains
 
@@ -222,3 +222,20 @@ def test_a_key_may_be_voided_whatever_the_policy_says_meanwhile() -> None:
     west.recalling.recall(tuple(west.sent._keys))
     two.pass_time(3.0)
     assert records(two) == 0
+
+
+@pytest.mark.parametrize("hybrid", ["none", "kdf"])
+def test_what_a_gateway_keeps_of_what_it_passes_on_came_from_the_masters_kme(hybrid: Hybrid) -> None:
+    """It is no key of the gateway's own, which would need no ML-KEM."""
+    two = TwoDomains("a", "w", "b")
+    west = two.west.kmes[WEST]
+    west.kme.policies.replace(Policy(PATIENT, rules=(Rule("a", "w", {"hybrid": hybrid}),)))
+    keys = ask(two, GetKey(A, B, additional_slaves=(W,)))
+    assert isinstance(keys, Keys), keys
+    fetched = fetch(two, W, A, keys)
+    if hybrid != "none":
+        assert isinstance(fetched, Unauthorised)
+        return
+    assert isinstance(fetched, Keys)
+    (told,) = [record for record in west.audit.records() if record.get("call") == "dec_keys"]
+    assert told["paths"] == [[ALICE, WEST]]

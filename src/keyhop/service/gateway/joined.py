@@ -12,7 +12,7 @@ from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.record_ids import kept_as
-from keyhop.core.records import RecordBook, RecordSource
+from keyhop.core.records import RecordBook, RecordOrigin
 from keyhop.core.store.base import KeyStore
 from keyhop.network.exports import Exported, Passed
 from keyhop.service.abroad import Spreaded
@@ -157,11 +157,10 @@ class Gateway:
 
     def export(
         self,
-        master: SaeId,
         slaves: tuple[SaeId, ...],
         ids: bytes,
         keys: KeyMaterial,
-        made_by: RecordSource,
+        origin: RecordOrigin,
         done: Passed,
     ) -> None:
         """Passes records of another KME of this domain on; SAEs of this KME may be among the slaves."""
@@ -169,6 +168,7 @@ class Gateway:
             if self._foreign(slave) and self.leads_to(slave) is None:
                 done(f"no KMS joined here has SAE {slave}")
                 return
+        master = origin.master
         self._under_way[master, ids] = [done]
 
         def spread(failure: str | None) -> None:
@@ -176,7 +176,7 @@ class Gateway:
                 waiting(failure)
 
         kept_as = b"".join(self.kept_as(master, key_id) for key_id in _each(ids))
-        copies = Copies(master, dict.fromkeys(slaves, self._me), ids, kept_as, keys, made_by)
+        copies = Copies(master, dict.fromkeys(slaves, self._me), ids, kept_as, keys, origin.source, came=origin)
         self._spreading.spread(copies, self._clock.monotonic() + EXPORT_S, spread)
 
     def join(self, master: SaeId, ids: bytes, done: Passed) -> None:
