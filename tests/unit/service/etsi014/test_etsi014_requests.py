@@ -154,11 +154,11 @@ def test_bad_members(members: dict[str, Any]) -> None:
 
 
 def test_unknown_mandatory_parameters_are_all_named() -> None:
-    names = ["abc_route", "keyhop_route_type", "abc_\ud800"]
+    names = ["abc_route", "keyhop_route_type", "abc_\u00e9"]
     with pytest.raises(BadRequest) as refused:
         key_request(extension_mandatory=[{name: "wrong"} for name in names])
     assert refused.value.message == "not all extension_mandatory parameters are supported"
-    assert [detail["extension_mandatory"] for detail in refused.value.details] == ["abc_route", "abc_\ud800"]
+    assert [detail["extension_mandatory"] for detail in refused.value.details] == ["abc_route", "abc_\u00e9"]
 
 
 BAD_VALUES = [
