@@ -70,10 +70,11 @@ class Undoing:
             self._ask(name, kme, ask_at, lambda ids: None)
 
     def resume(self) -> None:
-        """Once, after a start."""
+        """Once, after a start; what was undone since may have made the oldest go."""
         for name in self._outgoing.found:
-            kmes = set(self._outgoing[name].slaves_at) & self._peers.keys()
-            self._failed[name] = _Failed(self._clock.monotonic() + LATE_S, kmes)
+            if name in self._outgoing:
+                kmes = set(self._outgoing[name].slaves_at) & self._peers.keys()
+                self._failed[name] = _Failed(self._clock.monotonic() + LATE_S, kmes)
 
     def tick(self) -> None:
         """Time has passed: asks what is still to be asked."""

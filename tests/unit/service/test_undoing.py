@@ -2,12 +2,15 @@
 
 import pytest
 
+from keyhop.core import outgoing
 from keyhop.core.errors import StoreFailure, Unavailable
 from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.journal import Journal
 from keyhop.network import wire
 from keyhop.service.requests import GetKey, Keys
-from keyhop.service.undoing import LATE_S
+from keyhop.service.undoing import LATE_S, Undoing
 from keyhop.testing.network import VirtualNetwork
+from keyhop.testing.virtual import SeededEntropy
 
 ALICE, BOB, CAROL = KmeId("alice"), KmeId("bob"), KmeId("carol")
 A, B, C = SaeId("a"), SaeId("b"), SaeId("c")
@@ -84,6 +87,27 @@ def test_a_kme_that_starts_again_goes_on_asking(network: Network) -> None:
     network.kmes[ALICE].crash()
     network.pass_time(LATE_S + 2.0)
     assert left(network) == [0, 0, 0]
+
+
+def test_a_kme_starts_when_it_undoes_something_first_and_remembers_as_much_as_it_can(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the gateway does when it starts: the oldest goes, and that is one that was found."""
+    monkeypatch.setattr(outgoing, "MAX_OUTGOING", 2)
+    network.lost = {wire.Reclaim}
+    for _ in range(2):
+        failed(network)
+    alice = network.kmes[ALICE]
+    found = outgoing.Outgoing(alice.store, Journal(alice.store, lambda: None))
+    assert len(found.found) == 2
+    undoing = Undoing(alice.peers, found, lambda: 86400.0, network.clock, SeededEntropy(1))
+    undoing.undo(undoing.begin(A, {BOB: (B,)}, bytes(16)))
+    undoing.resume()
+    network.lost = set()
+    network.clock.advance(LATE_S)
+    undoing.tick()
+    network.settle()
+    assert len(found) == 0
 
 
 def test_what_was_under_way_when_a_kme_stopped_is_taken_back(network: Network) -> None:
