@@ -19,7 +19,7 @@ def a_question_is_asked_once(patch: pytest.MonkeyPatch) -> None:
 
     def not_again(self: Reclaiming) -> None:
         for under_way in self._under_way.values():
-            under_way.sent_at = inf
+            under_way.again_at = inf
         tick(self)
 
     patch.setattr(Reclaiming, "tick", not_again)

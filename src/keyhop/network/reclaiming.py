@@ -1,11 +1,13 @@
 """Keys taken back from the KME of their slaves, with an answer: which of them none of the slaves was given.
 
-A question is repeated until it is answered, and has the same answer again.
+A question is repeated until it is answered, and has the same answer again. A peer that stays silent is asked less and
+less often, and never for much at once.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from keyhop.core.clock import Clock
@@ -15,6 +17,10 @@ from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.network.wire import Body, Reclaim, Reclaimed
 
 RESEND_S = 1.0
+"""How long an answer is waited for at first; twice as long each time after that, until MOST_RESEND_S."""
+MOST_RESEND_S = 16.0
+AT_ONCE = 64
+"""So many questions are repeated at one moment, those first that waited longest."""
 CALL_BYTES = 16
 
 type Gone = Callable[[bytes | None], None]
@@ -41,8 +47,9 @@ type TakeBack = Callable[[KmeId, Keys, Gone], None]
 class _UnderWay:
     message: Reclaim
     deadline: float
-    sent_at: float
+    again_at: float
     gone: Gone
+    patience_s: float = RESEND_S
 
 
 class Reclaiming:
@@ -59,11 +66,15 @@ class Reclaiming:
         self._synchronised = False
         self._under_way: dict[bytes, _UnderWay] = {}
 
-    def reclaim(self, keys: Keys, deadline: float, gone: Gone) -> None:
-        """Asks the peer for keys of a master here; calls `gone` by the deadline (monotonic seconds) or soon after."""
+    def reclaim(self, keys: Keys, deadline: float, gone: Gone) -> Callable[[], None]:
+        """Asks the peer for keys of a master here; calls `gone` by the deadline (monotonic seconds) or soon after.
+
+        Whoever calls what this returns does not want to know it any more, and the peer is not asked again.
+        """
         message = Reclaim(self._entropy.token(CALL_BYTES), *keys)
-        self._under_way[message.call] = _UnderWay(message, deadline, self._clock.monotonic(), gone)
+        self._under_way[message.call] = _UnderWay(message, deadline, self._clock.monotonic() + RESEND_S, gone)
         self._send(message)
+        return partial(self._cancel, message.call)
 
     def asked(self, message: Reclaim) -> None:
         """The peer takes back keys of its masters. Raises PeerError."""
@@ -86,8 +97,10 @@ class Reclaiming:
     def synchronised(self) -> None:
         """A session begins: what was not answered is asked again."""
         self._synchronised = True
+        now = self._clock.monotonic()
         for under_way in self._under_way.values():
-            self._send(under_way.message)
+            under_way.again_at, under_way.patience_s = min(under_way.again_at, now), RESEND_S
+        self._ask_again(now)
 
     def interrupted(self) -> None:
         """The session is over."""
@@ -100,9 +113,8 @@ class Reclaiming:
             if under_way.deadline <= now:
                 del self._under_way[call]
                 under_way.gone(None)
-            elif self._synchronised and under_way.sent_at < now - RESEND_S:
-                under_way.sent_at = now
-                self._send(under_way.message)
+        if self._synchronised:
+            self._ask_again(now)
 
     def abandon(self) -> None:
         """Tells those who wait that nothing is known."""
@@ -110,3 +122,13 @@ class Reclaiming:
         for each in under_way.values():
             with suppress(StoreFailure):
                 each.gone(None)
+
+    def _ask_again(self, now: float) -> None:
+        due = [each for each in self._under_way.values() if each.again_at <= now]
+        for each in sorted(due, key=lambda each: each.again_at)[:AT_ONCE]:
+            each.patience_s = min(2 * each.patience_s, MOST_RESEND_S)
+            each.again_at = now + each.patience_s
+            self._send(each.message)
+
+    def _cancel(self, call: bytes) -> None:
+        self._under_way.pop(call, None)

@@ -15,7 +15,7 @@ from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.outgoing import Outgoing, Sent
 from keyhop.network.peer import Peer
-from keyhop.network.reclaiming import Keys
+from keyhop.network.reclaiming import Gone, Keys
 
 LATE_S = 45.0
 """A parcel whose source has given up comes together within 30 seconds, if ever (`relay.places.WAIT_S`)."""
@@ -28,6 +28,8 @@ class _Failed:
     ask_at: float
     waiting: set[KmeId] = field(default_factory=set)
     asked: bool = False
+    stops: list[Callable[[], None]] = field(default_factory=list)
+    """What keeps its questions from being asked again."""
 
 
 class Undoing:
@@ -65,9 +67,9 @@ class Undoing:
         if name not in self._outgoing:
             return
         sent, ask_at = self._outgoing[name], self._clock.monotonic() + LATE_S
-        self._failed[name] = _Failed(ask_at, set(sent.slaves_at))
+        failed = self._failed[name] = _Failed(ask_at, set(sent.slaves_at))
         for kme in sent.slaves_at:
-            self._ask(name, kme, ask_at, lambda ids: None)
+            self._ask(name, kme, failed, ask_at, lambda ids: None)
 
     def resume(self) -> None:
         """Once, after a start; what was undone since may have made the oldest go."""
@@ -82,6 +84,8 @@ class Undoing:
         for name, failed in list(self._failed.items()):
             if name not in self._outgoing:  # others came instead, or the store was an old copy
                 del self._failed[name]
+                for stop in failed.stops:
+                    stop()
             elif not failed.asked and failed.ask_at <= now:
                 failed.asked = True
                 self._ask_again(name, failed)
@@ -96,11 +100,11 @@ class Undoing:
                 self._outgoing.drop(name)
 
         for kme in sorted(failed.waiting):
-            self._ask(name, kme, until, partial(told, kme))
+            self._ask(name, kme, failed, until, partial(told, kme))
         if not failed.waiting:
             self._outgoing.drop(name)
 
-    def _ask(self, name: bytes, kme: KmeId, until: float, told: Callable[[bytes | None], None]) -> None:
+    def _ask(self, name: bytes, kme: KmeId, failed: _Failed, until: float, told: Gone) -> None:
         sent = self._outgoing[name]
         keys = Keys(sent.master, tuple(sent.slaves_at[kme]), sent.ids, spare_fetched=False)
-        self._peers[kme].relayed.reclaiming.reclaim(keys, until, told)
+        failed.stops.append(self._peers[kme].relayed.reclaiming.reclaim(keys, until, told))

@@ -7,6 +7,7 @@ from keyhop.core.errors import StoreFailure, Unavailable
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.network import wire
+from keyhop.network.reclaiming import MOST_RESEND_S
 from keyhop.service.requests import GetKey, Keys
 from keyhop.service.undoing import LATE_S, Undoing
 from keyhop.testing.network import VirtualNetwork
@@ -65,7 +66,7 @@ def test_what_is_lost_is_asked_again_until_it_is_answered(network: Network) -> N
     network.pass_time(2 * LATE_S)
     assert left(network) == [1, 0, 1]
     network.lost = set()
-    network.pass_time(2.0)
+    network.pass_time(MOST_RESEND_S + 2.0)
     assert left(network) == [0, 0, 0]
 
 
@@ -76,7 +77,7 @@ def test_a_lost_answer_is_asked_for_again_and_is_the_same(network: Network) -> N
     network.pass_time(2 * LATE_S)
     assert left(network) == [0, 0, 1]
     network.lost = set()
-    network.pass_time(2.0)
+    network.pass_time(MOST_RESEND_S + 2.0)
     assert left(network) == [0, 0, 0]
 
 
@@ -108,6 +109,23 @@ def test_a_kme_starts_when_it_undoes_something_first_and_remembers_as_much_as_it
     undoing.tick()
     network.settle()
     assert len(found) == 0
+
+
+def test_a_peer_that_stays_silent_is_asked_for_no_more_than_is_remembered(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgoing, "MAX_OUTGOING", 2)
+    network.lost = {wire.Reclaim}
+    undoing = network.kmes[ALICE].kme.undoing
+    for number in range(5):
+        undoing.undo(undoing.begin(A, {BOB: (B,)}, bytes([number] * 16)))
+    network.pass_time(1.0)
+    under_way = network.kmes[ALICE].peers[BOB].relayed.reclaiming._under_way
+    assert [each.message.ids[0] for each in under_way.values()] == [3, 4]
+    network.pass_time(LATE_S + 1.0)
+    undoing.undo(undoing.begin(A, {BOB: (B,)}, bytes([5] * 16)))
+    network.pass_time(1.0)
+    assert [each.message.ids[0] for each in under_way.values()] == [4, 5]
 
 
 def test_what_was_under_way_when_a_kme_stopped_is_taken_back(network: Network) -> None:
