@@ -142,6 +142,13 @@ class RecordBook:
             self._settle(key_id)
         return {*slaves} <= {*record.voided}
 
+    def is_void(self, key_id: bytes, master: SaeId, slaves: Collection[SaeId]) -> bool:
+        """Whether a master's key is void for all of the slaves already."""
+        record = self._records.get(key_id)
+        if record is None:
+            return self.endings.is_void(key_id, master, slaves)
+        return record.origin.master == master and {*slaves} <= {*record.voided}
+
     def discard(self, key_id: bytes) -> None:
         """Erases a record. Idempotent."""
         record = self._records.pop(key_id, None)

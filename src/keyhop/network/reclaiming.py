@@ -20,7 +20,7 @@ RESEND_S = 1.0
 """How long an answer is waited for at first; twice as long each time after that, until MOST_RESEND_S."""
 MOST_RESEND_S = 16.0
 AT_ONCE = 64
-"""So many questions are repeated at one moment, those first that waited longest."""
+"""So many questions are repeated at one moment, those first that waited longest; so many wait here for an answer."""
 CALL_BYTES = 16
 
 type Gone = Callable[[bytes | None], None]
@@ -65,6 +65,7 @@ class Reclaiming:
         self._send = send
         self._synchronised = False
         self._under_way: dict[bytes, _UnderWay] = {}
+        self._answering: set[bytes] = set()
 
     def reclaim(self, keys: Keys, deadline: float, gone: Gone) -> Callable[[], None]:
         """Asks the peer for keys of a master here; calls `gone` by the deadline (monotonic seconds) or soon after.
@@ -77,11 +78,18 @@ class Reclaiming:
         return partial(self._cancel, message.call)
 
     def asked(self, message: Reclaim) -> None:
-        """The peer takes back keys of its masters. Raises PeerError."""
+        """The peer takes back keys of its masters. It asks again for what is not heard because too much waits.
+
+        Raises PeerError.
+        """
         if not message.ids or len(message.ids) % KEY_ID_BYTES:
             raise PeerError("keys to take back without whole IDs")
+        if message.call in self._answering or len(self._answering) >= AT_ONCE:
+            return
+        self._answering.add(message.call)
 
         def taken(ids: bytes | None) -> None:
+            self._answering.discard(message.call)
             if ids is not None:  # else it asks again
                 self._send(Reclaimed(message.call, ids))
 

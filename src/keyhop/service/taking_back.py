@@ -90,10 +90,15 @@ class TakingBack:
 
     def _take(self, source: KmeId, keys: Keys) -> frozenset[bytes]:
         who = {"master": keys.master, "slaves": " ".join(keys.slaves)}
-        gone = [key_id for key_id in _each(keys.ids) if self._void(source, keys, key_id)]
-        if gone:
+        before = {key_id for key_id in _each(keys.ids) if self._is_void(keys, key_id)}
+        gone = [key_id for key_id in _each(keys.ids) if key_id not in before and self._void(source, keys, key_id)]
+        if gone:  # what was so before is in the audit log, however often it is asked for
             self._journal.record(event_record("keys voided", **who, ids=b"".join(gone).hex()))
-        return frozenset(gone)
+        return frozenset(before.union(gone))
+
+    def _is_void(self, keys: Keys, key_id: bytes) -> bool:
+        kept = self._abroad.kept_as(keys.master, key_id)
+        return self._records.is_void(kept, keys.master, keys.slaves)
 
     def _void(self, source: KmeId, keys: Keys, key_id: bytes) -> bool:
         kept = self._abroad.kept_as(keys.master, key_id)

@@ -5,7 +5,7 @@ from math import inf
 import pytest
 
 from keyhop.core.ids import KmeId, SaeId
-from keyhop.network.reclaiming import AT_ONCE, MOST_RESEND_S, RESEND_S, Keys, Reclaiming
+from keyhop.network.reclaiming import AT_ONCE, MOST_RESEND_S, RESEND_S, Gone, Keys, Reclaiming
 from keyhop.network.wire import Body, Reclaim, Reclaimed
 from keyhop.testing.virtual import SeededEntropy, VirtualClock
 
@@ -77,3 +77,31 @@ def test_nobody_is_asked_again_for_what_nobody_waits_for(asking: Asking) -> None
     assert not asking.pass_time(2.0)
     asking.reclaiming.answered(Reclaimed(message.call, IDS))
     assert asking.told == []
+
+
+def test_a_peer_that_asks_for_much_at_once_makes_little_wait() -> None:
+    waiting: list[Gone] = []
+    told: list[Body] = []
+    take_back = Reclaiming(
+        lambda kme, keys, gone: waiting.append(gone), BOB, VirtualClock(), SeededEntropy(1), told.append
+    )
+    asked = [Reclaim(number.to_bytes(16), "b", ("a",), IDS, False) for number in range(2 * AT_ONCE)]
+    for message in asked + asked:
+        take_back.asked(message)
+    assert len(waiting) == AT_ONCE
+    waiting[0](None)
+    waiting[1](IDS)
+    assert told == [Reclaimed(asked[1].call, IDS)]
+    for message in asked:
+        take_back.asked(message)
+    assert len(waiting) == AT_ONCE + 2
+
+
+def test_a_question_that_waits_is_not_taken_up_once_more() -> None:
+    waiting: list[Gone] = []
+    take_back = Reclaiming(
+        lambda kme, keys, gone: waiting.append(gone), BOB, VirtualClock(), SeededEntropy(1), lambda body: None
+    )
+    for _ in range(3):
+        take_back.asked(Reclaim(bytes(16), "b", ("a",), IDS, False))
+    assert len(waiting) == 1

@@ -235,3 +235,13 @@ def test_no_slaves_of_another_kme_are_spoken_for(line: Line) -> None:
     line.settle()
     assert told == [b""]
     assert isinstance(line.fetch(B, ids), bytes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_voided_again_is_not_in_the_audit_log_again(line: Line, kind: str) -> None:
+    ids, slaves = keys_of(line, kind)
+    told = [line.voided(void(some, slaves)) for some in (ids[:16], ids[:16], ids[:32], ids[:32])]
+    assert told == [(True,), (True,), (True, True), (True, True)]
+    for kme in line.kmes.values():
+        noted = [r["ids"] for r in kme.audit.records() if r.get("event") == "keys voided"]
+        assert noted in ([], [ids[:16].hex(), ids[16:32].hex()])
