@@ -1,6 +1,6 @@
 """The shelf of chunks against a plain list."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keyhop.core.chunk import Chunk
@@ -15,6 +15,7 @@ from keyhop.core.units import UNIT_BYTES
     st.integers(0, 120),
     st.integers(0, 40),
 )
+@example([(0, 2)], set(), 9, 0)
 def test_a_shelf_finds_what_covers_a_range(
     spans: list[tuple[int, int]], removed: set[int], start: int, length: int
 ) -> None:

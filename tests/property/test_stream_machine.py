@@ -204,6 +204,9 @@ class StreamMachine(RuleBasedStateMachine):
     def expire_at_the_follower(self, age: int) -> None:
         """Which the node lets happen only long after the owner's."""
         self.expire_at_the_owner(age)
+        while self.pending:
+            self.note()
+        self.followed.note_taken(self.owned.epoch, self.owned.taken)  # a restart burnt some, of which a session tells
         self.followed.expire(self.now - age, len(self.units))
         self.kept = {place for place in self.kept if self.born[place] >= self.now - age}
 

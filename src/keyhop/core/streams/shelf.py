@@ -43,6 +43,8 @@ class Shelf:
             at = 0
         elif chunks[at].end >= end > start:
             return [chunks[at]]
+        if end <= start:
+            return []
         found: list[Chunk] = []
         while at < len(chunks) and (chunk := chunks[at]).start < end:
             if chunk.end > start:
