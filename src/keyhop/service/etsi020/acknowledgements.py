@@ -4,6 +4,7 @@ Those of one key arrive in their order. Others do not wait for each other: the o
 waits for one there would wait for the answers to those before.
 """
 
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -16,9 +17,12 @@ from keyhop.service.etsi020.calls import Call, Make, Reply, delay_s
 from keyhop.service.etsi020.models import MAX_KEYS, Ack, AckedKey, AckStatus, write
 from keyhop.service.etsi020.transfer import Saes
 
-MAX_OWED = 1 << 14
+MAX_OWED = 1 << 17
+"""Keys, those of all acknowledgements together."""
 MAX_CALLS = 16
 """How many are under way at once."""
+MAX_LOOKED_AT = MAX_CALLS * MAX_KEYS
+"""Keys among which the next call is sought: those after them wait."""
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 30.0
 _FINAL = (400, 401, 403, 404, 410, 413, 422)
@@ -29,6 +33,11 @@ class _Owed(msgspec.Struct, frozen=True):
     callback: str
     since: float
     ack: Ack
+
+    @property
+    def size(self) -> int:
+        """How many keys it counts for."""
+        return max(1, len(self.ack.key_id_container))
 
 
 class Acknowledgements:
@@ -57,6 +66,9 @@ class Acknowledgements:
             for slot, value in store.scan("exchange", self._prefix)
             if len(slot.name) == len(self._prefix) + 16
         }
+        self._keys = sum(owed.size for owed in self._owed.values())
+        self._newest = {(owed.callback, owed.ack): number for number, owed in self._owed.items()}
+        """Of those that say the same."""
         self._next = max(self._owed, default=0) + 1
         self._durable = self._next - 1
         self._under_way: set[int] = set()
@@ -68,21 +80,18 @@ class Acknowledgements:
         return len(self._owed)
 
     def owe(self, callback: str, status: AckStatus, saes: Saes, ids: tuple[bytes, ...], message: str = "") -> None:
-        """From now on one is owed; it is sent once that is durable."""
+        """From now on one is owed, unless the same waits to be sent already; it is sent once that is durable."""
         for ack in self._acks(status, saes, ids, message):
-            if len(self._owed) >= MAX_OWED:
-                oldest = next(iter(self._owed))
-                self._drop([oldest])
-            number, self._next = self._next, self._next + 1
-            owed = self._owed[number] = _Owed(callback, self._clock.wall(), ack)
-            self._journal.save(self._slot(number), lambda owed=owed: msgspec.msgpack.encode(owed))  # type: ignore[misc]
+            newest = self._newest.get((callback, ack))
+            if newest is None or newest in self._under_way:  # that call may be lost, or have come before what was asked
+                self._add(_Owed(callback, self._clock.wall(), ack))
         last = self._next - 1
         self._journal.then(lambda: self._note_durable(last))
 
     def tick(self) -> None:
         """Time has passed."""
         before = self._clock.wall() - self._lifetime_s
-        self._drop([number for number, owed in self._owed.items() if owed.since < before])
+        self._drop(list(takewhile(lambda number: self._owed[number].since < before, self._owed)))
         self._send()
 
     def acks_for(self, status: AckStatus, saes: Saes, ids: tuple[bytes, ...]) -> list[dict[str, Any]]:
@@ -106,6 +115,15 @@ class Acknowledgements:
             for each in targets
         ]
 
+    def _add(self, owed: _Owed) -> None:
+        while self._owed and self._keys + owed.size > MAX_OWED:
+            self._drop([next(iter(self._owed))])
+        number, self._next = self._next, self._next + 1
+        self._owed[number] = owed
+        self._newest[owed.callback, owed.ack] = number
+        self._keys += owed.size
+        self._journal.save(self._slot(number), lambda: msgspec.msgpack.encode(owed))
+
     def _note_durable(self, last: int) -> None:
         self._durable = last
         self._send()
@@ -124,10 +142,11 @@ class Acknowledgements:
     def _next_batch(self) -> list[int]:
         """For one callback, as many as one call may have: we would not take more ourselves."""
         batch: list[int] = []
-        keys, callback, earlier = 0, None, set[str]()
+        keys, looked_at, callback, earlier = 0, 0, None, set[str]()
         for number, owed in self._owed.items():
-            if number > self._durable or keys >= MAX_KEYS:
+            if number > self._durable or keys >= MAX_KEYS or looked_at >= MAX_LOOKED_AT:
                 break
+            looked_at += owed.size
             named = {key.key_id for key in owed.ack.key_id_container}
             waits = number in self._under_way or named & earlier or owed.callback != (callback or owed.callback)
             if not waits and (not batch or keys + len(named) <= MAX_KEYS):
@@ -152,7 +171,10 @@ class Acknowledgements:
 
     def _drop(self, numbers: list[int]) -> None:
         for number in numbers:
-            if self._owed.pop(number, None) is not None:
+            if (owed := self._owed.pop(number, None)) is not None:
+                self._keys -= owed.size
+                if self._newest.get((owed.callback, owed.ack)) == number:
+                    del self._newest[owed.callback, owed.ack]
                 self._journal.delete(self._slot(number))
 
     def _slot(self, number: int) -> Slot:

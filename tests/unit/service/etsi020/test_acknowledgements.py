@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from keyhop.core.ids import KmeId, SaeId, key_id_text
 from keyhop.core.journal import Journal
 from keyhop.core.store.memory import MemoryStore
@@ -21,10 +23,10 @@ class Owing:
     def __init__(self) -> None:
         self.clock = VirtualClock()
         self.calls: list[Call] = []
-        store = MemoryStore()
-        self.journal = Journal(store, lambda: None, MemoryAudit(self.clock))
+        self.store = MemoryStore()
+        self.journal = Journal(self.store, lambda: None, MemoryAudit(self.clock))
         self.acknowledgements = Acknowledgements(
-            KmeId("far"), store, self.journal, self.clock, self.calls.append, 3600.0, draft=False
+            KmeId("far"), self.store, self.journal, self.clock, self.calls.append, 3600.0, draft=False
         )
 
     def owe(self, status: AckStatus, *numbers: int, to: str = "https://far/ack") -> None:
@@ -101,3 +103,40 @@ def test_calls_that_fail_together_are_one_attempt() -> None:
     owing.clock.advance(0.02)
     owing.acknowledgements.tick()
     assert sum(map(len, owing.told())) == 8
+
+
+def test_nothing_is_owed_twice_but_what_is_under_way_may_be_lost() -> None:
+    owing = Owing()
+    for _ in range(5):
+        owing.owe("voided", 1, 2)
+    assert len(owing.acknowledgements) == 2
+    owing.answer(200)
+    owing.answer(200)
+    assert len(owing.acknowledgements) == 0
+    owing.owe("voided", 1, 2)
+    assert len(owing.acknowledgements) == 1
+
+
+def test_so_many_keys_are_owed_and_the_oldest_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keyhop.service.etsi020.acknowledgements.MAX_OWED", 10)
+    owing = Owing()
+    for number in range(5):
+        owing.owe("voided", *range(number * 4, number * 4 + 4), to=f"https://far/{number}")
+    assert len(owing.acknowledgements) == 2
+    restarted = Acknowledgements(
+        KmeId("far"), owing.store, owing.journal, owing.clock, owing.calls.append, 3600.0, draft=False
+    )
+    restarted.owe("https://far/last", "voided", SAES, tuple(n.to_bytes(16) for n in range(100, 107)))
+    assert len(restarted) == 1
+
+
+def test_what_is_looked_at_for_a_call_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keyhop.service.etsi020.acknowledgements.MAX_LOOKED_AT", 3)
+    owing = Owing()
+    owing.owe("relayed", 1)
+    for status in ("voided", "failed to void"):
+        owing.owe(status, 1)
+    owing.owe("relayed", 2)
+    assert owing.told() == [[("relayed", [key(1)])]]
+    owing.answer(200)
+    assert owing.told() == [[("voided", [key(1)]), ("failed to void", [key(1)]), ("relayed", [key(2)])]]
