@@ -15,6 +15,7 @@
     multicast   keys for several slaves, for a slave at this very KME, or for one in another domain; a master's own keys
     slaves      where the slaves of such keys are, and what holds for them
     copies      records on their way
+    suiting     what suits all of their slaves: pads, and ways
     spreading   records at several KMEs and in other domains: all of them, or none
     undoing     those that did not come together are taken back, until that has been answered
     abroad      the way into other domains

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from keyhop.core.clock import Clock
 from keyhop.core.ids import KmeId
 from keyhop.core.priority import USUAL_PRIORITY
+from keyhop.core.streams import Admission
 from keyhop.core.units import units_for
 from keyhop.network.carriage import Batch, Done
 from keyhop.network.feeder.planning import Routes, Terms, plan
@@ -32,13 +33,14 @@ class Astray(str):
 class Way:
     """By which ways a batch may travel. `relaying` is how it is relayed; None: as usual to that KME.
 
-    `expanded`: under a pad that is expanded from a seed, and no other. `priority` is that of the SAEs. Who makes
-    `fresh` keys for each way, so that the nodes of those that were tried know nothing of what arrives, says how many
-    came before; None: all ways that are tried have the same keys.
+    `as_usual`: as is usual there, unless `relaying` is stricter. `expanded`: under a pad that is expanded from a seed,
+    and no other. `priority` is that of the SAEs. Who makes `fresh` keys for each way, so that the nodes of those that
+    were tried know nothing of what arrives, says how many came before; None: all ways have the same keys.
     """
 
     direct_only: bool = False
     relaying: Terms | None = None
+    as_usual: bool = False
     expanded: bool = False
     priority: int = USUAL_PRIORITY
     fresh: int | None = None
@@ -67,6 +69,9 @@ class Courier:
     def carry(self, kme: KmeId, batch: Batch, way: Way, deadline: float, done: Done) -> None:
         """Calls `done` once that KME holds the batch durably, or with the reason why it does not."""
         pairs = self._pairs(kme, way)
+        if not pairs:
+            done("no link leads to it")
+            return
         if way.expanded:
             able = (pair for pair in pairs if pair.carriage.expands(batch.admission))
             next(able, pairs[0]).carriage.carry_expanded(batch, deadline, done)
@@ -75,10 +80,16 @@ class Courier:
             if _has_pad(pair, batch):
                 pair.carriage.carry(batch, deadline, done)
                 return
-        if way.direct_only or isinstance(self._plan(kme, self._relaying(kme, way), batch.pad_bytes), str):
+        terms = self._relaying(kme, way)
+        barred = way.direct_only or not _admitted(terms, batch.admission)
+        if barred or isinstance(self._plan(kme, terms, batch.pad_bytes), str):
             pairs[0].carriage.carry(batch, deadline, done)  # it may get its pad while it waits
         else:
             self._attempt(kme, batch, way, deadline, done, way.fresh or 0)
+
+    def may_relay(self, kme: KmeId, relaying: Terms | None, admission: Admission | None) -> bool:
+        """Whether keys that go over other KMEs will do for who may only have such bytes."""
+        return _admitted(relaying or self._terms(kme), admission)
 
     def obstacle(self, kme: KmeId, relaying: Terms | None) -> str | None:
         """Why there is no way over other KMEs now; None when there is one."""
@@ -94,10 +105,16 @@ class Courier:
 
     def _pairs(self, kme: KmeId, way: Way) -> Sequence[Pair]:
         peer = self._peers[kme]
-        return (peer.neighbour,) if way.direct_only else peer.pairs
+        if not way.direct_only:
+            return peer.pairs
+        return () if peer.direct is None else (peer.direct,)
 
     def _relaying(self, kme: KmeId, way: Way) -> Terms:
-        return replace(way.relaying or self._terms(kme), priority=way.priority)
+        usual = self._terms(kme)
+        terms = way.relaying or usual
+        if way.as_usual:
+            terms = max(usual, terms, key=lambda each: each.strictness)
+        return replace(terms, priority=way.priority)
 
     def _plan(self, kme: KmeId, terms: Terms, size_bytes: int) -> Plan | str:
         return plan(self._routes, self._me, kme, terms, size_bytes)
@@ -123,6 +140,10 @@ class Courier:
                 done(Astray(reason))
 
         self._relay.send(parcel, found, until, answered)
+
+
+def _admitted(terms: Terms, admission: Admission | None) -> bool:
+    return admission is None or admission.admits_source(terms.source)
 
 
 def _has_pad(pair: Pair, batch: Batch) -> bool:

@@ -5,7 +5,7 @@ of a link, or such as no single node knows, has none with an SAE of another doma
 domain that it is enough when this holds in each domain by itself, up to its gateway (`per_domain`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from keyhop.core.errors import Unauthorised
 from keyhop.core.ids import SaeId
@@ -33,11 +33,12 @@ class Crossing:
             return f"{what}, and a gateway is on all of them, {_UNLESS}"
         return None
 
-    def check_departure(self, slave: SaeId, policy: PairPolicy) -> None:
-        """Of a key that a master here asks for. Raises Unauthorised."""
-        reason = self.obstacle(slave, policy)
-        if reason is not None:
-            raise Unauthorised(f"for SAE {slave} {reason}")
+    def check_departure(self, slave: SaeId, policy: PairPolicy, slaves: Iterable[SaeId]) -> None:
+        """Of a key that all of these slaves get, and one of them by this policy. Raises Unauthorised."""
+        for other in slaves:
+            reason = self.obstacle(other, policy)
+            if reason is not None:
+                raise Unauthorised(f"for SAE {slave} {reason}")
 
     def check_arrival(self, master: SaeId, slave: SaeId, policy: PairPolicy) -> None:
         """Of a key that is made in another domain. Raises Unauthorised."""

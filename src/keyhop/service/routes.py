@@ -92,6 +92,8 @@ class Routes:
             return False
         if admission is not None and not admission.admits_source(RECORD_SOURCE):
             return False
+        if not self._courier.may_relay(last.peer, policy.relaying, admission):
+            return False
         if self._feeder.is_feeding(last.peer, admission):
             size_bytes = units * UNIT_BYTES
             kept = last.leasing.is_kept_from(saes, size_bytes, 1)

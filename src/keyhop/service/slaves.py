@@ -84,7 +84,7 @@ class Lists:
         homes = self.homes(slaves)
         policies = {slave: self._policies.pair(master, slave) for slave in slaves}
         for slave, policy in policies.items():
-            self._check_ways(slave, homes[slave], policy)
+            self._check_ways(slave, homes, policy)
         abroad = [policies[slave].abroad_wait_s for slave in slaves if self._crossing.foreign(slave)]
         wait_s = min(abroad or [policy.wait_s for policy in policies.values()])
         return Slaves(homes, policies, wait_s, self._combiner(homes, policies))
@@ -105,7 +105,11 @@ class Lists:
             raise BadRequest(f"for SAEs {slaves} keys are combined with ML-KEM in different ways")
         return COMBINERS[next(iter(wanted))]
 
-    def _check_ways(self, slave: SaeId, home: KmeId, policy: PairPolicy) -> None:
-        self._crossing.check_departure(slave, policy)
-        if policy.direct_only and home != self._me and not self._routes.by_link(home):
-            raise Unauthorised(f"for SAE {slave} only keys of a link may be used, and none leads to it")
+    def _check_ways(self, slave: SaeId, homes: Mapping[SaeId, KmeId], policy: PairPolicy) -> None:
+        """All get the same key, so what one may not have goes to none of the others either."""
+        self._crossing.check_departure(slave, policy, homes)
+        for other in (slave, *homes):
+            home = homes[other]
+            if policy.direct_only and home != self._me and not self._routes.by_link(home):
+                where = "it" if other == slave else f"SAE {other}"
+                raise Unauthorised(f"for SAE {slave} only keys of a link may be used, and none leads to {where}")

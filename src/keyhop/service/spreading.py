@@ -4,7 +4,7 @@ Other KMEs get theirs under a one-time pad, other domains through a `Gateway`, a
 last. What is not known to have failed is taken back where one of them has.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,17 +12,15 @@ from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.priority import USUAL_PRIORITY
 from keyhop.core.records import RecordBook, RecordOrigin
-from keyhop.core.streams import Admission
 from keyhop.network.carriage import Batch
 from keyhop.network.hybrid.records import Masked
 from keyhop.network.peer import Peer
 from keyhop.network.reclaiming import Keys, TakeBack
 from keyhop.service.abroad import Abroad, Spreaded
 from keyhop.service.copies import Copies
-from keyhop.service.courier import Astray, Courier, Way
-from keyhop.service.policy import PairPolicy
+from keyhop.service.courier import Astray, Courier
+from keyhop.service.suiting import pads_for, way_for
 from keyhop.service.undoing import Undoing
 
 NO_ROOM = "too many keys wait to be fetched"
@@ -95,21 +93,18 @@ class Spreading:
             self._finish(spread)
         if elsewhere:
             spread.name = self._undoing.begin(copies.master, elsewhere, copies.ids)
-        for leg in sorted(legs):  # in the same order wherever a simulation runs
-            kind, name = leg
+        unsent = sorted(legs, reverse=True)  # in the same order wherever a simulation runs
+        while unsent and not spread.failed:
+            kind, name = leg = unsent.pop()
             arrived = partial(self._arrived, spread, leg)
             if kind == "kms":
                 slaves = tuple(slave for slave, kms in abroad.items() if kms == name)
                 self._abroad.send(name, copies, slaves, deadline, arrived)
             else:
-                slaves = elsewhere[name]
-                token = self._entropy.token(KEY_ID_BYTES)
-                policies = [copies.policies[slave] for slave in slaves if slave in copies.policies]
-                ids = copies.ids if self._abroad.concern(slaves) else copies.kept_as
-                what = (copies.master, slaves, ids, copies.sent)
-                combined = self._masked(name, copies, token)
-                batch = Batch(token, copies.made_by, *what, _admission(policies), combined, copies.crossed)
-                self._courier.carry(name, batch, _way(policies, copies), deadline, arrived)
+                self._carry(name, copies, elsewhere[name], deadline, arrived)
+        if unsent:
+            spread.waiting.difference_update(unsent)
+            self._undo(spread)
 
     def reclaim(
         self, master: SaeId, homes: Mapping[SaeId, KmeId], ids: bytes, done: Reclaimed, *, spare_fetched: bool = False
@@ -155,6 +150,16 @@ class Spreading:
 
     def _leads_abroad(self, copies: Copies, slave: SaeId) -> KmeId | None:
         return self._abroad.leads_to(slave) if copies.homes[slave] == self._me else None
+
+    def _carry(self, kme: KmeId, copies: Copies, slaves: tuple[SaeId, ...], deadline: float, arrived: Spreaded) -> None:
+        """The key is the same for all, so the policies of those who are elsewhere count on this way too."""
+        policies = tuple(copies.policies.values())
+        token = self._entropy.token(KEY_ID_BYTES)
+        ids = copies.ids if self._abroad.concern(slaves) else copies.kept_as
+        what = (copies.master, slaves, ids, copies.sent)
+        combined = self._masked(kme, copies, token)
+        batch = Batch(token, copies.made_by, *what, pads_for(policies), combined, copies.crossed)
+        self._courier.carry(kme, batch, way_for(policies, copies), deadline, arrived)
 
     def _masked(self, kme: KmeId, copies: Copies, batch: bytes) -> Masked | None:
         if copies.combining is None:
@@ -205,23 +210,6 @@ class Spreading:
         spread.kmss.clear()
         if spread.name is not None and not spread.waiting:
             self._undoing.undo(spread.name)
-
-
-def _admission(policies: Sequence[PairPolicy]) -> Admission | None:
-    """A key is no safer than its pad, so that may come only from what all slaves may have keys of."""
-    all_given = [policy.admission for policy in policies if policy.admission is not None]
-    limited = [each.sources for each in all_given if each.sources is not None]
-    least_paths = max((each.least_paths for each in all_given), default=1)
-    return Admission(frozenset.intersection(*limited) if limited else None, least_paths) if all_given else None
-
-
-def _way(policies: Sequence[PairPolicy], copies: Copies) -> Way:
-    """As the strictest of the policies wants it."""
-    relaying = [policy.relaying for policy in policies if policy.relaying is not None]
-    strictest = max(relaying, key=lambda terms: terms.strictness, default=None)
-    priority = max((policy.priority for policy in policies), default=USUAL_PRIORITY)
-    direct_only = any(policy.direct_only for policy in policies)
-    return Way(direct_only, strictest, copies.expanded, priority, copies.fresh)
 
 
 def _by_kme(homes: Mapping[SaeId, KmeId]) -> dict[KmeId, tuple[SaeId, ...]]:

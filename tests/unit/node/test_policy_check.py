@@ -121,6 +121,8 @@ def beside(check: PolicyCheck, about: str) -> tuple[str, str]:
         (rule('hybrid = "kdf"'), PolicyQuestion(A, A2), "yes", "keys of 64 to 8192 bits, 1024 in a request"),
         (rule('sources = ["rate"]'), PolicyQuestion(A, B), "no", "the sources of keys do not include sae"),
         (rule('sources = ["rate", "sae"]'), PolicyQuestion(A, B), "yes", "keys of 64 to 8192 bits"),
+        (rule('sources = ["sae"]'), PolicyQuestion(A, B), "no", "the same is against it: sources"),
+        (rule('sources = ["sae"]'), PolicyQuestion(A, A2), "yes", "keys of 64 to 8192 bits"),
         (rule('sources = ["rate"]'), PolicyQuestion(B, A), "no", "the sources of keys do not include sae"),
         (rule("direct_only = true"), PolicyQuestion(A, C), "no", "the same is against it: way"),
         ('[[policy.allow]]\nmaster = "a2"', PolicyQuestion(A, B), "no", "these SAEs may not share keys"),

@@ -6,12 +6,17 @@ from keyhop.core.errors import BadRequest, KeyhopError, Unauthorised, Unavailabl
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.network.feeder.feeder import FeederOptions
 from keyhop.network.pair import PairOptions
+from keyhop.service.crossing import Crossing
+from keyhop.service.etsi020.problems import Problem
+from keyhop.service.etsi020.transfer import Saes
+from keyhop.service.gateway.admitting import Admitting
 from keyhop.service.gauges import Quota
 from keyhop.service.kme_options import KmeOptions
-from keyhop.service.limits import Limit
-from keyhop.service.policy import Allow, Hybrid, PairPolicy, Policy, Rule
+from keyhop.service.limits import Limit, Limits
+from keyhop.service.policy import Allow, Hybrid, PairPolicy, Policies, Policy, Rule
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.domains import ALICE, BOB, EAST, WEST, Domain, Domains, TwoDomains
+from keyhop.testing.virtual import VirtualClock
 
 A, A2, M, W, E, B, B2 = map(SaeId, ("a", "a2", "m", "w", "e", "b", "b2"))
 MID, MID2 = KmeId("mid"), KmeId("mid2")
@@ -239,3 +244,20 @@ def test_what_a_gateway_keeps_of_what_it_passes_on_came_from_the_masters_kme(hyb
     assert isinstance(fetched, Keys)
     (told,) = [record for record in west.audit.records() if record.get("call") == "dec_keys"]
     assert told["paths"] == [[ALICE, WEST]]
+
+
+def test_who_may_only_have_keys_of_a_link_shares_none_with_who_is_in_another_domain() -> None:
+    domains = both(Policy(PATIENT, rules=(Rule("a", "a2", {"direct_only": True}),)))
+    refusal = ask(domains, GetKey(A, B, additional_slaves=(A2,)))
+    assert isinstance(refusal, Unauthorised)
+    assert refusal.message == DIRECT.replace("SAE b", "SAE a2")
+    assert records(domains) == 0
+
+
+def test_a_gateway_takes_no_key_for_a_link_only_that_goes_on_to_where_none_leads() -> None:
+    policies = Policies(Policy(rules=(Rule("a", "b", {"direct_only": True}),)))
+    crossing = Crossing({A, M}.__contains__, {A}.__contains__)
+    admitting = Admitting(policies, Limits((), VirtualClock()), crossing)
+    assert set(admitting.check(Saes(A, (B, B2)))) == {B, B2}
+    with pytest.raises(Problem, match="no link leads into another domain"):
+        admitting.check(Saes(A, (B, M)))

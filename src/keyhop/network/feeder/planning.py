@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from keyhop.core.ids import KmeId
-from keyhop.core.origin import Path
+from keyhop.core.origin import Path, label
 from keyhop.core.priority import USUAL_PRIORITY
 from keyhop.network.relay.messages import Strategy
-from keyhop.network.relay.parcels import Plan
+from keyhop.network.relay.parcels import Plan, source_kind
 
 HOP_BYTES = 96
 """What a parcel costs each link beside its data: keys and guard of the relay, and the MAC of the hop."""
@@ -32,6 +32,11 @@ class Terms:
     def needed(self) -> int:
         """On how many paths somebody has to be at least, to learn a key."""
         return self.threshold or max(2, self.least_paths) if self.strategy == "secret-shared" else 1
+
+    @property
+    def source(self) -> str:
+        """What the bytes that come so are said to be made by, but for the paths."""
+        return label(source_kind(self.strategy), (), self.needed)
 
     @property
     def strictness(self) -> tuple[int, int]:

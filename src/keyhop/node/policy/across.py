@@ -17,7 +17,7 @@ def tell_across(story: Story) -> None:
         return
     try:
         if leaves:
-            crossing.check_departure(question.slave, policy)
+            crossing.check_departure(question.slave, policy, (question.slave,))
             _check_departure(story, policy)
         if comes:
             crossing.check_arrival(question.master, question.slave, policy)

@@ -37,7 +37,8 @@ def _against(story: Story) -> str | None:
     policy = story.policy
     if policy is None:
         return "these SAEs may not share keys"
-    barred = [step.about for step in story.steps if step.verdict == "no" and step.about in ("way", "other domain")]
+    barring = {"way", "other domain"} | ({"sources"} if story.target != story.site.me else set())  # those of pads
+    barred = [step.about for step in story.steps if step.verdict == "no" and step.about in barring]
     if barred:
         return f"the same is against it: {', '.join(barred)}"
     if policy.sources is not None and SAE_SOURCE not in policy.sources:

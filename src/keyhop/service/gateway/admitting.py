@@ -24,6 +24,7 @@ class Admitting:
             try:
                 found[target] = self._policies.pair(saes.initiator, target)
                 self._crossing.check_arrival(saes.initiator, target, found[target])
+                self._crossing.check_departure(target, found[target], saes.targets)
             except KeyhopError as refusal:
                 raise Problem(400, KEY_ROUTING_ERROR, reason=refusal.message, sae_id=target) from None
         return found

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from keyhop.core.ids import KmeId
-from keyhop.core.origin import label
 from keyhop.network.feeder.planning import Terms
-from keyhop.network.relay.parcels import source_kind
 from keyhop.service.policy.pair import PairPolicy
 from keyhop.service.policy.policies import Policy
 from keyhop.service.policy.rules import Rule, SaeClasses
@@ -32,7 +30,7 @@ def _wanted(policy: PairPolicy) -> Terms | None:
     terms, admission = policy.relaying, policy.admission
     if terms is None or policy.direct_only:
         return None
-    if admission is not None and not admission.admits_source(label(source_kind(terms.strategy), (), terms.needed)):
+    if admission is not None and not admission.admits_source(terms.source):
         return None
     return terms
 
