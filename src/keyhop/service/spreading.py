@@ -17,6 +17,7 @@ from keyhop.network.carriage import Batch
 from keyhop.network.hybrid.records import Masked
 from keyhop.network.peer import Peer
 from keyhop.network.reclaiming import Keys, TakeBack
+from keyhop.network.wire_types import MAX_RECORDS_PER_BATCH
 from keyhop.service.abroad import Abroad, Spreaded
 from keyhop.service.copies import Copies
 from keyhop.service.courier import Astray, Courier
@@ -114,27 +115,29 @@ class Spreading:
         With `spare_fetched`, what a slave was given stays for others at its KME.
         """
         slaves_at = _by_kme(dict(sorted(homes.items())))
-        gone, waiting, silent = set(_each(ids)), set(slaves_at), set[KmeId]()
+        # In the same order wherever a simulation runs.
+        asked = [(kme, part) for kme in sorted(slaves_at) for part in _parts(ids)]
+        gone, waiting, silent = set(_each(ids)), set(asked), set[KmeId]()
+        if not asked:
+            done(frozenset(), None)
 
-        def told(kme: KmeId, taken: bytes | None) -> None:
-            waiting.discard(kme)
-            gone.intersection_update(_each(taken or b""))
+        def told(kme: KmeId, part: bytes, taken: bytes | None) -> None:
+            waiting.discard((kme, part))
+            gone.difference_update(set(_each(part)).difference(_each(taken or b"")))
             if taken is None:
                 silent.add(kme)
             if not waiting:
                 done(frozenset(gone), min(silent, default=None))
 
         deadline = self._clock.monotonic() + RECLAIM_S
-        for kme, slaves in sorted(slaves_at.items()):  # in the same order wherever a simulation runs
-            keys = Keys(master, slaves, ids, spare_fetched)
+        for kme, part in asked:
+            keys, answer = Keys(master, slaves_at[kme], part, spare_fetched), partial(told, kme, part)
             if kme == self._me:
-                self._take_back(self._me, keys, partial(told, kme))
+                self._take_back(self._me, keys, answer)
             elif kme in self._peers:
-                self._peers[kme].relayed.reclaiming.reclaim(keys, deadline, partial(told, kme))
+                self._peers[kme].relayed.reclaiming.reclaim(keys, deadline, answer)
             else:
-                told(kme, None)
-        if not slaves_at:
-            done(frozenset(), None)
+                answer(None)
 
     def undo(self, master: SaeId, homes: Mapping[SaeId, KmeId], ids: bytes) -> None:
         """Takes back keys that nobody was given, nor will be, however long that takes, under the IDs that SAEs show."""
@@ -145,8 +148,8 @@ class Spreading:
         here = tuple(slave for slave in slaves if not self._abroad.leads_to(slave))
         if here:
             self._take_back(self._me, Keys(master, here, ids, spare_fetched=False), lambda taken: None)
-        if elsewhere:
-            self._undoing.undo(self._undoing.begin(master, elsewhere, ids))
+        for part in _parts(ids) if elsewhere else ():
+            self._undoing.undo(self._undoing.begin(master, elsewhere, part))
 
     def _leads_abroad(self, copies: Copies, slave: SaeId) -> KmeId | None:
         return self._abroad.leads_to(slave) if copies.homes[slave] == self._me else None
@@ -221,3 +224,9 @@ def _by_kme(homes: Mapping[SaeId, KmeId]) -> dict[KmeId, tuple[SaeId, ...]]:
 
 def _each(ids: bytes) -> list[bytes]:
     return [ids[at : at + KEY_ID_BYTES] for at in range(0, len(ids), KEY_ID_BYTES)]
+
+
+def _parts(ids: bytes) -> list[bytes]:
+    """Each of as many as a question to a KME may have."""
+    most = KEY_ID_BYTES * MAX_RECORDS_PER_BATCH
+    return [ids[at : at + most] for at in range(0, len(ids), most)]

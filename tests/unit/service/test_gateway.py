@@ -5,11 +5,14 @@ import pytest
 from keyhop.core.errors import BadRequest, KeyhopError, StoreFailure, Unauthorised, Unavailable
 from keyhop.core.ids import SaeId, key_id_text
 from keyhop.core.record_ids import chosen_record_id
+from keyhop.network.wire_types import MAX_RECORDS_PER_BATCH
 from keyhop.service.etsi020.calls import EXT_KEYS
 from keyhop.service.etsi020.problems import KEY_ROUTING_ERROR, Problem
+from keyhop.service.etsi020.transfer import Saes
 from keyhop.service.gateway.importing import Importing
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.service.spreading import Spreading
+from keyhop.service.undoing import LATE_S
 from keyhop.testing.domains import ALICE, BOB, EAST, WEST, TwoDomains
 
 A, A2, W, B, B2, E = map(SaeId, ("a", "a2", "w", "b", "b2", "e"))
@@ -220,6 +223,46 @@ def test_a_void_takes_it_back_from_the_slaves_kme() -> None:
     outcomes = {(way, outcome): n for way, outcome, n in both.west.kmes[WEST].kme.gateway[EAST].accounts}
     assert outcomes["sent", "failed to void"] == outcomes["sent", "voided"] == 1
     assert isinstance(refused(both.get_key_with_ids(GetKeyWithIds(B, A, ids[16:]))), BadRequest)
+
+
+MANY = b"".join(number.to_bytes(16) for number in range(2 * MAX_RECORDS_PER_BATCH))
+"""IDs of keys, more than a message between KMEs may have."""
+
+
+@pytest.mark.parametrize("fetched", [False, True])
+def test_however_many_keys_are_taken_back_the_kmes_of_a_domain_understand_each_other(fetched: bool) -> None:
+    both = domains()
+    answers = both.get_key(GetKey(A, B, 2))
+    both.settle()
+    ids = ids_of(given(answers))
+    if fetched:
+        given(both.get_key_with_ids(GetKeyWithIds(B, A, ids[16:])))
+    east = both.east.kmes[EAST].kme
+    since, gone = east.peers[BOB].since, list[frozenset[bytes]]()
+    all_ids = _each(ids[:16] + MANY + ids[16:])
+    east.gateway[WEST].taking_back._domain.recall(all_ids, Saes(A, (B,)), gone.append)
+    both.pass_time(3.0)
+    assert gone == [frozenset(_each(ids[:16] if fetched else ids))]
+    assert east.peers[BOB].since == since
+
+
+def test_however_many_keys_are_forgotten_they_go_at_once_and_it_is_settled() -> None:
+    both = domains()
+    answers = both.get_key(GetKey(A, B, 2))
+    both.settle()
+    ids = ids_of(given(answers))
+    east, bob = both.east.kmes[EAST].kme, both.east.kmes[BOB].kme
+    since = east.peers[BOB].since
+    east.gateway[WEST].receiving._domain.forget(_each(ids[:16] + MANY + ids[16:]), Saes(A, (B,)))
+    both.pass_time(3.0)
+    assert not len(bob.records)
+    both.pass_time(LATE_S)
+    assert not len(east.undoing._outgoing)
+    assert east.peers[BOB].since == since
+
+
+def _each(ids: bytes) -> tuple[bytes, ...]:
+    return tuple(ids[at : at + 16] for at in range(0, len(ids), 16))
 
 
 def test_an_id_that_the_other_domain_chose_takes_nobodys_place() -> None:
