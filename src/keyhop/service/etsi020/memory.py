@@ -20,6 +20,7 @@ from keyhop.service.etsi020.transfer import Saes
 MAX_REMEMBERED = 1 << 17
 """Keys of one direction and one other KMS."""
 
+type _Who = tuple[SaeId, frozenset[SaeId]]
 type Way = Literal["sent", "received"]
 type Fate = Literal["under way", "relayed", "failed", "voiding", "voided", "uncertain"]
 """Of a key that was sent, `under way` is also what nobody may rely on: its outcome is not known. It stays
@@ -58,6 +59,9 @@ class KeyMemory:
             for slot, value in store.scan("exchange", self._prefix)
             if len(slot.name) == len(self._prefix) + 32
         }
+        self._not_void: dict[_Who, dict[bytes, None]] = {}
+        for key_id in self._keys:
+            self._index(key_id)
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -78,14 +82,18 @@ class KeyMemory:
 
     def add(self, key_id: bytes, saes: Saes, fate: Fate, *, mark: bytes = b"", callback: str | None = None) -> None:
         """Remembers a key from now on, or anew."""
+        self._leave_out(key_id)
         self._keys[key_id] = Remembered(saes.initiator, saes.targets, fate, self._clock.wall(), mark, callback)
+        self._index(key_id)
         self.save(key_id)
 
     def settle(self, ids: Iterable[bytes], fate: Fate) -> None:
         """What became of keys."""
         for key_id in ids:
             if key_id in self._keys:
+                self._leave_out(key_id)
                 self._keys[key_id].fate = fate
+                self._index(key_id)
                 self.save(key_id)
 
     def save(self, key_id: bytes) -> None:
@@ -103,7 +111,7 @@ class KeyMemory:
 
     def of(self, saes: Saes) -> tuple[bytes, ...]:
         """The keys of these SAEs that are not void."""
-        return tuple(k for k, entry in self._keys.items() if entry.fate != "voided" and entry.saes.are(saes))
+        return tuple(self._not_void.get(_who(saes), ()))
 
     def expire(self) -> None:
         """Forgets what is old, but not what is received and under way: its relay ends, and tells who waits for it.
@@ -111,11 +119,29 @@ class KeyMemory:
         before = self._clock.wall() - self.lifetime_s
         old = [(key_id, entry.fate) for key_id, entry in self._keys.items() if entry.since < before]
         for key_id in [key_id for key_id, fate in old if (self._way, fate) != ("received", "under way")]:
+            self._leave_out(key_id)
             del self._keys[key_id]
             self._journal.delete(self._slot(key_id))
 
+    def _index(self, key_id: bytes) -> None:
+        entry = self._keys[key_id]
+        if entry.fate != "voided":
+            self._not_void.setdefault(_who(entry.saes), {})[key_id] = None
+
+    def _leave_out(self, key_id: bytes) -> None:
+        entry = self._keys.get(key_id)
+        if entry is not None and entry.fate != "voided":
+            of_these = self._not_void[who := _who(entry.saes)]
+            del of_these[key_id]
+            if not of_these:
+                del self._not_void[who]
+
     def _slot(self, key_id: bytes) -> Slot:
         return Slot("exchange", self._prefix + key_id.hex())
+
+
+def _who(saes: Saes) -> _Who:
+    return saes.initiator, frozenset(saes.targets)
 
 
 def mark_of(key_id: bytes, key: KeyMaterial) -> bytes:

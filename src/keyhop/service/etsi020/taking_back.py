@@ -19,8 +19,12 @@ from keyhop.service.etsi020.receiving import saes_of
 from keyhop.service.etsi020.transfer import Domain, Saes
 from keyhop.service.etsi020.waiting import Waiting
 
+MAX_OPEN = 64
+"""Voids that wait for keys, or for the KMEs of their targets: the others are to be asked for again. Of all keys of SAEs
+one at a time, since it has many keys and its request few bytes."""
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)
 class _Asked:
     """One void, and what became of each of its keys."""
 
@@ -28,6 +32,7 @@ class _Asked:
     ids: tuple[bytes, ...]
     callback: str | None
     respond: Respond
+    is_of_all: bool
     told: dict[bytes, AckStatus] = field(default_factory=dict)
 
 
@@ -51,6 +56,7 @@ class TakingBack:
         self._waiting = waiting
         self._journal = journal
         self._accounts = accounts
+        self._open: list[_Asked] = []
 
     def void(self, container: VoidContainer, respond: Respond) -> None:
         """Raises Problem; otherwise responds."""
@@ -62,8 +68,14 @@ class TakingBack:
             raise Problem(400, MISSING_PARAMETERS, reason="without key_ids, all_confirmation has to be true")
         if not self._memory.has_room(len(ids)):
             raise Problem(503, reason="too many keys are remembered")
-        asked = _Asked(saes, ids or self._memory.of(saes), callback, respond)
+        if callback is not None and any((o.saes, o.ids, o.callback) == (saes, ids, callback) for o in self._open):
+            self._respond(respond, Answer(202))
+            return
+        if len(self._open) >= MAX_OPEN or (not ids and any(each.is_of_all for each in self._open)):
+            raise Problem(503, reason="too many voids are under way")
+        asked = _Asked(saes, ids or self._memory.of(saes), callback, respond, is_of_all=not ids)
         self._keep_away(asked)
+        self._open.append(asked)
         if callback is not None:
             self._respond(respond, Answer(202))
         self._take_back(asked)
@@ -108,6 +120,7 @@ class TakingBack:
 
     def _tell(self, asked: _Asked) -> None:
         """Raises StoreFailure."""
+        self._open.remove(asked)
         by_status: dict[AckStatus, list[bytes]] = {}
         for key_id, status in asked.told.items():
             by_status.setdefault(status, []).append(key_id)

@@ -1,9 +1,11 @@
 """Voids of another KMS: what was answered stays void, whatever is under way, comes late or crashes."""
 
-from kms_requests import container, fates, ok, problem, void
+import pytest
+from kms_requests import ALICE, BEN, BOB, container, fates, ok, problem, void
 
 from keyhop.core.ids import SaeId
 from keyhop.service.etsi020.calls import EXT_KEYS, VOID
+from keyhop.service.etsi020.transfer import Saes
 from keyhop.testing.kms import TwoKms
 
 
@@ -75,3 +77,43 @@ def test_a_void_keeps_the_failed_keys_of_others() -> None:
     two.settle()
     ok(two.far.ask(VOID, void(1, target_sae_ids=[SaeId("ben")])))
     assert fates(two.far, "received") == ["failed"]
+
+
+def test_so_many_voids_wait_and_the_same_one_waits_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keyhop.service.etsi020.taking_back.MAX_OPEN", 2)
+    two = with_one_under_way()
+    for number in (2, 2, 2, 3, 3):
+        assert ok(two.far.ask(VOID, void(1, number))) == 202
+    assert problem(two.far.ask(VOID, void(1, 4))).status == 503
+    assert bytes([4]) * 16 not in two.far.interchange.received
+    two.far.domain.release()
+    two.settle()
+    assert ok(two.far.ask(VOID, void(1, 4))) == 202
+    assert not two.far.domain.held
+
+
+def test_one_void_of_everything_at_a_time() -> None:
+    two = with_one_under_way()
+    assert ok(two.far.ask(VOID, void(all_confirmation=True))) == 202
+    assert problem(two.far.ask(VOID, void(all_confirmation=True))).status == 503
+    assert ok(two.far.ask(VOID, void(1))) == 202
+    two.far.domain.release()
+    two.settle()
+    assert ok(two.far.ask(VOID, void(all_confirmation=True))) == 202
+
+
+def test_a_void_of_everything_means_what_is_not_void_yet_also_after_a_restart() -> None:
+    two = TwoKms()
+    both = ["bob", "ben"]
+    ok(two.far.ask(EXT_KEYS, container(1, 2, 3, target_sae_ids=both)))
+    ok(two.far.ask(EXT_KEYS, container(4)))
+    ok(two.far.ask(VOID, void(1, target_sae_ids=both)))
+    two.far.crash()
+    everything = void(all_confirmation=True, ack_callback_url=None, target_sae_ids=both[::-1])
+    for left in (2, 0):
+        assert [len(ack["key_id_container"]) for ack in ok(two.far.ask(VOID, everything))] == [left]
+    assert set(two.far.domain.held) == {bytes([4]) * 16}
+    two.clock.advance(3601.0)
+    two.tick(12.0)
+    ok(two.far.ask(EXT_KEYS, container(5, target_sae_ids=both)))
+    assert two.far.interchange.received.of(Saes(ALICE, (BOB, BEN))) == (bytes([5]) * 16,)
