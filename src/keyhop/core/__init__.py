@@ -14,7 +14,7 @@
     streams/    the two ends of a key stream: OwnedStream takes, FollowedStream finds
     records     keys that are at no stream position (multicast, same KME, a master's own); `record_ids`: their IDs
     outgoing    records on their way to other KMEs, until it is settled whether they are there
-    endings     what became of keys that were voided
+    endings     what became of keys that are no longer here
     watched     a task that tells when it fails
     journal     one durable commit per event-loop tick, and what may happen only after it
     audit       records of who got which keys, and where they go

@@ -1,4 +1,4 @@
-"""What became of keys that are no longer here: of those that were voided, and of those that their master had brought.
+"""What became of keys that are no longer here: of those that were voided, and of those that no KME of this domain made.
 
 A void is answered the same again, and a key that was fetched before its batch was acknowledged does not come twice.
 Only so many are remembered, and the oldest go first: then nothing more is claimed of them.

@@ -185,7 +185,7 @@ class RecordBook:
             return
         self.discard(key_id)
         origin = record.origin
-        if record.voided or origin.source == "sae":  # it may be voided again, or come again
+        if record.voided or origin.source != "kme":  # it may be voided again, or come again
             self.endings.add(key_id, Ending(origin.master, record.voided, origin.created_at, origin.batch))
 
     def _save(self, key_id: bytes) -> None:

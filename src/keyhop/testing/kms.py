@@ -21,7 +21,10 @@ TICK_S = 0.25
 
 @dataclass
 class MemoryDomain:
-    """A network of which nothing is there but what arrived. With `holding`, what comes waits until `release`."""
+    """A network of which nothing is there but what arrived. With `holding`, what comes waits until `release`.
+
+    `failure` is why keys do not arrive, `refusal` why none of them leave.
+    """
 
     saes: frozenset[SaeId]
     held: dict[bytes, Transfer] = field(default_factory=dict)
@@ -29,6 +32,7 @@ class MemoryDomain:
     relays: int = 0
     holding: bool = False
     failure: str | None = None
+    refusal: str | None = None
     _waiting: list[Callable[[], None]] = field(default_factory=list)
 
     def check_route(self, saes: Saes) -> None:
@@ -51,6 +55,8 @@ class MemoryDomain:
                 self.held.update(dict.fromkeys(transfer.ids, transfer))
             done(self.failure)
 
+        if self.refusal is not None:
+            raise Problem(503, reason=self.refusal)
         self.relays += 1
         if self.holding:
             self._waiting.append(arrive)

@@ -22,9 +22,10 @@ MAX_REMEMBERED = 1 << 17
 
 type _Who = tuple[SaeId, frozenset[SaeId]]
 type Way = Literal["sent", "received"]
-type Fate = Literal["under way", "relayed", "failed", "voiding", "voided", "uncertain"]
+type Fate = Literal["under way", "relayed", "failed", "refused", "voiding", "voided", "uncertain"]
 """Of a key that was sent, `under way` is also what nobody may rely on: its outcome is not known. It stays
-`uncertain` when the other KMS could not void it. It is `voiding` when it was relayed and its master takes it back."""
+`uncertain` when the other KMS could not void it. It is `voiding` when it was relayed and its master takes it back.
+Of a key that was received, `refused` says that it failed before any KME could have it."""
 
 
 class Remembered(msgspec.Struct):

@@ -2,7 +2,9 @@
 
 1. A key is under way until its targets' KMEs all hold it durably (`relayed`), or cannot have it (`failed`).
 2. The same key again is the same key: what is under way is not relayed twice, what was relayed is acknowledged once
-   more, what failed is tried again, what is void stays void. Other bytes or other SAEs under its ID are refused.
+   more, what failed stays failed, what is void stays void. Other bytes or other SAEs under its ID are refused.
+   What failed may be at some KMEs, which are asked to give it up for long afterwards: under the same ID that would take
+   a later try back, and who has fetched it would find it twice. Only what never left is tried again (`refused`).
 3. Nothing is answered with 202, and nothing acknowledged, before it is durable here.
 """
 
@@ -17,13 +19,14 @@ from keyhop.service.etsi020.acknowledgements import Acknowledgements
 from keyhop.service.etsi020.callbacks import Callbacks
 from keyhop.service.etsi020.calls import Answer, Respond
 from keyhop.service.etsi020.memory import KeyMemory, mark_of
-from keyhop.service.etsi020.models import ExtKeyContainer, key_ids, write
+from keyhop.service.etsi020.models import AckStatus, ExtKeyContainer, key_ids, write
 from keyhop.service.etsi020.problems import UNSUPPORTED_MANDATORY_EXTENSION, Problem
 from keyhop.service.etsi020.transfer import Domain, Saes, Transfer
 from keyhop.service.etsi020.waiting import Waiting
 
 RELAY_S = 60.0
 """How long a key may be under way to the KMEs of its targets. Its sender voids it when that is too long for him."""
+_OVER: tuple[AckStatus, ...] = ("relayed", "failed")
 
 
 class Receiving:
@@ -53,7 +56,7 @@ class Receiving:
         """After a start: what was under way is not, since its keys were in memory only."""
         for saes, ids in list(self._memory.that_are("under way")):
             self._domain.forget(tuple(ids), saes)
-            self._settled(tuple(ids), saes, "the KMS was restarted")
+            self._settled(tuple(ids), saes, "failed", "the KMS was restarted")
 
     def ext_keys(self, container: ExtKeyContainer, respond: Respond) -> None:
         """Raises Problem; otherwise responds."""
@@ -76,12 +79,10 @@ class Receiving:
         else:
             self._join(pending, callback)
             self._respond(respond, Answer(202))
-            if relayed := tuple(key_id for key_id in ids if key_id not in pending):
-                self._acknowledgements.owe(callback, "relayed", saes, relayed)
+            self._acknowledge_again(ids, saes, callback)
         if fresh.ids:
             self._accounts.note("received", "handed over", saes, fresh.ids)
-            deadline = self._clock.monotonic() + RELAY_S
-            self._domain.relay(fresh, deadline, lambda failure: self._settled(fresh.ids, saes, failure))
+            self._relay(fresh)
 
     def _respond(self, respond: Respond, answer: Answer | Problem) -> None:
         self._journal.then(lambda: respond(answer), lambda failure: respond(Problem(503)))
@@ -95,7 +96,7 @@ class Receiving:
                 raise Problem(400, reason=f"key {key.key_id} is void")
             if entry is not None and (not entry.saes.are(saes) or entry.mark != mark_of(key_id, key.value)):
                 raise Problem(400, reason=f"key {key.key_id} was handed over with another value or for other SAEs")
-            if entry is None or entry.fate == "failed":
+            if entry is None or entry.fate == "refused":
                 fresh.append((key_id, key))
         extensions = {key_id: key.extension for key_id, key in fresh if key.extension}
         return Transfer(
@@ -111,20 +112,37 @@ class Receiving:
             self._memory[key_id].callback = callback
             self._memory.save(key_id)
 
-    def _settled(self, ids: tuple[bytes, ...], saes: Saes, failure: str | None) -> None:
+    def _acknowledge_again(self, ids: tuple[bytes, ...], saes: Saes, callback: str) -> None:
+        """What became of those that came before."""
+        for status in _OVER:
+            if over := tuple(key_id for key_id in ids if self._memory[key_id].fate == status):
+                self._acknowledgements.owe(callback, status, saes, over)
+
+    def _relay(self, fresh: Transfer) -> None:
+        def relayed(failure: str | None) -> None:
+            self._settled(fresh.ids, fresh.saes, "relayed" if failure is None else "failed", failure or "")
+
+        try:
+            self._domain.relay(fresh, self._clock.monotonic() + RELAY_S, relayed)
+        except Problem as refusal:
+            self._settled(fresh.ids, fresh.saes, "refused", refusal.message)
+
+    def _settled(
+        self, ids: tuple[bytes, ...], saes: Saes, fate: Literal["relayed", "failed", "refused"], reason: str
+    ) -> None:
         """Keys are under way no longer: who asked for an acknowledgement has it coming. Raises StoreFailure."""
-        status: Literal["relayed", "failed"] = "relayed" if failure is None else "failed"
-        self._accounts.note("received", status, saes, ids, failure or "")
+        status: AckStatus = "relayed" if fate == "relayed" else "failed"
+        self._accounts.note("received", status, saes, ids, reason)
         owed: dict[str, list[bytes]] = {}
         for key_id in ids:
             entry = self._memory[key_id]
-            entry.fate = status
+            entry.fate = fate
             if entry.callback is not None:
                 owed.setdefault(entry.callback, []).append(key_id)
                 entry.callback = None
             self._memory.save(key_id)
         for callback, keys in owed.items():
-            self._acknowledgements.owe(callback, status, saes, tuple(keys), failure or "")
+            self._acknowledgements.owe(callback, status, saes, tuple(keys), reason)
         self._waiting.settled(ids)
 
     def _outcome(self, saes: Saes, ids: tuple[bytes, ...]) -> Answer | Problem:

@@ -78,7 +78,8 @@ class TakingBack:
         self._open.append(asked)
         if callback is not None:
             self._respond(respond, Answer(202))
-        self._take_back(asked)
+        under_way = {k for k in asked.ids if (entry := self._memory.get(k)) and entry.fate == "under way"}
+        self._waiting.for_keys(under_way, lambda: self._take_back(asked))
 
     def _respond(self, respond: Respond, answer: Answer | Problem) -> None:
         self._journal.then(lambda: respond(answer), lambda failure: respond(Problem(503)))
@@ -89,14 +90,11 @@ class TakingBack:
             entry = self._memory.get(key_id)
             if entry is None:
                 self._memory.add(key_id, asked.saes, "voided")
-            elif entry.fate == "failed" and entry.saes.are(asked.saes):
+            elif entry.fate in ("failed", "refused") and entry.saes.are(asked.saes):
                 self._memory.settle([key_id], "voided")
 
     def _take_back(self, asked: _Asked) -> None:
-        """Once nothing of it is under way: what failed meanwhile may be so again."""
-        if under_way := {k for k in asked.ids if (entry := self._memory.get(k)) and entry.fate == "under way"}:
-            self._waiting.for_keys(under_way, lambda: self._take_back(asked))
-            return
+        """Nothing of it is under way, or will be: what failed is not tried again."""
         held = []
         for key_id in asked.ids:
             entry = self._memory.get(key_id)

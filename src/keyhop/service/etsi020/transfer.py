@@ -61,7 +61,10 @@ class Domain(Protocol):
         ...
 
     def relay(self, transfer: Transfer, deadline: float, done: Relayed) -> None:
-        """Carries keys to the KMEs of their targets; calls `done` once, by `deadline` (monotonic) or soon after."""
+        """Carries keys to the KMEs of their targets; calls `done` once, by `deadline` (monotonic) or soon after.
+
+        Raises Problem instead when nothing of them leaves.
+        """
         ...
 
     def forget(self, ids: tuple[bytes, ...], saes: Saes) -> None:

@@ -72,33 +72,32 @@ class Importing:
     def relay(self, transfer: Transfer, deadline: float, done: Relayed) -> None:
         """Keys of each size by themselves."""
         if (transfer.optional or transfer.key_optional) and any(map(self._goes_on_elsewhere, transfer.saes.targets)):
-            done("optional extensions are not passed on over another gateway of this domain")
-            return
+            raise Problem(503, reason="optional extensions are not passed on over another gateway of this domain")
         try:
             policies = self._admitting.check(transfer.saes)
             charge = self._admitting.charge(transfer)
         except KeyhopError as refusal:
-            done(refusal.message)
-            return
+            raise Problem(503, reason=refusal.message) from None
         deadline = min(deadline, self._clock.monotonic() + self._wait_s(policies))
         parts = [self._copies(transfer, size, policies) for size in sorted({len(key) for key in transfer.keys})]
-        waiting = set(range(len(parts)))
         failures: list[str] = []
+        came: list[bytes] = []
 
-        def arrived(part: int, failure: str | None) -> None:
-            waiting.discard(part)
-            if failure is not None:
+        def arrived(ids: bytes, failure: str | None) -> None:
+            if failure is None:
+                came.append(ids)
+            else:  # then `Spreading` takes back what there is of this part
                 failures.append(failure)
-            if waiting:
+            if len(came) + len(failures) < len(parts):
                 return
             if failures and charge is not None:
                 charge.no_key_came()
-            if failures:
-                self.forget(transfer.ids, transfer.saes)
+            if failures and came:
+                self._undo(b"".join(came), transfer.saes)
             done(failures[0] if failures else None)
 
-        for number, copies in enumerate(parts):
-            self._spreading.spread(copies, deadline, partial(arrived, number))
+        for copies in parts:
+            self._spreading.spread(copies, deadline, partial(arrived, copies.ids))
 
     def recall(self, ids: tuple[bytes, ...], saes: Saes, done: Recalled) -> None:
         """Also from a third domain. What one of the KMEs or KMSs concerned does not speak of is not gone."""
@@ -110,7 +109,10 @@ class Importing:
 
     def forget(self, ids: tuple[bytes, ...], saes: Saes) -> None:
         """At the KMEs of their targets, however long that takes."""
-        self._spreading.undo(saes.initiator, self._homes(saes), b"".join(ids))
+        self._undo(b"".join(ids), saes)
+
+    def _undo(self, ids: bytes, saes: Saes) -> None:
+        self._spreading.undo(saes.initiator, self._homes(saes), ids)
 
     def _homes(self, saes: Saes) -> dict[SaeId, KmeId]:
         return {target: home for target in saes.targets if (home := self._home(target))}

@@ -129,13 +129,14 @@ def test_a_refusal_says_nothing_of_an_earlier_attempt() -> None:
     assert VOID in two.calls
 
 
-def test_a_relay_that_fails_is_acknowledged_and_may_be_tried_again() -> None:
+@pytest.mark.parametrize("why", ["failure", "refusal"])
+def test_a_relay_that_fails_is_acknowledged_and_other_keys_are_relayed(why: str) -> None:
     two = TwoKms()
-    two.far.domain.failure = "no key material is left for its pad"
+    setattr(two.far.domain, why, "no key material is left for its pad")
     outcomes = two.near.send(transfer(1))
     two.settle()
     assert outcomes == ["KMS far says failed: no key material is left for its pad"]
-    two.far.domain.failure = None
+    setattr(two.far.domain, why, None)
     ok(two.far.ask(EXT_KEYS, container(9)))
     assert two.far.domain.key(bytes([9]) * 16)
 
@@ -148,14 +149,44 @@ def test_the_same_key_is_relayed_once_and_acknowledged_again() -> None:
     assert len(two.far.interchange.acknowledgements) == 2  # one is under way, one waits
 
 
-def test_a_failed_key_is_tried_again() -> None:
+def test_a_key_of_which_nothing_left_is_tried_again() -> None:
     two = TwoKms()
-    two.far.domain.failure = "no path"
+    two.far.domain.refusal = "too many bytes of key"
     assert problem(two.far.ask(EXT_KEYS, container(1, ack_callback_url=None))).status == 503
-    two.far.domain.failure = None
+    two.far.crash()
+    two.far.domain.refusal = None
     (ack,) = ok(two.far.ask(EXT_KEYS, container(1, ack_callback_url=None)))
     assert ack["ack_status"] == "relayed"
-    assert two.far.domain.relays == 2
+    assert two.far.domain.relays == 1
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_key_that_left_and_failed_has_failed_for_good(restarted: bool) -> None:
+    """KMEs that may have it are still asked to give it up, whatever came to them under its ID since."""
+    two = TwoKms()
+    two.far.domain.failure = "no path"
+    two.far.domain.holding = restarted
+    two.far.ask(EXT_KEYS, container(1, ack_callback_url=None))
+    if restarted:
+        two.far.crash()
+    two.far.domain.failure, two.far.domain.holding = None, False
+    again = problem(two.far.ask(EXT_KEYS, container(1, ack_callback_url=None)))
+    assert (again.status, again.named["key_id"]) == (503, key_id_text(bytes([1]) * 16))
+    assert two.far.domain.relays == 1
+
+
+def test_that_a_key_has_failed_is_acknowledged_again_beside_what_is_new() -> None:
+    two = TwoKms()
+    two.far.domain.failure = "no path"
+    ok(two.far.ask(EXT_KEYS, container(1)))
+    two.far.domain.failure = None
+    assert ok(two.far.ask(EXT_KEYS, container(1, 2))) == 202
+    owed = [
+        (ack.ack_status, [key.key_id for key in ack.key_id_container])
+        for ack in (owed.ack for owed in two.far.interchange.acknowledgements._owed.values())
+    ]
+    one, other = ([key_id_text(bytes([n]) * 16)] for n in (1, 2))
+    assert owed == [("failed", one), ("failed", one), ("relayed", other)]
 
 
 def test_another_value_or_other_saes_under_a_known_id_are_refused() -> None:

@@ -38,7 +38,18 @@ def test_what_was_answered_with_202_holds_over_a_crash() -> None:
         assert problem(two.far.ask(EXT_KEYS, container(number))).status == 400
 
 
-def test_a_void_waits_for_a_key_that_is_tried_again_meanwhile() -> None:
+def test_what_was_refused_is_void_at_once_as_well() -> None:
+    two = TwoKms()
+    two.far.domain.refusal = "too many bytes of key"
+    ok(two.far.ask(EXT_KEYS, container(1)))
+    two.far.domain.refusal = None
+    two.far.domain.holding = True
+    ok(two.far.ask(EXT_KEYS, container(2)))
+    assert ok(two.far.ask(VOID, void(1, 2))) == 202
+    assert problem(two.far.ask(EXT_KEYS, container(1))).status == 400
+
+
+def test_what_fails_while_a_void_waits_is_not_tried_again() -> None:
     two = TwoKms()
     two.far.domain.holding = True
     for number in (1, 2):
@@ -52,9 +63,7 @@ def test_a_void_waits_for_a_key_that_is_tried_again_meanwhile() -> None:
     ok(two.far.ask(EXT_KEYS, container(1)))
     second()
     two.settle()
-    assert fates(two.far, "received") == ["under way", "relayed"]
-    two.far.domain.release()
-    two.settle()
+    assert two.far.domain.relays == 2
     assert fates(two.far, "received") == ["voided", "voided"]
     assert not two.far.domain.held
 
