@@ -1,5 +1,6 @@
 """Chunks against a plain list of units; records against a plain dict."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,6 +89,9 @@ def test_every_slave_gets_a_record_once_unless_it_was_voided_also_over_restarts(
                 book.add(key_id, KeyMaterial(key), slaves, RecordOrigin(master, "kme", created_at))
                 model[key_id] = (master, set(slaves), created_at, key)
                 named[key_id], void[key_id] = set(slaves), set()
+            case ("add", key_id, master, slaves, created_at) if key_id in model:
+                with pytest.raises(ValueError, match="not replaced"):
+                    book.add(key_id, KeyMaterial(bytes(32)), slaves, RecordOrigin(master, "kme", created_at))
             case ("void", key_id, master, slaves) if key_id in model:
                 owner, waiting, *_ = model[key_id]
                 if owner == master and set(slaves) <= named[key_id]:

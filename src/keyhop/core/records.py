@@ -77,7 +77,10 @@ class RecordBook:
         return self._held[master] + count <= MAX_RECORDS - len(self._records)
 
     def add(self, key_id: bytes, key: KeyMaterial, slaves: Collection[SaeId], origin: RecordOrigin) -> None:
-        """Keeps a key for its slaves at this KME; durable with the journal."""
+        """Keeps a key for its slaves at this KME; durable with the journal. Raises ValueError for a record that is here
+        already."""
+        if key_id in self._records:
+            raise ValueError("a record is not replaced")
         self._records[key_id] = _Record(origin, list(slaves), key.reveal())
         self._held[origin.master] += 1
         self._save(key_id)

@@ -25,6 +25,7 @@ from keyhop.service.suiting import pads_for, way_for
 from keyhop.service.undoing import Undoing
 
 NO_ROOM = "too many keys wait to be fetched"
+KNOWN = "a key with one of these IDs is here, or was"
 RECLAIM_S = 5.0
 
 type Reclaimed = Callable[[frozenset[bytes], KmeId | None], None]
@@ -87,6 +88,9 @@ class Spreading:
         """Calls `done` by the deadline (monotonic seconds) or soon after."""
         abroad = {slave: kms for slave in copies.homes if (kms := self._leads_abroad(copies, slave))}
         here = tuple(s for s, kme in copies.homes.items() if kme == self._me and s not in abroad)
+        if here and self._are_known(copies):  # what came before shall not be taken back where it is as well
+            done(KNOWN)
+            return
         elsewhere = _by_kme({slave: kme for slave, kme in copies.homes.items() if kme != self._me})
         legs = {("kme", kme) for kme in elsewhere} | {("kms", kms) for kms in abroad.values()}
         spread = _Spread(copies, here, done, set(legs))
@@ -187,9 +191,9 @@ class Spreading:
 
     def _finish(self, spread: _Spread) -> None:
         copies = spread.copies
-        if spread.here and not self._records.has_room(copies.master, copies.number):  # others came since the request
+        if spread.here and (refusal := self._refusal(copies)):  # others came since the request
             spread.failed = True
-            spread.done(NO_ROOM)
+            spread.done(refusal)
             self._undo(spread)
             return
         if spread.here:
@@ -197,6 +201,16 @@ class Spreading:
         if spread.name is not None:
             self._undoing.settle(spread.name)
         spread.done(None)
+
+    def _refusal(self, copies: Copies) -> str | None:
+        if self._are_known(copies):
+            return KNOWN
+        return None if self._records.has_room(copies.master, copies.number) else NO_ROOM
+
+    def _are_known(self, copies: Copies) -> bool:
+        """Of IDs that a master has chosen, it is remembered from the request on that they are taken."""
+        is_known = self._records.__contains__ if copies.made_by == "sae" else self._records.knows
+        return any(map(is_known, _each(copies.kept_as)))
 
     def _keep(self, copies: Copies, slaves: tuple[SaeId, ...]) -> None:
         keys, now = copies.keys.reveal(), self._clock.wall()

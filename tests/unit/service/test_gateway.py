@@ -1,10 +1,14 @@
 """SAEs of two domains share keys through the gateways of both."""
 
+import json
+from base64 import b64encode
+
 import pytest
 
 from keyhop.core.errors import BadRequest, KeyhopError, StoreFailure, Unauthorised, Unavailable
 from keyhop.core.ids import SaeId, key_id_text
 from keyhop.core.record_ids import chosen_record_id
+from keyhop.core.records import MAX_RECORDS
 from keyhop.network.wire_types import MAX_RECORDS_PER_BATCH
 from keyhop.service.etsi020.calls import EXT_KEYS
 from keyhop.service.etsi020.problems import KEY_ROUTING_ERROR, Problem
@@ -77,6 +81,37 @@ def test_several_slaves_in_both_domains() -> None:
     got = given(answers)
     for slave in (B, A2, W, B2, E):
         assert bytes_of(given(both.get_key_with_ids(GetKeyWithIds(slave, A, ids_of(got))))) == bytes_of(got)
+
+
+@pytest.mark.parametrize("is_fetched", [False, True])
+def test_a_key_that_is_here_or_was_is_not_replaced_once_its_hand_over_is_forgotten(is_fetched: bool) -> None:
+    both = domains()
+    east = both.east.kmes[EAST]
+    interchange = east.kme.gateway[WEST]
+    key_id = bytes.fromhex("00000065000000000000400080000000").ljust(16, b"\1")
+    statuses = []
+
+    def hand_over(fill: bytes) -> None:
+        key = {"key_id": key_id_text(key_id), "value": b64encode(fill * 32).decode()}
+        body = {"keys": [key], "initiator_sae_id": "a", "target_sae_ids": ["e", "b"]}
+        interchange.handle("POST", EXT_KEYS, json.dumps(body).encode(), lambda answer: statuses.append(answer.status))
+        both.pass_time(0.5)
+
+    def fetched(slave: SaeId) -> list[Keys | KeyhopError]:
+        return both.get_key_with_ids(GetKeyWithIds(slave, A, key_id))
+
+    hand_over(b"1")
+    if is_fetched:
+        assert bytes_of(given(fetched(E))) == b"1" * 32
+    interchange.received._keys.clear()
+    hand_over(b"2")
+    assert statuses == [200, 503]
+    if is_fetched:
+        refused(fetched(E))
+    else:
+        assert bytes_of(given(fetched(E))) == b"1" * 32
+    assert bytes_of(given(fetched(B))) == b"1" * 32
+    assert east.records.has_room(A, MAX_RECORDS)  # nothing of it counts any more
 
 
 def test_if_one_slave_cannot_have_it_nobody_keeps_it() -> None:
