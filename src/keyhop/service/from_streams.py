@@ -1,6 +1,6 @@
 """enc_keys for one slave at another KME: keys of the streams to it; while these have none, what the policy says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from keyhop.core.clock import Clock
@@ -22,6 +22,8 @@ from keyhop.service.requests import GetKey, KeyReply, KeyRun, Keys, Provenance
 from keyhop.service.routes import Routes
 from keyhop.service.slaves import Lists
 
+AGAIN_S = 0.25
+"""How often it is looked whether keys can be relayed now, for who waits."""
 EXPAND_S = 2.0
 """How long a record under an expanded pad may take to the other KME and back."""
 
@@ -68,16 +70,45 @@ class FromStreams:
             self._give(request, policy, size, number, reply, *found)
             return
         give = partial(self._give, request, policy, size, number, reply)
-        deadline = self._clock.monotonic() + policy.wait_s
         units = units_for(size) * number
         if policy.wait_s <= 0 or (policy.expands and not self._routes.have_enough(pairs, saes, policy, units)):
             give(pairs[0], None)
-        elif self._routes.are_relayed_on_demand(pairs, saes, policy, units):
-            wait = partial(supply.wait, pairs, size, number, saes, admission, deadline, give)
-            self._relay(request, pairs[-1], size, number, deadline, wait, reply)
         else:
-            supply.wait(pairs, size, number, saes, admission, deadline, give)
+            deadline = self._clock.monotonic() + policy.wait_s
+            self._wait(request, pairs, policy, size, number, deadline, give, reply)
         self._feeder.kick(target, policy.priority)
+
+    def _wait(
+        self,
+        request: GetKey,
+        pairs: Sequence[Pair],
+        policy: PairPolicy,
+        size: int,
+        number: int,
+        deadline: float,
+        give: supply.Supplied,
+        reply: KeyReply,
+    ) -> None:
+        """For bytes of a stream, or for keys that are relayed; where nothing is kept, until there is a way for them."""
+        saes, admission = (request.master, request.slave), policy.admission
+        wait = partial(supply.wait, pairs, size, number, saes, admission)
+        if self._routes.are_relayed_on_demand(pairs, saes, policy, units_for(size) * number):
+            self._relay(request, pairs[-1], size, number, deadline, partial(wait, deadline, give), reply)
+            return
+        until, last = deadline, pairs[-1]
+        if pairs[0].route == "relayed" and self._feeder.marks(last.peer) is None:  # nothing comes but for who asks
+            until = min(deadline, self._clock.monotonic() + AGAIN_S)
+
+        def waited(pair: Pair, taken: Taken | None) -> None:
+            if taken is not None or not until <= self._clock.monotonic() < deadline or self._journal.failure:
+                give(pair, taken)
+                return
+            try:
+                self._wait(request, pairs, policy, size, number, deadline, give, reply)
+            except KeyhopError as error:
+                reply(error)
+
+        wait(until, waited)
 
     def _relay(
         self,

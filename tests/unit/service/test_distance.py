@@ -20,7 +20,7 @@ def hops(source: KmeId, target: KmeId) -> int:
     return abs(CHAIN.index(source) - CHAIN.index(target))
 
 
-def sites(terms: Terms | None = None, buffering: str = "on-demand") -> DistantNetwork:
+def sites(terms: Terms | None = None, buffering: str = "on-demand", produced: int = 100) -> DistantNetwork:
     """A chain, each site 45 ms from the next, whose links have brought something a while ago."""
     links = tuple(pairwise(CHAIN))
     feeder = FeederOptions("on-demand" if buffering == "on-demand" else "prefetch")
@@ -28,7 +28,7 @@ def sites(terms: Terms | None = None, buffering: str = "on-demand") -> DistantNe
         HOME, lambda one, other: ONE_WAY_S * hops(one, other), links=links, feeder=feeder, terms=terms
     )
     network.run(1.0)
-    network.produce(100)
+    network.produce(produced)
     network.run(30.0)
     return network
 
@@ -66,6 +66,16 @@ def test_keys_that_are_asked_for_at_the_same_time_wait_for_no_lease() -> None:
     network.run(network.round_trip_s((A, B, C)) + 1e-4)
     assert all(isinstance(answer[0], Keys) for answer in answers if answer)
     assert all(answers)
+
+
+def test_who_asks_before_links_have_brought_anything_gets_a_key_once_they_have() -> None:
+    network = sites(produced=0)
+    answer = network.get_key(A, GetKey(sae(A), sae(C)))
+    network.run(0.6)
+    assert not answer
+    network.produce(100)
+    network.run(1.6)
+    assert isinstance(answer[0], Keys), answer
 
 
 def run_dry(network: DistantNetwork, target: KmeId) -> None:
