@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
-from keyhop.network.sealing import xor
+from keyhop.core.xor import xor
 from keyhop.pki import create_authority
 
 MEASURED_S = 0.25

@@ -14,10 +14,10 @@ from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.base import Slot
+from keyhop.core.xor import xor
 from keyhop.network.relay.messages import SECRET_HEAD_BYTES, BlockPayload
 from keyhop.network.relay.parcels import Parcel, Plan
 from keyhop.network.relay.sharing import product
-from keyhop.network.sealing import xor
 from keyhop.testing.relays import VirtualRelays
 from keyhop.testing.virtual import SeededEntropy
 

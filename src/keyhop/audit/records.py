@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from keyhop.core.ids import KEY_ID_BYTES, key_id_text
+from keyhop.core.ids import KEY_ID_BYTES, each_id, key_id_text
 
 _IDS = re.compile(rf"([0-9a-f]{{{2 * KEY_ID_BYTES}}})+")
 
@@ -80,8 +80,7 @@ def rows_of(handed: HandedOver) -> Iterator[KeyRow]:
     """A row for each of its keys."""
     time = handed.time.isoformat()
     for keys in handed.keys:
-        ids = bytes.fromhex(keys.ids)
-        for at in range(0, len(ids), KEY_ID_BYTES):
+        for key_id in each_id(bytes.fromhex(keys.ids)):
             yield KeyRow(
                 time,
                 handed.seq,
@@ -93,5 +92,5 @@ def rows_of(handed: HandedOver) -> Iterator[KeyRow]:
                 tuple(map(">".join, handed.paths)),
                 handed.source,
                 keys.size_bits,
-                key_id_text(ids[at : at + KEY_ID_BYTES]),
+                key_id_text(key_id),
             )

@@ -6,6 +6,7 @@
     keys        KeyMaterial, which cannot print itself
     clock       time, injected
     entropy     randomness, injected
+    xor         bytes under a pad
     units       streams are counted in units of eight bytes
     key_id      the position of a key in a stream, sealed into a UUID
     priority    of what is relayed, and of links

@@ -70,6 +70,11 @@ def key_ids_from_texts(texts: Sequence[str]) -> bytes:
     raise BadRequest("key_ID shall be a UUID")
 
 
+def each_id(ids: bytes) -> list[bytes]:
+    """IDs that stand one after the other, each by itself."""
+    return [ids[at : at + KEY_ID_BYTES] for at in range(0, len(ids), KEY_ID_BYTES)]
+
+
 def key_id_text(key_id: bytes) -> str:
     """The 8-4-4-4-12 form of 16 bytes, in lower case."""
     h = key_id.hex()

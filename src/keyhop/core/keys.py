@@ -20,6 +20,11 @@ class KeyMaterial:
         """The bytes themselves."""
         return self._secret
 
+    def each(self, number: int) -> "list[KeyMaterial]":
+        """So many keys of one size, which stand one after the other."""
+        size = len(self._secret) // number
+        return [KeyMaterial(self._secret[size * i : size * (i + 1)]) for i in range(number)]
+
     def __len__(self) -> int:
         return len(self._secret)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from keyhop.core.clock import Clock
-from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
+from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId, each_id
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path
 from keyhop.core.record_ids import record_ids
@@ -89,17 +89,17 @@ class Arrivals:
 
     def _holds(self, source: KmeId, batch: Carry | RecordsPayload) -> bool:
         """Whether it comes again: its records are here, or were if slaves could know their IDs before the answer."""
-        records, ids = self._records, _each(batch.ids, KEY_ID_BYTES)
+        records, ids = self._records, each_id(batch.ids)
         here = bool(ids) and all(records.came_in(batch.batch, key_id, SaeId(batch.master)) for key_id in ids)
         return here and self._home(SaeId(batch.master)) == source
 
     def _keep(self, batch: Carry | RecordsPayload, opened: Opened) -> None:
         """Stores what may come; durable with the journal."""
-        keys, ids = opened.keys, _each(batch.ids, KEY_ID_BYTES)
+        ids = each_id(batch.ids)
         slaves = tuple(SaeId(slave) for slave in batch.slaves)
         origin = self._origin(batch, opened.paths)
-        for key_id, key in zip(ids, _each(keys, len(keys) // len(ids)), strict=True):
-            self._records.add(key_id, KeyMaterial(key), slaves, origin)
+        for key_id, key in zip(ids, KeyMaterial(opened.keys).each(len(ids)), strict=True):
+            self._records.add(key_id, key, slaves, origin)
 
     def _origin(self, batch: Carry | RecordsPayload, paths: tuple[Path, ...]) -> RecordOrigin:
         """Of records that come now."""
@@ -151,7 +151,7 @@ class Arrivals:
         What is passed on may have any ID: others have chosen it, and it is kept under another one.
         """
         count, rest = divmod(len(batch.ids), KEY_ID_BYTES)
-        ids = _each(batch.ids, KEY_ID_BYTES)
+        ids = each_id(batch.ids)
         if exported := self._exports.concern(batch.slaves):
             ids = [self._exports.kept_as(SaeId(batch.master), key_id) for key_id in ids]
         return (
@@ -172,7 +172,3 @@ class Arrivals:
         """Whether its secret is here; what goes to other domains is not combined."""
         known = self._secret(source, combined.check) is not None
         return known and key_bytes <= MAX_COMBINED_BYTES and not self._exports.concern(batch.slaves)
-
-
-def _each(data: bytes, size: int) -> list[bytes]:
-    return [data[i : i + size] for i in range(0, len(data), size)]

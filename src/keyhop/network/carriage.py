@@ -19,12 +19,13 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path, crossed
 from keyhop.core.records import RecordSource
 from keyhop.core.streams import Admission, FollowedStream, OwnedStream, StreamRef, Taken
+from keyhop.core.xor import xor
 from keyhop.network.arrivals import Arrivals, Opened
 from keyhop.network.expanding.held import HeldSeeds
 from keyhop.network.expanding.own import ExpandedPad, OwnSeed
 from keyhop.network.hybrid.records import Masked
 from keyhop.network.leasing import Leasing
-from keyhop.network.sealing import MAC_KEY_BYTES, claimed, is_tagged, pad_of, place_of, tag_of, tagged, xor
+from keyhop.network.sealing import MAC_KEY_BYTES, claimed, is_tagged, pad_of, place_of, tag_of, tagged
 from keyhop.network.wire import Body, Carried, Carry
 
 RESEND_S = 1.0

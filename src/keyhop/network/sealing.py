@@ -68,8 +68,3 @@ def claimed(message: Carry | Forward | PadPlace, size_bytes: int, stream: Follow
 def authenticated(message: Carry | Forward | PadPlace, ref: StreamRef) -> bytes:
     """Everything that the tag binds: the stream, and the whole message but the tag."""
     return msgspec.msgpack.encode(("keyhop sealed v1", *ref, msgspec.structs.replace(message, tag=b"")))
-
-
-def xor(left: bytes, right: bytes) -> bytes:
-    """Of two strings of one length."""
-    return (int.from_bytes(left) ^ int.from_bytes(right)).to_bytes(len(left))

@@ -2,14 +2,14 @@
 
 from keyhop.core.endings import Ending
 from keyhop.core.errors import BadRequest
-from keyhop.core.ids import KEY_ID_BYTES, SaeId, key_id_text
+from keyhop.core.ids import SaeId, each_id, key_id_text
 from keyhop.core.record_ids import chosen_record_id, is_chosen
 from keyhop.core.records import RecordBook
 
 
 def take_chosen(master: SaeId, ids: bytes, records: RecordBook, now: float) -> bytes:
     """The IDs of records for keys of these IDs; the master has used each of them from now on. Raises BadRequest."""
-    chosen = [ids[at : at + KEY_ID_BYTES] for at in range(0, len(ids), KEY_ID_BYTES)]
+    chosen = each_id(ids)
     if not all(map(is_chosen, chosen)):
         raise BadRequest("a key_ID of your own shall be a UUID of version 1, 2, 3, 5, 6 or 7")
     if len(set(chosen)) != len(chosen):

@@ -45,9 +45,6 @@ from keyhop.service.slaves import Lists
 from keyhop.service.spreading import Spreading
 from keyhop.service.voiding import Voiding
 
-EXPAND_S = 2.0
-"""How long a record under an expanded pad may take to the other KME and back."""
-
 
 class Delivery:
     """The key service of one KME."""

@@ -10,8 +10,7 @@ from functools import partial
 
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
-from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
-from keyhop.core.keys import KeyMaterial
+from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId, each_id
 from keyhop.core.records import RecordBook, RecordOrigin
 from keyhop.network.carriage import Batch
 from keyhop.network.hybrid.records import Masked
@@ -121,13 +120,13 @@ class Spreading:
         slaves_at = _by_kme(dict(sorted(homes.items())))
         # In the same order wherever a simulation runs.
         asked = [(kme, part) for kme in sorted(slaves_at) for part in _parts(ids)]
-        gone, waiting, silent = set(_each(ids)), set(asked), set[KmeId]()
+        gone, waiting, silent = set(each_id(ids)), set(asked), set[KmeId]()
         if not asked:
             done(frozenset(), None)
 
         def told(kme: KmeId, part: bytes, taken: bytes | None) -> None:
             waiting.discard((kme, part))
-            gone.difference_update(set(_each(part)).difference(_each(taken or b"")))
+            gone.difference_update(set(each_id(part)).difference(each_id(taken or b"")))
             if taken is None:
                 silent.add(kme)
             if not waiting:
@@ -210,15 +209,14 @@ class Spreading:
     def _are_known(self, copies: Copies) -> bool:
         """Of IDs that a master has chosen, it is remembered from the request on that they are taken."""
         is_known = self._records.__contains__ if copies.made_by == "sae" else self._records.knows
-        return any(map(is_known, _each(copies.kept_as)))
+        return any(map(is_known, each_id(copies.kept_as)))
 
     def _keep(self, copies: Copies, slaves: tuple[SaeId, ...]) -> None:
-        keys, now = copies.keys.reveal(), self._clock.wall()
-        size = len(keys) // copies.number
+        now = self._clock.wall()
         combiner = copies.combining.combiner if copies.combining else None
         origin = copies.came or RecordOrigin(copies.master, copies.made_by, now, combiner=combiner)
-        for i, key_id in enumerate(_each(copies.kept_as)):
-            self._records.add(key_id, KeyMaterial(keys[size * i : size * (i + 1)]), slaves, origin)
+        for key_id, key in zip(each_id(copies.kept_as), copies.keys.each(copies.number), strict=True):
+            self._records.add(key_id, key, slaves, origin)
 
     def _undo(self, spread: _Spread) -> None:
         copies = spread.copies
@@ -234,10 +232,6 @@ def _by_kme(homes: Mapping[SaeId, KmeId]) -> dict[KmeId, tuple[SaeId, ...]]:
     for slave, kme in homes.items():
         at[kme] = (*at.get(kme, ()), slave)
     return at
-
-
-def _each(ids: bytes) -> list[bytes]:
-    return [ids[at : at + KEY_ID_BYTES] for at in range(0, len(ids), KEY_ID_BYTES)]
 
 
 def _parts(ids: bytes) -> list[bytes]:

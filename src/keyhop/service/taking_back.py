@@ -10,7 +10,7 @@ from keyhop.core.audit import event_record
 from keyhop.core.clock import Clock
 from keyhop.core.endings import Ending
 from keyhop.core.errors import StoreFailure, Unavailable
-from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
+from keyhop.core.ids import KmeId, SaeId, each_id
 from keyhop.core.journal import Journal
 from keyhop.core.records import RecordBook
 from keyhop.network.peer import Peer
@@ -59,7 +59,7 @@ class TakingBack:
                 here = (*here, slave)
             else:
                 beyond[kms] = (*beyond.get(kms, ()), slave)
-        each = _each(keys.ids)
+        each = tuple(each_id(keys.ids))
         together = _Together(each, len(beyond) + bool(here), took)
         deadline = self._clock.monotonic() + BEYOND_S
         for kms, slaves in beyond.items():
@@ -90,8 +90,8 @@ class TakingBack:
 
     def _take(self, source: KmeId, keys: Keys) -> frozenset[bytes]:
         who = {"master": keys.master, "slaves": " ".join(keys.slaves)}
-        before = {key_id for key_id in _each(keys.ids) if self._is_void(keys, key_id)}
-        gone = [key_id for key_id in _each(keys.ids) if key_id not in before and self._void(source, keys, key_id)]
+        before = {key_id for key_id in each_id(keys.ids) if self._is_void(keys, key_id)}
+        gone = [key_id for key_id in each_id(keys.ids) if key_id not in before and self._void(source, keys, key_id)]
         if gone:  # what was so before is in the audit log, however often it is asked for
             self._journal.record(event_record("keys voided", **who, ids=b"".join(gone).hex()))
         return frozenset(before.union(gone))
@@ -135,7 +135,3 @@ class _Together:
         self._gone &= gone or frozenset()
         if not self._count:
             self._took(None if self._silent else b"".join(key_id for key_id in self._ids if key_id in self._gone))
-
-
-def _each(ids: bytes) -> tuple[bytes, ...]:
-    return tuple(ids[at : at + KEY_ID_BYTES] for at in range(0, len(ids), KEY_ID_BYTES))

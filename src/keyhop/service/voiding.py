@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from keyhop.core.audit import event_record
 from keyhop.core.errors import Unavailable
-from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
+from keyhop.core.ids import KmeId, SaeId, each_id
 from keyhop.core.journal import Journal
 from keyhop.service.requests import VoidedKeys, VoidKeys, VoidReply
 from keyhop.service.spreading import Spreading
@@ -24,7 +24,7 @@ class Voiding:
     def void_keys(self, request: VoidKeys, homes: Mapping[SaeId, KmeId], reply: VoidReply) -> None:
         """Replies, once it is durable."""
         ids, master = request.ids, request.master
-        shown = [ids[at : at + KEY_ID_BYTES] for at in range(0, len(ids), KEY_ID_BYTES)]
+        shown = each_id(ids)
 
         def told(gone: frozenset[bytes], silent: KmeId | None) -> None:
             if self._journal.failure is not None:

@@ -8,7 +8,7 @@ import msgspec
 from keyhop.audit.chain import Chain
 from keyhop.core.clock import Clock
 from keyhop.core.errors import StoreFailure
-from keyhop.core.ids import KEY_ID_BYTES
+from keyhop.core.ids import each_id
 
 
 class MemoryAudit:
@@ -31,7 +31,7 @@ class MemoryAudit:
             for run in record.get("keys", ()):
                 ids = bytes.fromhex(run["ids"])
                 handed = self._handed.setdefault(record["sae"], set())
-                handed.update(ids[i : i + KEY_ID_BYTES] for i in range(0, len(ids), KEY_ID_BYTES))
+                handed.update(each_id(ids))
 
     def records(self) -> list[dict[str, Any]]:
         """What was recorded so far."""

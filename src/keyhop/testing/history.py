@@ -11,11 +11,11 @@ knew it to be well (`excuse`).
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.ids import KmeId, SaeId, each_id
 from keyhop.core.record_ids import chosen_record_id, is_chosen
 from keyhop.service.requests import GetKey, GetKeyWithIds, InsertedKeys, InsertKeys, Keys, VoidedKeys, VoidKeys
 from keyhop.testing.handed_over import HandedOver
-from keyhop.testing.material import Material, each_id
+from keyhop.testing.material import Material
 from keyhop.testing.violation import Violation
 
 type Holds = Callable[[bytes, SaeId, SaeId], bytes | None]

@@ -6,11 +6,11 @@ that are known later tell the pads.
 
 from collections import defaultdict, deque
 
-from keyhop.core.ids import KEY_ID_BYTES, KmeId
+from keyhop.core.ids import KmeId, each_id
 from keyhop.core.streams import StreamRef
 from keyhop.core.units import UNIT_BYTES
+from keyhop.core.xor import xor
 from keyhop.network.relay.messages import SECRET_HEAD_BYTES, Announce, Forward, PadPlace
-from keyhop.network.sealing import xor
 from keyhop.network.wire import Body, Carry
 from keyhop.testing.violation import Violation
 
@@ -177,8 +177,3 @@ class Material:
 def _units(data: bytes) -> list[bytes]:
     """The whole units."""
     return [data[i : i + UNIT_BYTES] for i in range(0, len(data) - UNIT_BYTES + 1, UNIT_BYTES)]
-
-
-def each_id(ids: bytes) -> list[bytes]:
-    """IDs that stand one after the other."""
-    return [ids[i : i + KEY_ID_BYTES] for i in range(0, len(ids), KEY_ID_BYTES)]

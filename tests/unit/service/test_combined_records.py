@@ -8,6 +8,7 @@ import pytest
 from keyhop.core.errors import BadRequest, KeyhopError, Unauthorised, Unavailable
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.xor import xor
 from keyhop.network import wire
 from keyhop.network.arrivals import NOT_THESE
 from keyhop.network.carriage import Batch
@@ -18,7 +19,7 @@ from keyhop.network.hybrid.messages import OfHybrid
 from keyhop.network.hybrid.records import Masked
 from keyhop.network.pair import PairOptions
 from keyhop.network.relay.messages import Announce, RecordsPayload, Strategy
-from keyhop.network.sealing import MAC_KEY_BYTES, place_of, xor
+from keyhop.network.sealing import MAC_KEY_BYTES, place_of
 from keyhop.service.etsi014.encode import encode_keys
 from keyhop.service.kme_options import KmeOptions
 from keyhop.service.policy import Hybrid, PairPolicy, Policy, Rule

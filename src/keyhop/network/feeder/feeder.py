@@ -17,7 +17,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.origin import Path, label
+from keyhop.core.origin import Path
 from keyhop.core.streams import Admission
 from keyhop.network.feeder.fairness import jains_index
 from keyhop.network.feeder.feed import Feed, UnderWay
@@ -25,7 +25,7 @@ from keyhop.network.feeder.planning import Routes, Terms, plan
 from keyhop.network.feeder.water import Marks, marks
 from keyhop.network.peer import Peer
 from keyhop.network.relay.messages import BlockPayload
-from keyhop.network.relay.parcels import Done, Parcel, Plan, source_kind
+from keyhop.network.relay.parcels import Done, Parcel, Plan
 from keyhop.network.sealing import MAC_KEY_BYTES
 
 PARCEL_S = 24.0
@@ -107,7 +107,7 @@ class Feeder:
         terms = self._terms(peer)
         if isinstance(plan(self._routes, self._me, peer, terms, 0), str):
             return False
-        if admission is not None and not admission.admits_source(label(source_kind(terms.strategy), (), terms.needed)):
+        if admission is not None and not admission.admits_source(terms.source):
             return False
         return self._feeds[peer].gets_some
 

@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from keyhop.core.combiners import KDF, XOR, Combiner
-from keyhop.core.ids import KEY_ID_BYTES
+from keyhop.core.ids import each_id
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.xor import xor
 from keyhop.network.hybrid.secret import Secret
 
 COMBINERS: dict[str, Combiner] = {"xor": XOR, "kdf": KDF}
@@ -38,8 +39,7 @@ def combined(
     make = _xor if combiner == XOR else _kdf
     shared = secret.reveal()
     keys = []
-    for index in range(len(ids) // KEY_ID_BYTES):
-        key_id = ids[KEY_ID_BYTES * index : KEY_ID_BYTES * (index + 1)]
+    for index, key_id in enumerate(each_id(ids)):
         part = qkd[size * index : size * (index + 1)]
         keys.append(make(shared, part, context(combiner, key_id, size, master, slave)))
     return b"".join(keys)
@@ -56,8 +56,7 @@ def info(*parts: bytes) -> bytes:
 
 
 def _xor(shared: bytes, qkd: bytes, bound_to: bytes) -> bytes:
-    mask = HKDF(SHA256(), len(qkd), SALT, bound_to).derive(shared)
-    return (int.from_bytes(qkd) ^ int.from_bytes(mask)).to_bytes(len(qkd))
+    return xor(qkd, HKDF(SHA256(), len(qkd), SALT, bound_to).derive(shared))
 
 
 def _kdf(shared: bytes, qkd: bytes, bound_to: bytes) -> bytes:

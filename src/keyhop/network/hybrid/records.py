@@ -19,8 +19,9 @@ from msgspec import Meta
 
 from keyhop.core.combiners import KDF, Combiner
 from keyhop.core.entropy import Entropy
-from keyhop.core.ids import SaeId
+from keyhop.core.ids import KEY_ID_BYTES, SaeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.xor import xor
 from keyhop.network.hybrid.combining import SALT, combined, info
 from keyhop.network.hybrid.secret import Secret
 from keyhop.network.wire_types import Id
@@ -52,15 +53,15 @@ class RecordSecret:
     @classmethod
     def unmasked(cls, masked: Masked, agreed: Secret, batch: bytes) -> "RecordSecret":
         """What the other KME has masked for this one, with the secret that it names."""
-        return cls(masked.combiner, KeyMaterial(_under(_mask(agreed, batch), masked.masked)))
+        return cls(masked.combiner, KeyMaterial(xor(_mask(agreed, batch), masked.masked)))
 
     def masked(self, agreed: Secret, batch: bytes) -> Masked:
         """For the KME with which that ML-KEM secret is agreed on, in the batch of that name."""
-        return Masked(self.combiner, agreed.check, _under(_mask(agreed, batch), self._secret.reveal()))
+        return Masked(self.combiner, agreed.check, xor(_mask(agreed, batch), self._secret.reveal()))
 
     def keys(self, master: SaeId, ids: bytes, parts: bytes) -> bytes:
         """The keys, of one size, out of what travels of them."""
-        size = len(parts) // (len(ids) // 16)
+        size = len(parts) // (len(ids) // KEY_ID_BYTES)
         return combined(self.combiner, self._secret, master, "", ids, size, parts)
 
     def parts(self, master: SaeId, ids: bytes, keys: bytes) -> bytes:
@@ -72,7 +73,3 @@ class RecordSecret:
 
 def _mask(agreed: Secret, batch: bytes) -> bytes:
     return HKDF(SHA256(), SECRET_BYTES, SALT, info(_LABEL, batch)).derive(agreed.shared.reveal())
-
-
-def _under(mask: bytes, secret: bytes) -> bytes:
-    return (int.from_bytes(mask) ^ int.from_bytes(secret)).to_bytes(SECRET_BYTES)

@@ -6,9 +6,9 @@ from functools import reduce
 from itertools import combinations
 
 from keyhop.core.ids import KmeId
+from keyhop.core.xor import xor
 from keyhop.network.relay.messages import SECRET_HEAD_BYTES, Announce
 from keyhop.network.relay.sharing import combined
-from keyhop.network.sealing import xor
 
 type Piece = tuple[KmeId, int, tuple[str, ...]]
 """Who brought a share, which one, and the way that it came."""

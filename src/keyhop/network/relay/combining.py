@@ -10,13 +10,14 @@ from functools import partial
 from keyhop.core.clock import Clock
 from keyhop.core.ids import KmeId
 from keyhop.core.streams import Taken
+from keyhop.core.xor import xor
 from keyhop.network.relay.hop import REMEMBERED_BYTES, REMEMBERED_S
 from keyhop.network.relay.memory import Budget, Remembered
 from keyhop.network.relay.messages import NOT_KNOWN, SECRET_HEAD_BYTES, Contribution, PadPlace, Request
 from keyhop.network.relay.nodes import Direct, Nodes
 from keyhop.network.relay.parcels import Flow
 from keyhop.network.relay.places import ParcelName, Places
-from keyhop.network.sealing import claimed, pad_of, tagged, xor
+from keyhop.network.sealing import claimed, pad_of, tagged
 
 
 @dataclass(slots=True, repr=False)

@@ -12,6 +12,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.errors import PeerError
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.xor import xor
 from keyhop.network.arrivals import NOT_THESE, Arrivals, Opened
 from keyhop.network.relay.announcing import header_of, plan_of
 from keyhop.network.relay.assembly import Assembly
@@ -32,7 +33,7 @@ from keyhop.network.relay.nodes import Nodes
 from keyhop.network.relay.parcels import block_number, fault, source_label
 from keyhop.network.relay.places import WAIT_S, ParcelName, Places
 from keyhop.network.relay.proof import proven
-from keyhop.network.sealing import claimed, xor
+from keyhop.network.sealing import claimed
 
 MAX_ANSWERS = 4096
 ANSWERS_S = 60.0

@@ -16,11 +16,12 @@ from keyhop.core.clock import Clock
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.streams import Taken
+from keyhop.core.xor import xor
 from keyhop.network.relay.memory import Budget, Remembered
 from keyhop.network.relay.messages import NOT_KNOWN, Forward
 from keyhop.network.relay.nodes import Direct, Nodes
 from keyhop.network.relay.vouching import Vouching
-from keyhop.network.sealing import claimed, pad_of, tagged, xor
+from keyhop.network.sealing import claimed, pad_of, tagged
 
 REMEMBERED_BYTES = 8 << 20
 REMEMBERED_S = 30.0

@@ -23,9 +23,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from keyhop.core.entropy import Entropy
+from keyhop.core.xor import xor
 from keyhop.network.relay.guard import guard
 from keyhop.network.relay.messages import SECRET_HEAD_BYTES
-from keyhop.network.sealing import xor
 
 KEY_BYTES = 32
 SALT_BYTES = 16

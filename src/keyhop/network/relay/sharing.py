@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache, reduce
 
 from keyhop.core.entropy import Entropy
-from keyhop.network.sealing import xor
+from keyhop.core.xor import xor
 
 
 def split(secret: bytes, count: int, threshold: int, entropy: Entropy) -> list[bytes]:

@@ -6,11 +6,12 @@ import msgspec
 
 from keyhop.core.ids import KmeId
 from keyhop.core.streams import Taken
+from keyhop.core.xor import xor
 from keyhop.network.leasing import Cancel
 from keyhop.network.relay.messages import Announce, Forward, PadPlace, RelayMessage, Request
 from keyhop.network.relay.nodes import Direct, Nodes
 from keyhop.network.relay.parcels import Done, Parcel, Plan
-from keyhop.network.sealing import pad_of, tagged, xor
+from keyhop.network.sealing import pad_of, tagged
 
 
 @dataclass(slots=True, repr=False)

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from keyhop.core.errors import BadRequest
-from keyhop.core.ids import KEY_ID_BYTES, SaeId, key_id_text, key_ids_from_texts
+from keyhop.core.ids import SaeId, each_id, key_id_text, key_ids_from_texts
 from keyhop.core.keys import KeyMaterial
 from keyhop.service.etsi014.body import converted, plain
 from keyhop.service.etsi014.models import KeyIdItem, Slaves, additional
@@ -73,7 +73,7 @@ def read_void(master: SaeId, slave: SaeId, body: bytes) -> VoidKeys:
     """Keys that no slave shall get any more. Raises BadRequest."""
     request = plain(body, _VOID, _members_of_void) or converted(body, _Void)
     ids = key_ids_from_texts([item.key_id for item in request.key_ids])
-    if len({ids[at : at + KEY_ID_BYTES] for at in range(0, len(ids), KEY_ID_BYTES)}) != len(request.key_ids):
+    if len(set(each_id(ids))) != len(request.key_ids):
         raise BadRequest("the same key_ID is given twice")
     return VoidKeys(master, slave, ids, additional(slave, request.additional_slaves))
 
@@ -102,4 +102,4 @@ def _decoded(text: str) -> bytes:
 
 
 def _texts(ids: bytes) -> list[str]:
-    return [key_id_text(ids[at : at + KEY_ID_BYTES]) for at in range(0, len(ids), KEY_ID_BYTES)]
+    return list(map(key_id_text, each_id(ids)))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from keyhop.core.clock import Clock
-from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
+from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId, each_id
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.record_ids import kept_as
@@ -115,11 +115,10 @@ class Gateway:
         if self._interchanges[kms].reachable is False:
             done("it does not answer")
             return
-        keys, size = copies.keys.reveal(), len(copies.keys) // copies.number
         transfer = Transfer(
             Saes(copies.master, slaves),
-            _each(copies.ids),
-            tuple(KeyMaterial(keys[size * i : size * (i + 1)]) for i in range(copies.number)),
+            tuple(each_id(copies.ids)),
+            tuple(copies.keys.each(copies.number)),
             copies.optional,
             copies.key_optional,
         )
@@ -128,7 +127,7 @@ class Gateway:
     def take_back(self, kms: KmeId, master: SaeId, ids: bytes) -> None:
         """Nobody was given these keys of a master."""
         interchange = self._interchanges[kms]
-        theirs = [k for k in _each(ids) if (entry := interchange.sent.get(k)) and entry.initiator == master]
+        theirs = [k for k in each_id(ids) if (entry := interchange.sent.get(k)) and entry.initiator == master]
         interchange.recalling.recall(theirs)
 
     def void(self, kms: KmeId, saes: Saes, ids: tuple[bytes, ...], deadline: float, done: Voided) -> None:
@@ -152,7 +151,8 @@ class Gateway:
         fates = [entry.fate if entry and entry.initiator == master else None for entry in entries]
         if not any(fates):
             return "new"
-        ours_have_them = None not in ways or all(self.kept_as(master, key_id) in self._records for key_id in _each(ids))
+        kept = (self.kept_as(master, key_id) for key_id in each_id(ids))
+        ours_have_them = None not in ways or all(key_id in self._records for key_id in kept)
         return "yes" if ours_have_them and set(fates) == {"relayed"} else "no"
 
     def export(
@@ -175,7 +175,7 @@ class Gateway:
             for waiting in self._under_way.pop((master, ids)):
                 waiting(failure)
 
-        kept_as = b"".join(self.kept_as(master, key_id) for key_id in _each(ids))
+        kept_as = b"".join(self.kept_as(master, key_id) for key_id in each_id(ids))
         copies = Copies(master, dict.fromkeys(slaves, self._me), ids, kept_as, keys, origin.source, came=origin)
         self._spreading.spread(copies, self._clock.monotonic() + EXPORT_S, spread)
 
@@ -183,7 +183,3 @@ class Gateway:
         """It was asked for again before it was answered."""
         if len(self._under_way[master, ids]) < MAX_WAITING:
             self._under_way[master, ids].append(done)
-
-
-def _each(ids: bytes) -> tuple[bytes, ...]:
-    return tuple(ids[at : at + KEY_ID_BYTES] for at in range(0, len(ids), KEY_ID_BYTES))

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from keyhop.core.ids import KEY_ID_BYTES, SaeId
+from keyhop.core.ids import KEY_ID_BYTES, SaeId, each_id
 from keyhop.core.keys import KeyMaterial
 
 RouteType = Literal["direct", "any"]
@@ -58,8 +58,7 @@ class GetKeyWithIds(msgspec.Struct, frozen=True):
     @property
     def key_ids(self) -> tuple[bytes, ...]:
         """Each ID by itself."""
-        ids = self.ids
-        return tuple([ids[at : at + KEY_ID_BYTES] for at in range(0, len(ids), KEY_ID_BYTES)])
+        return tuple(each_id(self.ids))
 
 
 class InsertKeys(msgspec.Struct, frozen=True):

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 from keyhop.core.ids import KmeId
 from keyhop.core.streams import StreamRef, Taken
 from keyhop.core.units import units_for
+from keyhop.core.xor import xor
 from keyhop.network.relay.messages import Contribution, Forward, OfRelay, PadPlace
-from keyhop.network.sealing import MAC_KEY_BYTES, authenticated, pad_of, xor
+from keyhop.network.sealing import MAC_KEY_BYTES, authenticated, pad_of
 
 
 class _Place(NamedTuple):

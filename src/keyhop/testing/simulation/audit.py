@@ -12,7 +12,7 @@ import msgspec
 from keyhop.audit.chain import Chain, Follower
 from keyhop.core.clock import Clock
 from keyhop.core.errors import StoreFailure
-from keyhop.testing.material import each_id
+from keyhop.core.ids import each_id
 from keyhop.testing.simulation.disk import Disk, DiskFault
 from keyhop.testing.simulation.power import Power, PowerCut
 

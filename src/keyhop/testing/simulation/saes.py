@@ -10,10 +10,9 @@ from functools import partial
 from itertools import pairwise
 
 from keyhop.core.errors import KeyhopError
-from keyhop.core.ids import SaeId
+from keyhop.core.ids import SaeId, each_id
 from keyhop.service.requests import GetKey, GetKeyWithIds, InsertedKeys, InsertKeys, Keys, VoidedKeys, VoidKeys
 from keyhop.testing.history import record_name
-from keyhop.testing.material import each_id
 from keyhop.testing.simulation.machine import Machine
 from keyhop.testing.violation import Violation
 

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from keyhop.core.ids import KEY_ID_BYTES, SaeId
+from keyhop.core.ids import KEY_ID_BYTES, SaeId, each_id
 from keyhop.core.record_ids import chosen_record_id
 from keyhop.core.streams import StreamRef
 from keyhop.core.units import units_for
@@ -11,7 +11,6 @@ from keyhop.network import wire
 from keyhop.network.relay.messages import OfRelay
 from keyhop.service.requests import GetKey, GetKeyWithIds, InsertedKeys, InsertKeys, Keys, VoidedKeys, VoidKeys
 from keyhop.testing.history import Holds, record_name
-from keyhop.testing.material import each_id
 from keyhop.testing.simulation.saes import Asked, Success, ids_of
 from keyhop.testing.simulation.setting import LIFETIME_S
 from keyhop.testing.simulation.wires import Message

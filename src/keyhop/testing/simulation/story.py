@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from keyhop.core.ids import key_id_text
+from keyhop.core.ids import each_id, key_id_text
 from keyhop.network import wire
 from keyhop.network.relay.messages import Announce, Forward, OfRelay, Refused, Stuck, Vouch
 from keyhop.service.requests import GetKey, GetKeyWithIds, InsertKeys
@@ -87,18 +87,18 @@ def _question(request: Question) -> str:
 
 
 def _voided(number: int, ids: bytes, voided: tuple[bool, ...]) -> str:
-    void = b"".join(ids[16 * i : 16 * (i + 1)] for i, is_void in enumerate(voided) if is_void)
+    void = b"".join(key_id for key_id, is_void in zip(each_id(ids), voided, strict=True) if is_void)
     return f"request {number}: void are {_all_short(void) or 'none'}"
 
 
 def _answered(number: int, *runs: bytes) -> str:
-    ids = [run[i : i + 16] for run in runs for i in range(0, len(run), 16)]
+    ids = [key_id for run in runs for key_id in each_id(run)]
     shown = ", ".join(map(_short, ids[:4])) + (f" and {len(ids) - 4} more" if len(ids) > 4 else "")
     return f"request {number}: answered with keys {shown}"
 
 
 def _all_short(ids: bytes) -> str:
-    return ", ".join(_short(ids[at : at + 16]) for at in range(0, len(ids), 16))
+    return ", ".join(map(_short, each_id(ids)))
 
 
 def _short(key_id: bytes) -> str:

@@ -9,7 +9,7 @@ in step        after healing, both ends of every stream remember the same
 from collections import Counter
 from collections.abc import Callable, Collection
 
-from keyhop.core.ids import KmeId, SaeId
+from keyhop.core.ids import KmeId, SaeId, each_id
 from keyhop.core.store.base import Slot
 from keyhop.core.streams import FollowedStream, OwnedStream, Route, StreamRef
 from keyhop.core.units import UNIT_BYTES
@@ -18,7 +18,7 @@ from keyhop.network.peer import Peer
 from keyhop.network.wire import Body
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.history import History, Seen
-from keyhop.testing.material import STREAM_ID_VERSION, each_id
+from keyhop.testing.material import STREAM_ID_VERSION
 from keyhop.testing.simulation.machine import Machine
 from keyhop.testing.simulation.padded import Padded
 from keyhop.testing.simulation.recovered import Recovered

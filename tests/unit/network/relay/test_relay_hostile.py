@@ -12,6 +12,7 @@ from keyhop.core.key_id import Located
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.record_ids import record_ids
 from keyhop.core.streams import Block, Place, Taken
+from keyhop.core.xor import xor
 from keyhop.network import wire
 from keyhop.network.expanding.own import ExpandedPad
 from keyhop.network.relay import memory
@@ -30,7 +31,6 @@ from keyhop.network.relay.messages import (
 )
 from keyhop.network.relay.pads import Pads, Standing
 from keyhop.network.relay.parcels import Parcel, Plan
-from keyhop.network.sealing import xor
 from keyhop.testing.relays import VirtualRelays, sae_of
 
 replace = msgspec.structs.replace

@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keyhop.core.xor import xor
 from keyhop.network.relay.guard import guard, multiplied
 from keyhop.network.relay.proof import check_of, proven, secret_of
-from keyhop.network.sealing import xor
 from keyhop.testing.virtual import SeededEntropy
 
 DATA, OUTER, HEADER = bytes(range(200)), bytes(range(100, 132)), b"header"

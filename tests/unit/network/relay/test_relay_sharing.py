@@ -4,9 +4,9 @@ from itertools import combinations, product
 
 import pytest
 
+from keyhop.core.xor import xor
 from keyhop.network.relay import sharing
 from keyhop.network.relay.sharing import combined, split
-from keyhop.network.sealing import xor
 from keyhop.testing.virtual import SeededEntropy
 
 SECRET = SeededEntropy(1).token(1000)
