@@ -16,6 +16,7 @@
     records     keys that are at no stream position (multicast, same KME, a master's own); `record_ids`: their IDs
     outgoing    records on their way to other KMEs, until it is settled whether they are there
     endings     what became of keys that are no longer here
+    newest      so many values in the store, of which the oldest go: what both of these are
     watched     a task that tells when it fails
     journal     one durable commit per event-loop tick, and what may happen only after it
     audit       records of who got which keys, and where they go

@@ -10,7 +10,8 @@ import msgspec
 
 from keyhop.core.ids import SaeId
 from keyhop.core.journal import Journal
-from keyhop.core.store.base import KeyStore, Slot
+from keyhop.core.newest import Newest
+from keyhop.core.store.base import KeyStore
 
 MAX_ENDINGS = 1 << 16
 
@@ -24,49 +25,19 @@ class Ending(msgspec.Struct, frozen=True):
     batch: bytes = b""
 
 
-class Endings:
+class Endings(Newest[Ending]):
     """Of one KME, by the ID of the record, or of the stream's key."""
 
     def __init__(self, store: KeyStore, journal: Journal) -> None:
-        self._journal = journal
-        stored = [
-            (bytes.fromhex(slot.name), msgspec.msgpack.decode(value, type=Ending))
-            for slot, value in store.scan("ending")
-        ]
-        self._endings = dict(sorted(stored, key=lambda each: each[1].created_at))
-
-    def __len__(self) -> int:
-        return len(self._endings)
-
-    def __contains__(self, key_id: bytes) -> bool:
-        return key_id in self._endings
-
-    def get(self, key_id: bytes) -> Ending | None:
-        """What became of that key, as far as it is known."""
-        return self._endings.get(key_id)
-
-    def add(self, key_id: bytes, ending: Ending) -> None:
-        """From now on; durable with the journal."""
-        self._endings.pop(key_id, None)
-        if len(self._endings) >= MAX_ENDINGS:
-            self._forget(next(iter(self._endings)))
-        self._endings[key_id] = ending
-        self._journal.save(_slot(key_id), lambda: msgspec.msgpack.encode(ending))
+        super().__init__("ending", Ending, lambda ending: ending.created_at, MAX_ENDINGS, store, journal)
 
     def is_void(self, key_id: bytes, master: SaeId, slaves: Collection[SaeId]) -> bool:
         """Whether that master's key was voided for all of these slaves."""
-        ending = self._endings.get(key_id)
+        ending = self.get(key_id)
         return ending is not None and ending.master == master and {*slaves} <= {*ending.voided}
 
     def expire(self, before: float) -> None:
         """Forgets keys that were made before that wall time."""
-        for key_id in [k for k, ending in self._endings.items() if ending.created_at < before]:
-            self._forget(key_id)
-
-    def _forget(self, key_id: bytes) -> None:
-        del self._endings[key_id]
-        self._journal.delete(_slot(key_id))
-
-
-def _slot(key_id: bytes) -> Slot:
-    return Slot("ending", key_id.hex())
+        for key_id in self:
+            if self[key_id].created_at < before:
+                self.drop(key_id)

@@ -4,13 +4,12 @@ It is noted before they leave, and no more once their master is about to have th
 starts nobody was given, and nobody will be.
 """
 
-from collections.abc import Iterator
-
 import msgspec
 
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
-from keyhop.core.store.base import KeyStore, Slot
+from keyhop.core.newest import Newest
+from keyhop.core.store.base import KeyStore
 
 MAX_OUTGOING = 1 << 12
 
@@ -24,48 +23,15 @@ class Sent(msgspec.Struct, frozen=True):
     since: float
 
 
-class Outgoing:
-    """Of one KME, by a random name."""
+class Outgoing(Newest[Sent]):
+    """Of one KME, by a random name. When there are too many, nothing more will be done about the oldest."""
 
     def __init__(self, store: KeyStore, journal: Journal) -> None:
-        self._journal = journal
-        stored = [
-            (bytes.fromhex(slot.name), msgspec.msgpack.decode(value, type=Sent))
-            for slot, value in store.scan("outgoing")
-        ]
-        self._sent = dict(sorted(stored, key=lambda each: each[1].since))
-        self.found = tuple(self._sent)
+        super().__init__("outgoing", Sent, lambda sent: sent.since, MAX_OUTGOING, store, journal)
+        self.found = tuple(self)
         """What was under way when the process before this one stopped."""
-
-    def __len__(self) -> int:
-        return len(self._sent)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(tuple(self._sent))
-
-    def __contains__(self, name: bytes) -> bool:
-        return name in self._sent
-
-    def __getitem__(self, name: bytes) -> Sent:
-        return self._sent[name]
-
-    def add(self, name: bytes, sent: Sent) -> None:
-        """It leaves; durable with the journal. When there are too many, nothing more will be done about the oldest."""
-        if len(self._sent) >= MAX_OUTGOING:
-            self.drop(next(iter(self._sent)))
-        self._sent[name] = sent
-        self._journal.save(_slot(name), lambda: msgspec.msgpack.encode(sent))
-
-    def drop(self, name: bytes) -> None:
-        """It is settled. Idempotent."""
-        if self._sent.pop(name, None) is not None:
-            self._journal.delete(_slot(name))
 
     def forget_stored(self) -> None:
         """The store was an old copy: what it says is under way may have been given to masters since."""
         for name in self.found:
             self.drop(name)
-
-
-def _slot(name: bytes) -> Slot:
-    return Slot("outgoing", name.hex())

@@ -114,7 +114,7 @@ def test_a_kme_starts_when_it_undoes_something_first_and_remembers_as_much_as_it
 def test_a_peer_that_stays_silent_is_asked_for_no_more_than_is_remembered(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outgoing, "MAX_OUTGOING", 2)
+    monkeypatch.setattr(network.kmes[ALICE].kme.records.outgoing, "most", 2)
     network.lost = {wire.Reclaim}
     undoing = network.kmes[ALICE].kme.undoing
     for number in range(5):
