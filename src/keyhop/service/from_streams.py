@@ -1,11 +1,12 @@
 """enc_keys for one slave at another KME: keys of the streams to it; while these have none, what the policy says."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 from keyhop.core.clock import Clock
 from keyhop.core.errors import KeyhopError, StoreFailure, Unavailable
-from keyhop.core.ids import KmeId
+from keyhop.core.ids import KmeId, SaePair
 from keyhop.core.journal import Journal
 from keyhop.core.streams import Taken
 from keyhop.core.units import UNIT_BYTES, units_for
@@ -26,6 +27,31 @@ AGAIN_S = 0.25
 """How often it is looked whether keys can be relayed now, for who waits."""
 EXPAND_S = 2.0
 """How long a record under an expanded pad may take to the other KME and back."""
+
+
+class _Wanted(NamedTuple):
+    """Keys that a master asks for; `size` is in bytes."""
+
+    request: GetKey
+    policy: PairPolicy
+    size: int
+    number: int
+    reply: KeyReply
+
+    @property
+    def saes(self) -> SaePair:
+        """Master and slave."""
+        return self.request.master, self.request.slave
+
+    @property
+    def key_bytes(self) -> int:
+        """Of all keys."""
+        return self.size * self.number
+
+    @property
+    def units(self) -> int:
+        """What they take of a stream."""
+        return units_for(self.size) * self.number
 
 
 class FromStreams:
@@ -55,87 +81,68 @@ class FromStreams:
         """`target` is the slave's KME. Raises RequestError or Unavailable before anything is charged, else replies."""
         size, number = policy.size_bytes(request.size_bits), policy.number(request.number)
         reply = charged(self._limits, request.master, (request.slave,), size * number, reply)
+        saes = (request.master, request.slave)
         try:
-            self._serve(request, target, policy, size, number, reply)
+            pairs = self._routes.for_request(request, target, policy)
+            found = supply.at_once(pairs, size, number, saes, policy.admission)
+            if found is not None:  # nearly always, so there is no more to it
+                self._deliver(request, policy, size, number, reply, *found)
+            else:
+                self._do_without(_Wanted(request, policy, size, number, reply), pairs)
+                self._feeder.kick(target, policy.priority)
         except KeyhopError as error:
             reply(error)
 
-    def _serve(
-        self, request: GetKey, target: KmeId, policy: PairPolicy, size: int, number: int, reply: KeyReply
-    ) -> None:
-        saes, admission = (request.master, request.slave), policy.admission
-        pairs = self._routes.for_request(request, target, policy)
-        found = supply.at_once(pairs, size, number, saes, admission)
-        if found is not None:
-            self._give(request, policy, size, number, reply, *found)
-            return
-        give = partial(self._give, request, policy, size, number, reply)
-        units = units_for(size) * number
-        if policy.wait_s <= 0 or (policy.expands and not self._routes.have_enough(pairs, saes, policy, units)):
-            give(pairs[0], None)
+    def _do_without(self, wanted: _Wanted, pairs: Sequence[Pair]) -> None:
+        """No stream has them now."""
+        policy = wanted.policy
+        expands = policy.expands and not self._routes.have_enough(pairs, wanted.saes, policy, wanted.units)
+        if policy.wait_s <= 0 or expands:
+            self._give(wanted, pairs[0], None)
         else:
-            deadline = self._clock.monotonic() + policy.wait_s
-            self._wait(request, pairs, policy, size, number, deadline, give, reply)
-        self._feeder.kick(target, policy.priority)
+            self._wait(wanted, pairs, self._clock.monotonic() + policy.wait_s)
 
-    def _wait(
-        self,
-        request: GetKey,
-        pairs: Sequence[Pair],
-        policy: PairPolicy,
-        size: int,
-        number: int,
-        deadline: float,
-        give: supply.Supplied,
-        reply: KeyReply,
-    ) -> None:
+    def _wait(self, wanted: _Wanted, pairs: Sequence[Pair], deadline: float) -> None:
         """For bytes of a stream, or for keys that are relayed; where nothing is kept, until there is a way for them."""
-        saes, admission = (request.master, request.slave), policy.admission
-        wait = partial(supply.wait, pairs, size, number, saes, admission)
-        if self._routes.are_relayed_on_demand(pairs, saes, policy, units_for(size) * number):
-            self._relay(request, pairs[-1], size, number, deadline, partial(wait, deadline, give), reply)
+        if self._routes.are_relayed_on_demand(pairs, wanted.saes, wanted.policy, wanted.units):
+            self._relay(wanted, pairs, deadline)
             return
-        until, last = deadline, pairs[-1]
-        if pairs[0].route == "relayed" and self._feeder.marks(last.peer) is None:  # nothing comes but for who asks
+        until = deadline
+        if pairs[0].route == "relayed" and self._feeder.marks(pairs[0].peer) is None:  # nothing comes but for who asks
             until = min(deadline, self._clock.monotonic() + AGAIN_S)
 
         def waited(pair: Pair, taken: Taken | None) -> None:
             if taken is not None or not until <= self._clock.monotonic() < deadline or self._journal.failure:
-                give(pair, taken)
+                self._give(wanted, pair, taken)
                 return
             try:
-                self._wait(request, pairs, policy, size, number, deadline, give, reply)
+                self._wait(wanted, pairs, deadline)
             except KeyhopError as error:
-                reply(error)
+                wanted.reply(error)
 
-        wait(until, waited)
+        self._wait_for_stream(wanted, pairs, until, waited)
 
-    def _relay(
-        self,
-        request: GetKey,
-        pair: Pair,
-        size: int,
-        number: int,
-        deadline: float,
-        wait: Callable[[], None],
-        reply: KeyReply,
-    ) -> None:
+    def _wait_for_stream(self, wanted: _Wanted, pairs: Sequence[Pair], until: float, supplied: supply.Supplied) -> None:
+        supply.wait(pairs, wanted.size, wanted.number, wanted.saes, wanted.policy.admission, until, supplied)
+
+    def _relay(self, wanted: _Wanted, pairs: Sequence[Pair], deadline: float) -> None:
         """Keys for this request alone; where that fails, what comes into a stream that is kept filled is waited for."""
+        pair, request = pairs[-1], wanted.request
 
         def answered(answer: Keys | KeyhopError) -> None:
             if isinstance(answer, Keys):
-                pair.meter.passed_by(size * number)
+                pair.meter.passed_by(wanted.key_bytes)
             elif self._may_still_come(pair.peer, answer, deadline):
-                wait()
+                self._wait_for_stream(wanted, pairs, deadline, partial(self._give, wanted))
                 return
             else:
-                pair.meter.missed(size * number)
-            reply(answer)
+                pair.meter.missed(wanted.key_bytes)
+            wanted.reply(answer)
 
         slaves = self._lists.of(request.master, (request.slave,))
-        counted = self._routes.on_demand.begin(pair.peer, units_for(size) * number * UNIT_BYTES, answered)
+        counted = self._routes.on_demand.begin(pair.peer, wanted.units * UNIT_BYTES, answered)
         try:
-            self._multicast.get_key(request, slaves, size, number, counted)
+            self._multicast.get_key(request, slaves, wanted.size, wanted.number, counted)
         except KeyhopError as error:
             counted(error)
 
@@ -145,20 +152,16 @@ class FromStreams:
             return False
         return self._clock.monotonic() < deadline and self._feeder.marks(target) is not None
 
-    def _give(
-        self,
-        request: GetKey,
-        policy: PairPolicy,
-        size: int,
-        number: int,
-        reply: KeyReply,
-        pair: Pair,
-        taken: Taken | None,
-    ) -> None:
+    def _give(self, wanted: _Wanted, pair: Pair, taken: Taken | None) -> None:
         if taken is None:
-            pair.meter.missed(size * number)
-            self._none_left(request, policy, size, number, reply, pair)
-            return
+            pair.meter.missed(wanted.key_bytes)
+            self._none_left(wanted, pair)
+        else:
+            self._deliver(*wanted, pair, taken)
+
+    def _deliver(
+        self, request: GetKey, policy: PairPolicy, size: int, number: int, reply: KeyReply, pair: Pair, taken: Taken
+    ) -> None:
         try:
             run = make_keys(pair, policy, request.master, request.slave, taken, size, number)
             keys = Keys((run,), self._provenance(pair, taken) if request.provenance else None)
@@ -166,9 +169,8 @@ class FromStreams:
         except (StoreFailure, Unavailable) as failure:
             reply(failure)
 
-    def _none_left(
-        self, request: GetKey, policy: PairPolicy, size: int, number: int, reply: KeyReply, pair: Pair
-    ) -> None:
+    def _none_left(self, wanted: _Wanted, pair: Pair) -> None:
+        request, policy, size, number, reply = wanted
         if self._journal.failure is not None:
             reply(stopping())
         elif policy.expands and self._routes.expand(pair.peer, policy):
@@ -178,7 +180,7 @@ class FromStreams:
             except KeyhopError as error:
                 reply(error)
         else:
-            reply(self._routes.dry(pair, (request.master, request.slave), policy, size, number))
+            reply(self._routes.dry(pair, wanted.saes, policy, size, number))
 
     def _provenance(self, pair: Pair, taken: Taken) -> Provenance:
         age = max(self._clock.wall() - min(age.produced_at for _, age in taken.ages), 0.0)
