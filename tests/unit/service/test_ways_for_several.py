@@ -72,6 +72,13 @@ def test_who_needs_shares_gets_no_key_that_somebody_else_has_in_one_piece(slave:
     assert set(OVER_TWO) <= set(paths(ask(network(RING, rule), B, slave)))
 
 
+@pytest.mark.parametrize("slaves", [(B, B2), (B2, B)])
+def test_of_two_rules_the_stricter_one_counts_whoever_is_named_first(slaves: tuple[SaeId, ...]) -> None:
+    net = network(RING, Rule("a", B, {"relay": "hop-by-hop"}), Rule("a", B2, SHARES))
+    assert paths(ask(net, *slaves)) == OVER_TWO
+    assert len(paths(ask(net, B))) == 1
+
+
 @pytest.mark.parametrize(("sources", "comes"), [(set(), False), ({"relay, hop-by-hop"}, True)])
 @pytest.mark.parametrize("slaves", [(B, C), (B, B2)])
 def test_no_copy_is_relayed_where_one_may_have_no_relayed_bytes(
