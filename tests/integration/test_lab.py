@@ -112,6 +112,31 @@ def test_a_node_is_found_although_its_number_was_lost(lab: Lab) -> None:
         number.write_text(f"{before.kme('bob').pid}\n")
 
 
+@pytest.mark.requires_tool("curl")
+def test_what_up_says_to_try_works_as_it_stands(lab: Lab) -> None:
+    told = keyhop("lab", "up", "two-sites-paced", "--dir", str(lab.directory), "--detach")
+    lines = [line.strip() for line in told.stderr.splitlines() if line.startswith("  ")]
+    assert [line.split()[:3] for line in lines if line.startswith("keyhop")] == [
+        ["keyhop", "key", "get"],
+        ["keyhop", "key", "fetch"],
+        ["keyhop", "policy", "check"],
+        ["keyhop", "node", "status"],
+        ["keyhop", "lab", "cut"],
+    ]
+    shown: list[str] = []
+    for line in lines:
+        command = line.replace("keyhop ", f"{sys.executable} -m keyhop ", 1).replace("curl ", "curl -sSf ", 1)
+        command = command.replace("KEY_ID", shown[0].splitlines()[1].split()[0] if shown else "")
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, (line, done.stderr)
+        shown.append(done.stdout)
+    got, fetched, curled, *_ = shown
+    assert got.splitlines()[1].split()[0] == fetched.splitlines()[1].split()[0]
+    assert "key_ID" in curled
+    assert lab.management("alice-bob")["alice"].disturbance("alice-bob").cut
+    assert keyhop("lab", "cut", "alice-bob", "--mend", "--dir", str(lab.directory)).returncode == 0
+
+
 def test_down_and_up_resume_with_the_same_addresses_and_authority(lab: Lab) -> None:
     before = lab.inventory()
     authority = Path(before.ca).read_bytes()

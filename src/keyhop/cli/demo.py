@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from keyhop.apps.client import ClientError, Status
-from keyhop.cli.lab import stay, stop_on_signals
+from keyhop.cli.lab_foreground import stay, stop_on_signals
 from keyhop.cli.output import print_note
 from keyhop.core.errors import ConfigurationError, KeyhopError
 from keyhop.lab import Lab

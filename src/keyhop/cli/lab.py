@@ -1,8 +1,6 @@
 """`keyhop lab`: whole networks of real nodes on this machine."""
 
 import re
-import signal
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +9,8 @@ from typing import Annotated
 import msgspec
 import typer
 
+from keyhop.cli.lab_foreground import stay, stop_on_signals
+from keyhop.cli.lab_to_try import to_try
 from keyhop.cli.node_tables import told_readiness
 from keyhop.cli.output import print_json, print_note, print_table
 from keyhop.lab import Lab, NodeState, NotReady
@@ -28,7 +28,6 @@ Node = Annotated[str, typer.Argument(metavar="NODE", help="The ID of the node's 
 Link = Annotated[str, typer.Argument(metavar="LINK", help="The ID of the link.")]
 
 MAX_LOSS_DB = 100.0
-_WATCH_S = 1.0
 
 
 @app.command()
@@ -58,11 +57,11 @@ def up(
             print_note(f"what runs was left running; see: keyhop lab status --dir {directory}")
             print_note(f"stop it with: keyhop lab down --dir {directory}")
         raise
-    print_state(lab.state())
     if detach:
+        _tell(lab, to_try(lab, directory, "in a shell"))
         print_note(f"stop it with: keyhop lab down --dir {directory}")
     else:
-        stay(lab)
+        stay(lab, lambda: _tell(lab, to_try(lab, directory, "in another shell")))
 
 
 @app.command()
@@ -75,7 +74,7 @@ def status(
     if as_json:
         print_json({"kmes": msgspec.to_builtins(state)})
     else:
-        print_state(state)
+        _print_state(state)
     if not all(node.ready for node in state):
         raise typer.Exit(1)
 
@@ -154,33 +153,13 @@ def _disturb(directory: Path, link: str, change: Callable[[Disturbance], Disturb
     print_note(f"see what becomes of it: keyhop link watch {link} --lab {directory}")
 
 
-def stop_on_signals() -> None:
-    """Make SIGTERM and a closed terminal end a command as Ctrl-C does, so that it can stop its nodes."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
-            signal.signal(number, signal.default_int_handler)
+def _tell(lab: Lab, lines: list[str]) -> None:
+    _print_state(lab.state())
+    for line in lines:
+        print_note(line)
 
 
-def stay(lab: Lab) -> None:
-    """Keep a lab up until Ctrl-C or SIGTERM, saying which nodes end and come back; then stop it."""
-    try:
-        print_note(f"running in {lab.directory}; Ctrl-C stops it")
-        running = lab.running()
-        while True:
-            time.sleep(_WATCH_S)
-            now = lab.running()
-            for node in sorted(set(running) - set(now)):
-                print_note(f"{node} has ended; bring it back with: keyhop lab start {node} --dir {lab.directory}")
-            for node in sorted(set(now) - set(running)):
-                print_note(f"{node} runs again")
-            running = now
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave nodes behind
-        print_note("stopping the nodes")
-        lab.down()
-
-
-def print_state(state: list[NodeState]) -> None:
+def _print_state(state: list[NodeState]) -> None:
     """One line per node."""
     columns = ("node", "process", "state", "ETSI 014", "management", "links")
     print_table(columns, [_row(node) for node in state])

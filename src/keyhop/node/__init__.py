@@ -13,7 +13,7 @@ preflight          what `node check` and `node run` both look at before anything
 planned            what a bb84 link will give as it is configured
 listening          addresses that are listened on, and why one cannot be (address: how they are written)
 expiry             warns of certificates and lists that run out
-management         the management API
+management/        the management API
 desk               what stands behind it: all that operators see and may do
 state              what the management API and the metrics show
 network_state      that, read from a node's pairs and links

@@ -1,6 +1,8 @@
 """The management API over ASGI."""
 
 import asyncio
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -190,6 +192,25 @@ def test_the_node_and_what_belongs_to_it() -> None:
     assert (stream["owner"], stream["role"], stream["available"], stream["balanced"]) == ("alice", "owner", 50, True)
 
 
+def test_the_index_lists_every_page_and_only_such_as_there_are() -> None:
+    index = ask("/").json()
+    assert ask("/v1").json() == index
+    assert all(list(entry) == ["method", "path", "what"] and entry["what"] for entry in index)
+    for entry in index:
+        path = entry["path"].replace("ID", "a-b") + ("?master=a&slave=b" if entry["path"] == "/v1/policy" else "")
+        if entry["method"] == "GET":
+            assert ask(path).status_code == 200, path
+        else:
+            assert command(path, View()).status_code == 200, path
+    assert len({(entry["method"], entry["path"]) for entry in index}) == len(index)
+
+
+def test_the_reference_names_every_page_of_the_index() -> None:
+    reference = (Path(__file__).parents[3] / "docs" / "reference" / "management.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| `(/[^`?]*)[`?]", reference, re.MULTILINE)
+    assert sorted(named) == sorted([*(entry["path"] for entry in ask("/").json()), "/"])
+
+
 def test_health_and_readiness() -> None:
     assert ask("/healthz").status_code == 200
     ready = ask("/readyz")
@@ -350,7 +371,7 @@ def test_a_long_address_is_refused() -> None:
 
 def test_an_unknown_page_is_not_found_in_json() -> None:
     reply = ask("/v1/keys")
-    assert (reply.status_code, reply.json()) == (404, {"message": "no such page"})
+    assert (reply.status_code, reply.json()) == (404, {"message": "no such page; GET / lists those that there are"})
 
 
 def test_a_question_about_two_saes_is_read_strictly() -> None:

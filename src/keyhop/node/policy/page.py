@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from keyhop.core.errors import BadRequest
 from keyhop.core.ids import sae_id
+from keyhop.node.management.pages import Page, json_response
 from keyhop.node.policy.state import PolicyQuestion
 from keyhop.node.state import NodeView
 
@@ -16,17 +15,16 @@ _PARAMETERS = ("master", "slave", "size", "number")
 _MAX_DIGITS = 10
 
 
-def policy_route(view: NodeView) -> Route:
+def policy_page(view: NodeView) -> Page:
     """400 for a question that makes no sense; whatever the answer is, it is 200."""
 
     async def endpoint(request: Request) -> Response:
         try:
-            answer, status = msgspec.json.encode(view.policy(_question(request.query_params.multi_items()))), 200
+            return json_response(view.policy(_question(request.query_params.multi_items())))
         except BadRequest as refusal:
-            answer, status = msgspec.json.encode({"message": refusal.message}), 400
-        return Response(answer, status, media_type="application/json")
+            return json_response({"message": refusal.message}, 400)
 
-    return Route("/v1/policy", endpoint, methods=["GET"])
+    return Page("/v1/policy", "?master=M&slave=S: whether the two may have a key now, and why", endpoint)
 
 
 def _question(items: list[tuple[str, str]]) -> PolicyQuestion:
