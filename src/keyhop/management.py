@@ -95,10 +95,11 @@ class Management:
         return self._get("/v1/audit", AuditInfo)
 
     def policy(self, question: PolicyQuestion) -> PolicyCheck:
-        """Whether two SAEs may have a key now, and why."""
-        asked = {"master": question.master, "slave": question.slave, "size": question.size_bits}
-        query = {name: value for name, value in (asked | {"number": question.number}).items() if value is not None}
-        return self._get(f"/v1/policy?{urlencode(query)}", PolicyCheck)
+        """Whether SAEs may have a key now, and why."""
+        asked = [("master", question.master), *(("slave", slave) for slave in question.slaves)]
+        wanted = (("size", question.size_bits), ("number", question.number))
+        query = urlencode([*asked, *((name, str(value)) for name, value in wanted if value is not None)])
+        return self._get(f"/v1/policy?{query}", PolicyCheck)
 
     def link(self, link: str) -> LinkInfo:
         """One link."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from keyhop.core.clock import Clock
-from keyhop.core.ids import KmeId
+from keyhop.core.ids import KmeId, SaePair
 from keyhop.core.priority import USUAL_PRIORITY
 from keyhop.core.streams import Admission
 from keyhop.core.units import units_for
@@ -77,7 +77,7 @@ class Courier:
             next(able, pairs[0]).carriage.carry_expanded(batch, deadline, done)
             return
         for pair in pairs:
-            if _has_pad(pair, batch):
+            if _has_pad(pair, (batch.master, batch.slaves[0]), batch.pad_bytes, batch.admission):
                 pair.carriage.carry(batch, deadline, done)
                 return
         terms = self._relaying(kme, way)
@@ -86,6 +86,19 @@ class Courier:
             pairs[0].carriage.carry(batch, deadline, done)  # it may get its pad while it waits
         else:
             self._attempt(kme, batch, way, deadline, done, way.fresh or 0)
+
+    def lacks(self, kme: KmeId, saes: SaePair, pad_bytes: int, admission: Admission | None, way: Way) -> str | None:
+        """Why records that take so much of a stream could not leave now for that KME; None when they could."""
+        pairs = self._pairs(kme, way)
+        if not pairs:
+            return "no link leads to it"
+        if any(_has_pad(pair, saes, pad_bytes, admission) for pair in pairs):
+            return None
+        terms = self._relaying(kme, way)
+        if way.direct_only or not _admitted(terms, admission):
+            return "no key material is left for a pad that may be used"
+        found = self._plan(kme, terms, pad_bytes)
+        return found if isinstance(found, str) else None
 
     def may_relay(self, kme: KmeId, relaying: Terms | None, admission: Admission | None) -> bool:
         """Whether keys that go over other KMEs will do for who may only have such bytes."""
@@ -146,7 +159,6 @@ def _admitted(terms: Terms, admission: Admission | None) -> bool:
     return admission is None or admission.admits_source(terms.source)
 
 
-def _has_pad(pair: Pair, batch: Batch) -> bool:
-    units = units_for(batch.pad_bytes)
-    entitled = pair.leasing.entitled_units((batch.master, batch.slaves[0]))
-    return entitled >= units and pair.leasing.meets(batch.admission, units)
+def _has_pad(pair: Pair, saes: SaePair, pad_bytes: int, admission: Admission | None) -> bool:
+    units = units_for(pad_bytes)
+    return pair.leasing.entitled_units(saes) >= units and pair.leasing.meets(admission, units)

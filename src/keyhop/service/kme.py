@@ -119,7 +119,7 @@ class Kme:
             me, self.peers, self.view, self.relay, self.settings.stream_terms, clock, entropy, options.feeder
         )
         self.relay.on_stuck.append(self.feeder.path_failed)
-        courier = Courier(me, self.peers, self.view, self.relay, self.settings.terms, clock)
+        self.courier = courier = Courier(me, self.peers, self.view, self.relay, self.settings.terms, clock)
         self.undoing = Undoing(self.peers, self.records.outgoing, self.settings.key_lifetime_s, clock, entropy)
         taking = (taking_back.take_back, self.undoing)
         spreading = Spreading(me, self.peers, courier, self.records, *taking, self.gateway, clock, entropy)

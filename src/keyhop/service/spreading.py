@@ -165,7 +165,9 @@ class Spreading:
         what = (copies.master, slaves, ids, copies.sent)
         combined = self._masked(kme, copies, token)
         batch = Batch(token, copies.made_by, *what, pads_for(policies), combined, copies.crossed)
-        self._courier.carry(kme, batch, way_for(policies, copies), deadline, arrived)
+        self._courier.carry(
+            kme, batch, way_for(policies, expanded=copies.expanded, fresh=copies.fresh), deadline, arrived
+        )
 
     def _masked(self, kme: KmeId, copies: Copies, batch: bytes) -> Masked | None:
         if copies.combining is None:

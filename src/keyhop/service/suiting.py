@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from keyhop.core.priority import USUAL_PRIORITY
 from keyhop.core.streams import Admission
-from keyhop.service.copies import Copies
 from keyhop.service.courier import Way
 from keyhop.service.policy import PairPolicy
 
@@ -17,11 +16,11 @@ def pads_for(policies: Sequence[PairPolicy]) -> Admission | None:
     return Admission(frozenset.intersection(*limited) if limited else None, least_paths) if all_given else None
 
 
-def way_for(policies: Sequence[PairPolicy], copies: Copies) -> Way:
+def way_for(policies: Sequence[PairPolicy], *, expanded: bool = False, fresh: int | None = None) -> Way:
     """As the strictest of the policies wants it. One that says nothing of relaying wants what is usual."""
     relaying = [policy.relaying for policy in policies if policy.relaying is not None]
     strictest = max(relaying, key=lambda terms: terms.strictness, default=None)
     priority = max((policy.priority for policy in policies), default=USUAL_PRIORITY)
     direct_only = any(policy.direct_only for policy in policies)
     as_usual = len(relaying) < len(policies)
-    return Way(direct_only, strictest, as_usual, copies.expanded, priority, copies.fresh)
+    return Way(direct_only, strictest, as_usual, expanded, priority, fresh)

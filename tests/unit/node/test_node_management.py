@@ -92,7 +92,8 @@ class View:
         return [StreamInfo(ALICE, BOB, "direct", "owner", 3, 100, 50, 10, 20, 5, 4, 8, 0, 3, 2, 6, 1, True)]
 
     def policy(self, question: PolicyQuestion) -> PolicyCheck:
-        return PolicyCheck(ALICE, question.master, question.slave, True, False, [], [])
+        others = list(question.additional_slaves)
+        return PolicyCheck(ALICE, question.master, question.slave, True, False, [], [], additional_slaves=others)
 
     def topology(self) -> TopologyInfo:
         nodes = [TopologyNode(BOB, True, 0.25), TopologyNode(CAROL, False, None)]
@@ -366,7 +367,7 @@ def test_bodies_are_refused(how: dict[str, Any]) -> None:
 
 
 def test_a_long_address_is_refused() -> None:
-    assert ask("/v1/node?" + "a" * 5000).status_code == 414
+    assert ask("/v1/node?" + "a" * 9000).status_code == 414
 
 
 def test_an_unknown_page_is_not_found_in_json() -> None:
@@ -375,11 +376,13 @@ def test_an_unknown_page_is_not_found_in_json() -> None:
 
 
 def test_a_question_about_two_saes_is_read_strictly() -> None:
+    several = ask("/v1/policy?slave=c&master=a&slave=d&slave=e").json()
+    assert (several["slave"], several["additional_slaves"]) == ("c", ["d", "e"])
     answer = ask("/v1/policy?master=a%2Fb&slave=c&size=512&number=3")
     assert (answer.status_code, answer.json()["master"], answer.json()["slave"]) == (200, "a/b", "c")
     for query, message in (
         ("master=a", "master and slave are required"),
-        ("master=a&slave=b&slave=c", "the parameters, each once at most, are: master, slave, size, number"),
+        ("master=a&slave=b&master=c", "the parameters, each once at most but slave, are: master, slave, size, number"),
         ("master=a&slave=b&x=1", "the parameters"),
         ("master=a%20b&slave=b", "visible characters"),
         ("master=a&slave=b&size=-1", "size shall be a decimal integer"),

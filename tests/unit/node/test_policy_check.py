@@ -311,7 +311,8 @@ def test_the_command_tells_it_and_ends_with_the_answer(tmp_path: Path, capsys: p
     assert status == 1
     answer = json.loads(out)
     assert (answer["possible"], answer["live"], answer["kme"]) == (False, False, "alice")
-    assert answer["steps"][0] == {"about": "who", "verdict": "yes", "text": "a is served here, c at KME carol"}
+    first = {"about": "who", "verdict": "yes", "text": "a is served here, c at KME carol", "slave": None}
+    assert answer["steps"][0] == first
     status, _, err = ask(["--master", "a", "--slave", "b"], capsys)
     assert status == 2
     assert "give --url, the management address of a node, or --lab and --node" in err

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from keyhop.node.management.pages import json_response
 
 _HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
-_MAX_TARGET_BYTES = 1024
+_MAX_TARGET_BYTES = 8192
 _MAX_BODY_BYTES = 4096
 
 

@@ -6,6 +6,7 @@ given   what holds for the two, and what gives it
 across  what is told of SAEs in different domains
 own_keys  what is told of keys that the master brings, and voids
 live    what a KME that runs adds
-check   both, put together
-route   the page of the management API
+several what is told of one key for several slaves
+check   all of it, put together
+page    the page of the management API
 """

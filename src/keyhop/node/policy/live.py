@@ -5,9 +5,12 @@ from keyhop.core.ids import KmeId, SaePair
 from keyhop.core.origin import kind_of
 from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.pair import Pair
+from keyhop.network.sealing import MAC_KEY_BYTES
+from keyhop.node.policy.several import Together
 from keyhop.node.policy.story import Story
 from keyhop.service.kme import Kme
 from keyhop.service.policy import PairPolicy
+from keyhop.service.suiting import way_for
 
 MOST_PATHS = 4
 """How many are told, if the pair does not want more."""
@@ -16,8 +19,7 @@ MOST_PATHS = 4
 def go_on(story: Story, kme: Kme) -> None:
     """Adds the steps that only a KME which runs can tell."""
     site, question, policy, target = story.site, story.question, story.policy, story.target
-    if kme.journal.failure is not None:
-        story.no("store", "it has failed: the KME gives out no more keys")
+    _store(story, kme)
     if policy is None or target is None:
         return
     if site.home(question.master) == site.me:
@@ -30,12 +32,42 @@ def go_on(story: Story, kme: Kme) -> None:
         _fetching(story, kme, target)
 
 
+def go_on_together(together: Together, kme: Kme) -> None:
+    """The same, of one key for several slaves."""
+    story = together.story
+    _store(story, kme)
+    _limits(story, kme)
+    if not kme.records.has_room(story.question.master, story.number):
+        story.no("room", "too many keys wait to be fetched")
+    if not story.possible:
+        return
+    policies = tuple(together.policies.values())
+    hybrid, way = any(policy.hybrid != "none" for policy in policies), way_for(policies)
+    pad_bytes = MAC_KEY_BYTES + story.size_bytes * story.number
+    for target, slave in together.elsewhere.items():
+        peer = kme.peers.get(target)
+        if peer is None or not peer.synchronised:
+            story.no("copies", f"KME {target} is not connected")
+        elif hybrid and peer.secret is None:
+            story.no("copies", f"no ML-KEM secret is agreed on yet with KME {target}")
+        elif lack := kme.courier.lacks(target, (story.question.master, slave), pad_bytes, together.pads, way):
+            story.no("copies", f"none can go to KME {target} now: {lack}")
+        else:
+            story.yes("copies", f"one can go to KME {target} now")
+
+
+def _store(story: Story, kme: Kme) -> None:
+    if kme.journal.failure is not None:
+        story.no("store", "it has failed: the KME gives out no more keys")
+
+
 def _limits(story: Story, kme: Kme) -> None:
     question = story.question
-    levels = "; ".join(kme.limits.levels(question.master, question.master, question.slave))
+    told = (kme.limits.levels(question.master, question.master, slave) for slave in question.slaves)
+    levels = "; ".join(dict.fromkeys(level for of_slave in told for level in of_slave))
     size_bytes = story.size_bytes * story.number
     try:
-        charge = kme.limits.charge(question.master, question.master, (question.slave,), size_bytes)
+        charge = kme.limits.charge(question.master, question.master, question.slaves, size_bytes)
     except KeyhopError as refusal:
         story.no("limits", refusal.message)
         return

@@ -1,4 +1,4 @@
-"""GET /v1/policy?master=&slave=&size=&number= of the management API."""
+"""GET /v1/policy?master=&slave=&size=&number= of the management API; `slave` may be there several times."""
 
 from collections.abc import Mapping
 
@@ -24,18 +24,19 @@ def policy_page(view: NodeView) -> Page:
         except BadRequest as refusal:
             return json_response({"message": refusal.message}, 400)
 
-    return Page("/v1/policy", "?master=M&slave=S: whether the two may have a key now, and why", endpoint)
+    return Page("/v1/policy", "?master=M&slave=S: whether they may have a key now, and why", endpoint)
 
 
 def _question(items: list[tuple[str, str]]) -> PolicyQuestion:
-    given = dict(items)
-    if len(given) != len(items) or not given.keys() <= set(_PARAMETERS):
-        raise BadRequest(f"the parameters, each once at most, are: {', '.join(_PARAMETERS)}")
-    if "master" not in given or "slave" not in given:
+    slaves = [value for name, value in items if name == "slave"]
+    given = {name: value for name, value in items if name != "slave"}
+    if len(given) + len(slaves) != len(items) or not given.keys() <= set(_PARAMETERS):
+        raise BadRequest(f"the parameters, each once at most but slave, are: {', '.join(_PARAMETERS)}")
+    if "master" not in given or not slaves:
         raise BadRequest("master and slave are required")
-    return PolicyQuestion(
-        sae_id(given["master"]), sae_id(given["slave"]), _integer(given, "size"), _integer(given, "number")
-    )
+    slave, *others = map(sae_id, slaves)
+    size, number = _integer(given, "size"), _integer(given, "number")
+    return PolicyQuestion(sae_id(given["master"]), slave, size, number, tuple(others))
 
 
 def _integer(given: Mapping[str, str], name: str) -> int | None:

@@ -10,30 +10,47 @@ Verdict = Literal["yes", "no", "note"]
 
 @dataclass(frozen=True, slots=True)
 class PolicyQuestion:
-    """May this master have `number` keys of `size_bits` to share with this slave? None: as the policy has it."""
+    """May this master have `number` keys of `size_bits` to share with this slave? None: as the policy has it.
+
+    With `additional_slaves`: the same keys for all of them.
+    """
 
     master: SaeId
     slave: SaeId
     size_bits: int | None = None
     number: int | None = None
+    additional_slaves: tuple[SaeId, ...] = ()
+
+    @property
+    def slaves(self) -> tuple[SaeId, ...]:
+        """All of them."""
+        return (self.slave, *self.additional_slaves)
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyStep:
-    """One thing that was looked at; a single `no` is enough to refuse."""
+    """One thing that was looked at; a single `no` is enough to refuse.
+
+    `slave` is the one of several that it is about; None: the request.
+    """
 
     about: str
     verdict: Verdict
     text: str
+    slave: SaeId | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyField:
-    """One thing that holds for the pair, and which part of node.toml gives it; `given_by` is as it stands there."""
+    """One thing that holds for the pair, and which part of node.toml gives it; `given_by` is as it stands there.
+
+    `slave` is that of the pair, of several; None: there is one.
+    """
 
     name: str
     value: str
     given_by: str
+    slave: SaeId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +69,4 @@ class PolicyCheck:
     steps: list[PolicyStep]
     fields: list[PolicyField]
     beside: list[PolicyStep] = field(default_factory=list)
+    additional_slaves: list[SaeId] = field(default_factory=list)

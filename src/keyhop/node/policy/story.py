@@ -48,9 +48,9 @@ class Story:
         """This speaks for it."""
         self.steps.append(PolicyStep(about, "yes", text))
 
-    def no(self, about: str, text: str) -> None:
-        """This is against it."""
-        self.steps.append(PolicyStep(about, "no", text))
+    def no(self, about: str, text: str, slave: SaeId | None = None) -> None:
+        """This is against it; of several slaves, because of what holds for that one."""
+        self.steps.append(PolicyStep(about, "no", text, slave))
 
     def note(self, about: str, text: str) -> None:
         """This is worth knowing."""
@@ -84,8 +84,18 @@ def tell(site: Site, question: PolicyQuestion) -> Story:
     story.fields = list(fields_of(site.policies, question, story.policy))
     _amount(story, story.policy)
     _way(story, story.policy)
-    _when_dry(story, story.policy)
     return story
+
+
+def tell_when_dry(story: Story) -> None:
+    """How long a request waits that finds no key; not so into other domains, where it may take longer."""
+    policy = story.policy
+    if policy is None or story.site.crossing.foreign(story.question.slave):
+        return
+    waits = f"waits {policy.wait_s:g} s at most" if policy.wait_s else "is refused at once (503)"
+    if policy.expands:
+        waits = "gets expanded ones, marked so"
+    story.note("when dry", f"a request that finds no key {waits}")
 
 
 def _who(story: Story) -> bool:
@@ -165,12 +175,3 @@ def _sources(story: Story, policy: PairPolicy, kinds: frozenset[str]) -> None:
         story.yes("sources", f"allowed: {shown(policy.sources)}{beside}")
     else:
         story.no("sources", f"allowed: {shown(policy.sources)}, and nothing to KME {story.target} is of these")
-
-
-def _when_dry(story: Story, policy: PairPolicy) -> None:
-    if story.site.crossing.foreign(story.question.slave):  # it may take longer
-        return
-    waits = f"waits {policy.wait_s:g} s at most" if policy.wait_s else "is refused at once (503)"
-    if policy.expands:
-        waits = "gets expanded ones, marked so"
-    story.note("when dry", f"a request that finds no key {waits}")
