@@ -45,9 +45,9 @@ def what_was_handed_over_has_arrived(patch: pytest.MonkeyPatch) -> None:
     """A KME that asks again hears that the other domain has the key, whatever became of it."""
     outcome = Gateway.outcome
 
-    def hopeful(self: Gateway, master: SaeId, slaves: Iterable[str], ids: bytes) -> Any:
+    def hopeful(self: Gateway, master: SaeId, slaves: Iterable[str], ids: bytes, batch: bytes) -> Any:
         known = any(interchange.sent.get(ids[:KEY_ID_BYTES]) for interchange in self)
-        return "yes" if known else outcome(self, master, slaves, ids)
+        return "yes" if known else outcome(self, master, slaves, ids, batch)
 
     patch.setattr(Gateway, "outcome", hopeful)
 

@@ -131,7 +131,7 @@ class Arrivals:
             answer(None if failure is None else words(failure))
 
         if outcome == "under way":
-            self._exports.join(master, batch.ids, passed)
+            self._exports.join(master, batch.batch, passed)
             return
         opened = keys() if outcome == "new" and self._may_come(source, batch, size_bytes) else None
         if opened is None:
@@ -143,7 +143,9 @@ class Arrivals:
 
     def _outcome(self, source: KmeId, batch: Carry | RecordsPayload) -> Exported:
         master = SaeId(batch.master)
-        return self._exports.outcome(master, batch.slaves, batch.ids) if self._home(master) == source else "no"
+        if self._home(master) != source:
+            return "no"
+        return self._exports.outcome(master, batch.slaves, batch.ids, batch.batch)
 
     def _may_come(self, source: KmeId, batch: Carry | RecordsPayload, size_bytes: int) -> bool:
         """Whether these are new records, with keys of `size_bytes` in all, which that KME may send for our SAEs.

@@ -24,8 +24,8 @@ class Exports(Protocol):
         """Under which ID a key is kept here that is passed on under this one as well."""
         ...
 
-    def outcome(self, master: SaeId, slaves: Iterable[str], ids: bytes) -> Exported:
-        """What is known of these records: `yes` if every slave can have them now."""
+    def outcome(self, master: SaeId, slaves: Iterable[str], ids: bytes, batch: bytes) -> Exported:
+        """What is known of the records that came in that batch: `yes` if every slave can have them now."""
         ...
 
     def export(
@@ -39,7 +39,7 @@ class Exports(Protocol):
         """Passes records on, which came here in that way."""
         ...
 
-    def join(self, master: SaeId, ids: bytes, done: Passed) -> None:
+    def join(self, master: SaeId, batch: bytes, done: Passed) -> None:
         """The same, of records that are under way."""
         ...
 
@@ -56,7 +56,7 @@ class NoExports:
     def kept_as(self, master: SaeId, key_id: bytes) -> bytes:
         return key_id
 
-    def outcome(self, master: SaeId, slaves: Iterable[str], ids: bytes) -> Exported:
+    def outcome(self, master: SaeId, slaves: Iterable[str], ids: bytes, batch: bytes) -> Exported:
         return "new"
 
     def export(
@@ -69,5 +69,5 @@ class NoExports:
     ) -> None:
         done("no other network is joined here")
 
-    def join(self, master: SaeId, ids: bytes, done: Passed) -> None:
+    def join(self, master: SaeId, batch: bytes, done: Passed) -> None:
         done("no other network is joined here")

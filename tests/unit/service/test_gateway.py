@@ -349,8 +349,9 @@ def test_another_kme_cannot_ask_for_what_it_did_not_send() -> None:
     both.settle()
     gateway = both.west.kmes[WEST].kme.gateway
     ids = ids_of(given(answers))
-    assert gateway.outcome(A, (B,), ids) == "yes"
-    assert gateway.outcome(W, (B,), ids) == "new"
+    batch = gateway[EAST].sent[ids].mark
+    assert gateway.outcome(A, (B,), ids, batch) == "yes"
+    assert gateway.outcome(W, (B,), ids, batch) == gateway.outcome(A, (B,), ids, bytes(16)) == "no"
     gateway.take_back(EAST, W, ids)
     both.pass_time(2.0)
     given(both.get_key_with_ids(GetKeyWithIds(B, A, ids)))

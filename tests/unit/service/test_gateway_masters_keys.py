@@ -7,7 +7,7 @@ from keyhop.core.errors import BadRequest, KeyhopError, Unavailable
 from keyhop.core.ids import SaeId
 from keyhop.service.etsi020.calls import ACK, VOID
 from keyhop.service.requests import GetKey, GetKeyWithIds, InsertedKeys, InsertKeys, Keys, VoidedKeys, VoidKeys
-from keyhop.testing.domains import EAST, WEST, TwoDomains
+from keyhop.testing.domains import ALICE, EAST, WEST, TwoDomains
 
 A, A2, W, B, B2, E = map(SaeId, ("a", "a2", "w", "b", "b2", "e"))
 SECOND_ID = OWN_ID[:-1] + b"\x01"
@@ -187,3 +187,20 @@ def test_what_the_other_domain_has_forgotten_is_not_called_void(both: TwoDomains
     received.lifetime_s = 3600.0
     assert voided(both, VoidKeys(A, B, ids)) == (False,)
     assert voided(both, VoidKeys(A, B, ids)) == (False,)
+
+
+@pytest.mark.parametrize("more", [b"", SECOND_ID], ids=["alone", "beside another"])
+def test_what_was_handed_over_before_is_not_taken_for_other_keys_under_its_id(both: TwoDomains, more: bytes) -> None:
+    """alice is set up anew, with an empty store, so nothing there knows that the ID was used."""
+    inserted(both, own(B, keys=KEYS[:32], ids=OWN_ID))
+    both.west.kmes[ALICE].start({})
+    both.pass_time(3.0)
+    both.west.produce(32)
+    both.pass_time(3.0)
+    others = KEYS[::-1] if more else KEYS[32:]
+    answers = both.insert_keys(own(B, keys=others, ids=OWN_ID + more))
+    both.pass_time(12.0)
+    (refusal,) = answers
+    assert isinstance(refusal, Unavailable)
+    for key_id in (OWN_ID, more):
+        assert not key_id or isinstance(fetch(both, B, key_id), KeyhopError)

@@ -1,7 +1,8 @@
 """What was sent to another KMS, or received from it, under which key IDs, and what became of it.
 
-It outlives the process, is bounded, and forgets after a while. The keys are not in it: of a received key it has eight
-bytes of a hash, so that a retry that brings another key under the same ID is found out.
+It outlives the process, is bounded, and forgets after a while. The keys are not in it. So that a retry that brings
+another key under the same ID is found out, it has a mark of each: of a received key eight bytes of a hash, of one that
+was sent the batch in which another KME of this domain brought it.
 """
 
 import hashlib

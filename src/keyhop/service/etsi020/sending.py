@@ -101,7 +101,7 @@ class Sending:
         waiting = {key_id: set(transfer.saes.targets) for key_id in transfer.ids}
         sending = _Sending(transfer, body, deadline, done, waiting)
         for key_id in transfer.ids:
-            self._memory.add(key_id, transfer.saes, "under way")
+            self._memory.add(key_id, transfer.saes, "under way", mark=transfer.batch)
             self._sendings[key_id] = sending
         self._accounts.note("sent", "handed over", transfer.saes, transfer.ids)
         self._journal.then(lambda: self._post(sending), lambda failure: self._end(sending, failure.message))

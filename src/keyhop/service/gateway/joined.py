@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from keyhop.core.clock import Clock
-from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId, each_id
+from keyhop.core.ids import KmeId, SaeId, each_id
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.record_ids import kept_as
@@ -64,7 +64,7 @@ class Gateway:
         self._clock = clock
         self._make = make
         self._under_way: dict[tuple[SaeId, bytes], list[Passed]] = {}
-        """By the master and the IDs of the records: those who wait."""
+        """By the master and the batch of the records: those who wait."""
         self._interchanges: dict[KmeId, Interchange] = {}
         self._spreading: Spreading
         self._records: RecordBook
@@ -121,6 +121,7 @@ class Gateway:
             tuple(copies.keys.each(copies.number)),
             copies.optional,
             copies.key_optional,
+            copies.came.batch if copies.came else b"",
         )
         self._interchanges[kms].sending.send(transfer, deadline, done)
 
@@ -142,18 +143,20 @@ class Gateway:
         """Under which ID SAEs of this KME find a key that is passed on under this one as well."""
         return kept_as(master, key_id, foreign=self._foreign(master))
 
-    def outcome(self, master: SaeId, slaves: Iterable[str], ids: bytes) -> Exported:
-        """What is known of records that another KME wants to have passed on."""
-        if (master, ids) in self._under_way:
+    def outcome(self, master: SaeId, slaves: Iterable[str], ids: bytes, batch: bytes) -> Exported:
+        """What is known of records that another KME wants to have passed on, by their batch: an ID may come again."""
+        if (master, batch) in self._under_way:
             return "under way"
         ways = {self.leads_to(SaeId(slave)) for slave in slaves}
-        entries = [self._interchanges[kms].sent.get(ids[:KEY_ID_BYTES]) for kms in ways if kms is not None]
-        fates = [entry.fate if entry and entry.initiator == master else None for entry in entries]
-        if not any(fates):
+        sent = [self._interchanges[kms].sent for kms in ways if kms is not None]
+        entries = [memory.get(key_id) for memory in sent for key_id in each_id(ids)]
+        if not any(entries):
             return "new"
+        same = [entry for entry in entries if entry and (entry.initiator, entry.mark) == (master, batch)]
+        are_relayed = len(same) == len(entries) and all(entry.fate == "relayed" for entry in same)
         kept = (self.kept_as(master, key_id) for key_id in each_id(ids))
         ours_have_them = None not in ways or all(key_id in self._records for key_id in kept)
-        return "yes" if ours_have_them and set(fates) == {"relayed"} else "no"
+        return "yes" if ours_have_them and are_relayed else "no"
 
     def export(
         self,
@@ -169,17 +172,17 @@ class Gateway:
                 done(f"no KMS joined here has SAE {slave}")
                 return
         master = origin.master
-        self._under_way[master, ids] = [done]
+        self._under_way[master, origin.batch] = [done]
 
         def spread(failure: str | None) -> None:
-            for waiting in self._under_way.pop((master, ids)):
+            for waiting in self._under_way.pop((master, origin.batch)):
                 waiting(failure)
 
         kept_as = b"".join(self.kept_as(master, key_id) for key_id in each_id(ids))
         copies = Copies(master, dict.fromkeys(slaves, self._me), ids, kept_as, keys, origin.source, came=origin)
         self._spreading.spread(copies, self._clock.monotonic() + EXPORT_S, spread)
 
-    def join(self, master: SaeId, ids: bytes, done: Passed) -> None:
+    def join(self, master: SaeId, batch: bytes, done: Passed) -> None:
         """It was asked for again before it was answered."""
-        if len(self._under_way[master, ids]) < MAX_WAITING:
-            self._under_way[master, ids].append(done)
+        if len(self._under_way[master, batch]) < MAX_WAITING:
+            self._under_way[master, batch].append(done)
