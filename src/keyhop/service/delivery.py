@@ -112,7 +112,7 @@ class Delivery:
             self._check_alive()
             target = self._lists.home(request.slave)
             if request.additional_slaves or target == self._me or self._foreign(request.slave):
-                slaves = self._lists.of(request.master, (request.slave, *request.additional_slaves))
+                slaves = self._lists.of(request.master, (request.slave, *request.additional_slaves), request)
                 size, number = slaves.size_bytes(request.size_bits), slaves.number(request.number)
                 reply = charged(self._limits, request.master, tuple(slaves.homes), size * number, reply)
                 self._multicast.get_key(request, slaves, size, number, reply)

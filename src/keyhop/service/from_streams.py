@@ -84,6 +84,7 @@ class FromStreams:
         saes = (request.master, request.slave)
         try:
             pairs = self._routes.for_request(request, target, policy)
+            policy = policy.as_asked(request)
             found = supply.at_once(pairs, size, number, saes, policy.admission)
             if found is not None:  # nearly always, so there is no more to it
                 self._deliver(request, policy, size, number, reply, *found)
@@ -139,7 +140,7 @@ class FromStreams:
                 pair.meter.missed(wanted.key_bytes)
             wanted.reply(answer)
 
-        slaves = self._lists.of(request.master, (request.slave,))
+        slaves = self._lists.of(request.master, (request.slave,), request)
         counted = self._routes.on_demand.begin(pair.peer, wanted.units * UNIT_BYTES, answered)
         try:
             self._multicast.get_key(request, slaves, wanted.size, wanted.number, counted)
@@ -175,7 +176,7 @@ class FromStreams:
             reply(stopping())
         elif policy.expands and self._routes.expand(pair.peer, policy):
             try:
-                slaves = self._lists.of(request.master, (request.slave,))._replace(wait_s=EXPAND_S)
+                slaves = self._lists.of(request.master, (request.slave,), request)._replace(wait_s=EXPAND_S)
                 self._multicast.get_key(request, slaves, size, number, reply, expanded=True)
             except KeyhopError as error:
                 reply(error)

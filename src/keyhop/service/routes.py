@@ -17,7 +17,7 @@ from keyhop.service.requests import RECORD_SOURCE, GetKey
 
 RETRY_AFTER_S = 1.0
 _NOT_YET = "what is relayed to it has not come yet"
-_UNMET = "not all extension_mandatory request options could be met"
+UNMET = "not all extension_mandatory request options could be met"
 
 
 class Routes:
@@ -65,7 +65,7 @@ class Routes:
         if request.max_age_strict and request.max_age_s is not None:
             pairs = [pair for pair in pairs if self._is_young(pair, request.max_age_s)]
         if not pairs:
-            raise BadRequest(_UNMET)
+            raise BadRequest(UNMET)
         return pairs
 
     def stock_units(self, target: KmeId, saes: SaePair, policy: PairPolicy) -> int:

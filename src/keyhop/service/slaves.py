@@ -9,7 +9,8 @@ from keyhop.core.ids import KmeId, SaeId
 from keyhop.network.hybrid.combining import COMBINERS
 from keyhop.service.crossing import Crossing
 from keyhop.service.policy import PairPolicy, Policies
-from keyhop.service.routes import Routes
+from keyhop.service.requests import GetKey
+from keyhop.service.routes import UNMET, Routes
 
 
 class Slaves(NamedTuple):
@@ -79,15 +80,29 @@ class Lists:
             raise BadRequest("SAE_ID is not known to this KME", details=({"SAE_ID": sae},))
         return home
 
-    def of(self, master: SaeId, slaves: tuple[SaeId, ...]) -> Slaves:
-        """With whom a master may share keys. Raises RequestError."""
+    def of(self, master: SaeId, slaves: tuple[SaeId, ...], request: GetKey | None = None) -> Slaves:
+        """With whom a master may share keys, and as it asks for them. Raises RequestError."""
         homes = self.homes(slaves)
         policies = {slave: self._policies.pair(master, slave) for slave in slaves}
         for slave, policy in policies.items():
             self._check_ways(slave, homes, policy)
+        if request is not None:
+            policies = self._as_asked(request, homes, policies)
         abroad = [policies[slave].abroad_wait_s for slave in slaves if self._crossing.foreign(slave)]
         wait_s = min(abroad or [policy.wait_s for policy in policies.values()])
         return Slaves(homes, policies, wait_s, self._combiner(homes, policies))
+
+    def _as_asked(
+        self, request: GetKey, homes: Mapping[SaeId, KmeId], policies: Mapping[SaeId, PairPolicy]
+    ) -> dict[SaeId, PairPolicy]:
+        """Raises BadRequest for what it insists on and no key for all of them can be."""
+        asked = {slave: policy.as_asked(request) for slave, policy in policies.items()}
+        try:
+            for slave, policy in asked.items():
+                self._check_ways(slave, homes, policy)
+        except Unauthorised:
+            raise BadRequest(UNMET) from None
+        return asked
 
     def _combiner(self, homes: Mapping[SaeId, KmeId], policies: Mapping[SaeId, PairPolicy]) -> Combiner | None:
         """All get the same key, so one that has to be combined is so for all; none that stays at this KME is."""

@@ -1,6 +1,6 @@
 """What holds for one master and one slave."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -9,7 +9,7 @@ from keyhop.core.priority import USUAL_PRIORITY
 from keyhop.core.streams import Admission
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.relay.messages import Strategy
-from keyhop.service.requests import RECORD_SOURCE
+from keyhop.service.requests import RECORD_SOURCE, GetKey
 
 WhenDry = Literal["wait", "refuse", "expand"]
 Hybrid = Literal["none", "xor", "kdf"]
@@ -62,6 +62,15 @@ class PairPolicy:
             return None
         paths = self.min_disjoint_paths
         return Terms(self.relay, paths, paths, self.relay_threshold or 0, self.priority)
+
+    def as_asked(self, request: GetKey) -> "PairPolicy":
+        """What holds for a request, which may insist on more: on keys of a link, or on young ones."""
+        must_be_direct = request.route_strict and request.route == "direct"
+        max_age_s = request.max_age_s if request.max_age_strict else None
+        if not must_be_direct and max_age_s is None:
+            return self
+        lifetime_s = min((s for s in (self.key_lifetime_s, max_age_s) if s is not None), default=None)
+        return replace(self, direct_only=self.direct_only or must_be_direct, key_lifetime_s=lifetime_s)
 
     def size_bytes(self, size_bits: int | None) -> int:
         """The size to deliver, or BadRequest."""
