@@ -105,6 +105,9 @@ class AtOnce:
 
     shared = False
 
+    def is_shared_by(self, _sae: SaeId | None) -> bool:
+        return self.shared
+
     def enter(self, _sae: SaeId | None, job: Callable[[], None]) -> None:
         job()
 

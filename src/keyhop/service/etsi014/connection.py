@@ -70,7 +70,7 @@ class SaeConnection:
         """The client has sent something, which is read in its SAE's turn if others ask as well."""
         if self._queued:
             self._wire.read_on(False)  # until then there is no use in being told again and again
-        elif self._turns.shared:
+        elif self._turns.is_shared_by(self.sae):
             self._queued = True
             self._turns.enter(self.sae, self._read)
         else:

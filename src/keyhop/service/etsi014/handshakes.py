@@ -16,12 +16,14 @@ import ssl
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from keyhop.core.scheduling import ask_for_slices, give_way
 from keyhop.service.etsi014.accepting import PAUSE_S, Door
 from keyhop.service.etsi014.cpu_budget import CpuBudget
+from keyhop.service.etsi014.handshaking import READ_BYTES, HandshakingClient
 from keyhop.service.etsi014.tls import Tls
 
 NICENESS = 10
@@ -29,7 +31,6 @@ SLICE_S = 0.006
 """When it has given way, and the event loop is busy, the thread is back after some nine of these."""
 LINGER_S = 1.0
 _ACCEPTS_AT_ONCE = 4  # between steps of handshakes: many at once hold up the event loop, which needs the same lock
-_READ_BYTES = 16 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -41,24 +42,6 @@ class HandshakeLimits:
     max_pending: int
     timeout_s: float
     share: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Client:
-    sock: socket.socket
-    tls: Tls
-
-    def go_on(self) -> bool:
-        """Takes what came and says what is due; whether the handshake is over. Raises OSError when it has failed."""
-        data = self.sock.recv(_READ_BYTES)
-        if not data:
-            raise ConnectionError("it has gone")
-        try:
-            return self.tls.handshake(data)
-        finally:
-            due = self.tls.due()
-            if due and self.sock.send(due) < len(due):  # a new connection has room for all that a handshake says
-                raise ConnectionError("it takes nothing")
 
 
 class Handshakes:
@@ -86,8 +69,8 @@ class Handshakes:
         self._admit = admit
         self._on_refused = on_refused
         self._on_failure = on_failure
-        self._pending: dict[_Client, float] = {}  # their deadlines; the oldest is the first
-        self._leaving: dict[_Client, float] = {}  # refused: to close at once could lose the reason, an alert
+        self._pending: dict[HandshakingClient, float] = {}  # their deadlines; the oldest is the first
+        self._leaving: dict[HandshakingClient, float] = {}  # refused: to close at once could lose the reason, an alert
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="handshakes", daemon=True)
@@ -134,23 +117,31 @@ class Handshakes:
                 time.sleep(rest_s)
 
     def _turn(self) -> bool:
-        for key, _ in self._selector.select(self._until_deadline()):
+        ready = deque(key for key, _ in self._selector.select(self._until_deadline()))
+        while ready:
             give_way()
-            if key.fileobj is self._woken:
+            if not self._serve(ready.popleft()):
                 return False
-            if key.fileobj is self._listener:
-                if not self._door.open():
-                    time.sleep(PAUSE_S)
-                continue
-            if key.data in self._pending:
-                self._step(key.data)
-            elif key.data in self._leaving:  # in neither, if it gave way in this turn
-                self._drain(key.data)
         now = time.monotonic()
         while self._pending and _first_deadline(self._pending) <= now:
+            give_way()
             self._refuse(next(iter(self._pending)), "too slow")
         while self._leaving and _first_deadline(self._leaving) <= now:
+            give_way()
             self._end(next(iter(self._leaving)))
+        return True
+
+    def _serve(self, ready: selectors.SelectorKey) -> bool:
+        """Whether to go on. Nobody else holds the client: the TLS of many that end together takes long to free."""
+        if ready.fileobj is self._woken:
+            return False
+        if ready.fileobj is self._listener:
+            if not self._door.open():
+                time.sleep(PAUSE_S)
+        elif ready.data in self._pending:
+            self._step(ready.data)
+        elif ready.data in self._leaving:  # in neither, if it gave way in this turn
+            self._drain(ready.data)
         return True
 
     def _until_deadline(self) -> float | None:
@@ -161,7 +152,7 @@ class Handshakes:
         while len(self._pending) >= self._limits.max_pending:
             self._refuse(next(iter(self._pending)), "too many")
         try:
-            client = _Client(accepted, Tls(self._context()))
+            client = HandshakingClient(accepted, Tls(self._context()))
             self._selector.register(accepted, selectors.EVENT_READ, client)
         except Exception as error:  # noqa: BLE001 (it is one client's, and the others are served)
             accepted.close()
@@ -170,7 +161,7 @@ class Handshakes:
             return
         self._pending[client] = time.monotonic() + self._limits.timeout_s
 
-    def _step(self, client: _Client) -> None:
+    def _step(self, client: HandshakingClient) -> None:
         try:
             if not client.go_on():
                 return
@@ -186,7 +177,7 @@ class Handshakes:
         del self._pending[client]
         self._admit(client.sock, client.tls, certificate)
 
-    def _refuse(self, client: _Client, why: str) -> None:
+    def _refuse(self, client: HandshakingClient, why: str) -> None:
         """The alert is sent, if there is one to send."""
         self._on_refused()
         _log.debug("handshake refused: %s", why)
@@ -199,9 +190,9 @@ class Handshakes:
         if len(self._leaving) > self._limits.max_pending:
             self._end(next(iter(self._leaving)))
 
-    def _drain(self, client: _Client) -> None:
+    def _drain(self, client: HandshakingClient) -> None:
         try:
-            if 0 < len(client.sock.recv(_READ_BYTES)) < _READ_BYTES:  # more than a request is no honest client's
+            if 0 < len(client.sock.recv(READ_BYTES)) < READ_BYTES:  # more than a request is no honest client's
                 return
         except BlockingIOError:
             return
@@ -209,11 +200,11 @@ class Handshakes:
             pass
         self._end(client)
 
-    def _end(self, client: _Client) -> None:
+    def _end(self, client: HandshakingClient) -> None:
         del self._leaving[client]
         self._selector.unregister(client.sock)
         client.sock.close()
 
 
-def _first_deadline(deadlines: dict[_Client, float]) -> float:
+def _first_deadline(deadlines: dict[HandshakingClient, float]) -> float:
     return next(iter(deadlines.values()), math.inf)

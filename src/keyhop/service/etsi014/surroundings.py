@@ -69,6 +69,10 @@ class TakingTurns(Protocol):
         """Whether more than one SAE asks."""
         ...
 
+    def is_shared_by(self, sae: SaeId | None) -> bool:
+        """The same, now that this one has sent something."""
+        ...
+
     def enter(self, sae: SaeId | None, job: Callable[[], None]) -> None:
         """Does the job when it is this SAE's turn."""
         ...

@@ -49,6 +49,12 @@ class Turns:
         self.shared = False
         """Whether more than one SAE has asked lately."""
 
+    def is_shared_by(self, sae: SaeId | None) -> bool:
+        """The same, now that this one has sent something: who never comes to ask is noticed as well."""
+        if sae != self._last:
+            self._notice(sae)
+        return self.shared
+
     def enter(self, sae: SaeId | None, job: Job) -> None:
         """Does the job when it is this SAE's turn; an SAE's own jobs in their order."""
         jobs = self._waiting.get(sae)
@@ -57,9 +63,7 @@ class Turns:
             return
         self._waiting[sae] = deque((job,))
         if sae != self._last or self._next:
-            self._last = sae
-            self._shared_until = self._now() + SHARED_FOR_S
-            self.shared = True
+            self._notice(sae)
         tag_s = self._over_s.get(sae, 0.0)
         heappush(self._next, (tag_s if tag_s > self._tag_s else self._tag_s, self._number, sae))
         self._number += 1
@@ -67,6 +71,11 @@ class Turns:
             self._awake = True
             self._after_slice = None
             self._soon(self._work)
+
+    def _notice(self, sae: SaeId | None) -> None:
+        self._last = sae
+        self._shared_until = self._now() + SHARED_FOR_S
+        self.shared = True
 
     def _work(self) -> None:
         began = self._now()

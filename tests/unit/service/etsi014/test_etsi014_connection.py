@@ -39,6 +39,11 @@ class Turns:
     at_once: bool = True
     shared: bool = True
     waiting: list[Callable[[], None]] = field(default_factory=list)
+    noticed: list[SaeId | None] = field(default_factory=list)
+
+    def is_shared_by(self, sae: SaeId | None) -> bool:
+        self.noticed.append(sae)
+        return self.shared
 
     def enter(self, _sae: SaeId | None, job: Callable[[], None]) -> None:
         if self.at_once:
@@ -286,6 +291,7 @@ def test_what_comes_is_read_in_its_turn_and_until_then_told_no_more() -> None:
 def test_nobody_waits_to_be_read_who_has_everything_for_himself() -> None:
     bench = Bench(turns=Turns(at_once=False, shared=False), sent=[GET])
     bench.connection.readable()
+    assert bench.turns.noticed == [SaeId("alicesae")]
     assert (bench.sent, bench.replies, len(bench.turns.waiting)) == ([], [], 1)
     bench.turns.waiting.pop()()
     assert len(bench.replies) == 1

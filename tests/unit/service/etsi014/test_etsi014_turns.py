@@ -92,6 +92,20 @@ def test_a_slice_holds_many_short_jobs_and_fewer_when_others_ask(loop: Loop, sli
     assert loop.soon == []
 
 
+def test_who_sends_and_never_comes_to_ask_is_noticed_as_well(loop: Loop) -> None:
+    loop.enter(HONEST, "h")
+    loop.turn()
+    loop.pass_(SHARED_FOR_S)
+    loop.enter(HONEST, "h")
+    loop.turn()
+    assert not loop.turns.is_shared_by(HONEST)
+    assert loop.turns.is_shared_by(GREEDY)
+    assert loop.turns.is_shared_by(HONEST)
+    for i in range(20):
+        loop.enter(HONEST, f"h{i}", SHARED_SLICE_S / 9.5)
+    assert len(loop.turn()) == 10
+
+
 @pytest.mark.parametrize("commit_s", [SLICE_S / 2, 2 * SLICE_S])
 def test_no_slice_is_shorter_than_the_commit_between_them(loop: Loop, commit_s: float) -> None:
     loop.turns.enter(HONEST, lambda: loop.soon.append(lambda: loop.pass_(commit_s)))
