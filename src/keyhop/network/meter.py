@@ -10,6 +10,9 @@ AVERAGE_S = 20.0
 """The time constant of averages."""
 PEAK_S = 60.0
 """The time constant by which a peak is forgotten."""
+BURST_S = 5.0
+"""The time constant of a peak itself, as long as a low mark lasts (`feeder.water`): one large request raises that mark
+by its own size, and not by what many like it would take."""
 SAMPLE_S = 0.5
 NEVER_S = 30 * 86400.0
 """A stream that lasts longer than that does not run out, as far as anybody can say."""
@@ -26,7 +29,7 @@ class Meter:
         self._missed = self._passed_by = 0
         self.coming = self.going = self.keys = self.missing = 0.0
         """Averages: of what came, of what was used, of what of that SAEs got, and of what they asked for in vain."""
-        self._peak = 0.0
+        self._peak = self._burst = 0.0
 
     def missed(self, size_bytes: int) -> None:
         """Somebody asked for so many, and they were not there."""
@@ -69,7 +72,8 @@ class Meter:
         self.going = _averaged(self.going, (gone - self._gone) / elapsed, decay)
         self.keys = _averaged(self.keys, getting, decay)
         self.missing = _averaged(self.missing, missing, decay)
-        self._peak = max(getting + missing, self._peak * exp(-elapsed / PEAK_S))
+        self._burst = _averaged(self._burst, getting + missing, exp(-elapsed / BURST_S))
+        self._peak = max(self._burst, self._peak * exp(-elapsed / PEAK_S))
         self._at, self._came, self._gone, self._keys = now, came, gone, keys
         self._missed = self._passed_by = 0
 

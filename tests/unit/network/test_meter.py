@@ -6,6 +6,7 @@ from keyhop.core.ids import KmeId
 from keyhop.core.journal import Journal
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import ID_KEY_UNITS, Block, OwnedStream, StreamRef
+from keyhop.network.feeder.water import LOW_S
 from keyhop.network.meter import Meter
 from keyhop.testing.virtual import VirtualClock
 
@@ -67,11 +68,19 @@ def test_what_was_asked_for_in_vain_counts_as_demand(metered: Metered) -> None:
 
 
 def test_a_peak_counts_as_demand_for_a_while_and_is_forgotten(metered: Metered) -> None:
-    metered.run(1, going=40_000)
-    assert metered.meter.demand == pytest.approx(40_000)
+    metered.run(30, going=2000)
+    metered.run(5)
+    assert metered.meter.demand == pytest.approx(2000, rel=0.1)
     metered.run(600)
     assert metered.meter.demand < 10
     assert metered.meter.runway_s is None
+
+
+def test_one_large_request_raises_a_stream_by_its_own_size_and_not_by_many(metered: Metered) -> None:
+    metered.take(20_000)
+    metered.clock.advance(0.5)
+    metered.meter.tick()
+    assert 0.9 * 20_000 <= LOW_S * metered.meter.demand <= 20_000
 
 
 def test_nothing_asked_for_is_neither_satisfied_nor_not(metered: Metered) -> None:
