@@ -15,11 +15,11 @@ from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import KmeId
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import Pair
+from keyhop.network.relay.pads import SMALL_BYTES
 from keyhop.service.courier import Courier
 from keyhop.service.requests import KeyReply, Keys
 
 PART = 16
-SMALL_BYTES = 512
 
 
 class OnDemand:

@@ -2,11 +2,13 @@
 
 from typing import NamedTuple
 
+from keyhop.network.relay.pads import SMALL_BYTES
+
 LOW_S = 5.0
 HIGH_S = 20.0
 """A stream holds what is asked for in so many seconds."""
 BLOCK_S = 1.0
-LEAST_BLOCK_BYTES = 1 << 9
+LEAST_BLOCK_BYTES = SMALL_BYTES
 MOST_BLOCK_BYTES = 32 << 10
 
 

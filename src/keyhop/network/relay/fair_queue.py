@@ -3,6 +3,9 @@
 Each flow has a virtual time, which moves on by the size over the weight of what it asks for; the flow that is furthest
 behind is next. So flows that always ask get shares of what there is by their weights, and who asks for less gets all
 of it: max-min fairness at one queue. Who has not asked for long has saved nothing up.
+
+What is waited for may have a head start, as in borrowed-virtual-time scheduling (Duda and Cheriton, SOSP 1999): it
+comes before others, and its flow pays for it later. So no flow is ahead of its share by more than a head start.
 """
 
 from collections.abc import Hashable
@@ -27,12 +30,12 @@ class FairQueue[Flow: Hashable, Item]:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, flow: Flow, priority: int, weight: float, size: int, item: Item) -> None:
-        """Behind all others of its flow."""
+    def add(self, flow: Flow, priority: int, weight: float, size: int, item: Item, *, head_start: int = 0) -> None:
+        """Behind all others of its flow, but for those whose head start is smaller."""
         key = (priority, flow)
         start = max(self._flows.get(key, 0.0), self._now.get(priority, 0.0))
         self._flows[key] = start + size / weight
-        heappush(self._waiting, (-priority, start, next(self._sequence), flow, item, size))
+        heappush(self._waiting, (-priority, start - head_start / weight, next(self._sequence), flow, item, size))
         self.size += size
 
     def pop(self) -> Item:
@@ -46,12 +49,19 @@ class FairQueue[Flow: Hashable, Item]:
             self._begin_anew()
         return item
 
-    def put_back(self) -> None:
-        """What was popped last is next again, before all others of its priority."""
-        if self._last is not None:
-            heappush(self._waiting, self._last)
-            self.size += self._last[5]
-            self._last = None
+    def put_back(self) -> bool:
+        """What was popped last waits again if something has come that is before it; whether that is so."""
+        if self._last is None or not self._waiting or self._last < self._waiting[0]:
+            return False
+        heappush(self._waiting, self._last)
+        self.size += self._last[5]
+        self._last = None
+        return True
+
+    def rest(self) -> None:
+        """Nobody waits any more, nor what was popped last: no flow is ahead of others."""
+        self._flows.clear()
+        self._now.clear()
 
     def keep(self, items: "list[Item]") -> None:
         """Drops all but these, whose places stay."""

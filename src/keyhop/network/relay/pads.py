@@ -13,11 +13,17 @@ from keyhop.core.streams import Taken
 from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.leasing import Cancel, Leasing, Use
 from keyhop.network.relay.fair_queue import FairQueue
+from keyhop.network.relay.messages import SECRET_HEAD_BYTES
 from keyhop.network.relay.parcels import Flow
 from keyhop.network.sealing import MAC_KEY_BYTES
 
 MAX_WAITING = 4096
 """When more wait, one is sent away, of the source of which most do: a bound for what others make this KME remember."""
+
+SMALL_BYTES = 512
+"""Of key. A block has more, so for what has no more somebody waits: it comes before the blocks of its flow, and before
+those of others as long as its flow has not had `HEAD_START_BYTES` more than they."""
+HEAD_START_BYTES = 16 << 10
 
 PATIENCE_S = (1.0, 16.0)
 """How long a share of others waits for its pad, before its source hears of it and takes another way: on a link that
@@ -70,10 +76,10 @@ class Pads:
         units = units_for(asked.size_bytes)
         if asked_for and self._may_pass(asked, units):
             return self._leasing.wait(asked.size_bytes, 1, "pad", deadline, use)
-        self._queue.add((flow.brought_by, flow.source, flow.destination), priority, weight, units, asked)
-        if self._first is not None and self._first.priority < priority:
+        whose, head_start = (flow.brought_by, flow.source, flow.destination), _head_start_units(size_bytes)
+        self._queue.add(whose, priority, weight, units, asked, head_start=head_start)
+        if self._first is not None and self._queue.put_back():
             self._first = None
-            self._queue.put_back()
             self._leasing.expect_pads(self._queue.size)
             self._give_up()
         self._go_on()
@@ -112,6 +118,8 @@ class Pads:
         finally:
             self._going_on = False
             self._leasing.expect_pads(self._queue.size)
+        if self._first is None:
+            self._queue.rest()
 
     def _came(self, asked: _Asked, taken: Taken | None) -> None:
         self._first = None
@@ -137,6 +145,10 @@ class Pads:
             self._go_on()
         else:
             self._queue.keep([other for other in self._queue.items() if other is not asked])
+
+
+def _head_start_units(size_bytes: int) -> int:
+    return units_for(HEAD_START_BYTES) if size_bytes <= SECRET_HEAD_BYTES + SMALL_BYTES else 0
 
 
 def _whose(asked: _Asked) -> tuple[KmeId, KmeId]:

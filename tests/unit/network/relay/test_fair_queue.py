@@ -65,6 +65,49 @@ def test_who_was_away_gets_no_more_than_its_part_afterwards() -> None:
     assert first["back"] in (5, 6)
 
 
+def test_a_head_start_comes_before_others_and_is_paid_for() -> None:
+    queue: FairQueue[str, str] = FairQueue()
+    for number in range(6):
+        queue.add("a", 0, 1.0, 10, f"a{number}")
+        queue.add("b", 0, 1.0, 10, f"b{number}")
+    queue.add("a", 0, 1.0, 10, "waited for", head_start=100)
+    queue.add("a", 0, 1.0, 10, "a6")
+    order = [queue.pop() for _ in range(14)]
+    assert order[0] == "waited for"
+    assert order[-1] == "a6"
+
+
+def test_flows_that_always_have_a_head_start_are_ahead_by_that_much_and_no_more() -> None:
+    queue: FairQueue[str, str] = FairQueue()
+    for _ in range(200):
+        queue.add("ahead", 0, 1.0, 10, "ahead", head_start=100)
+        queue.add("honest", 0, 1.0, 10, "honest")
+    had = Counter(queue.pop() for _ in range(200))
+    assert had["ahead"] - had["honest"] in range(9, 12)
+
+
+def test_what_was_popped_is_put_back_only_for_what_is_before_it() -> None:
+    queue: FairQueue[str, str] = FairQueue()
+    queue.add("a", 0, 1.0, 10, "first")
+    assert queue.pop() == "first"
+    assert not queue.put_back()
+    queue.add("b", 0, 1.0, 10, "second")
+    assert not queue.put_back()
+    queue.add("b", 0, 1.0, 10, "waited for", head_start=20)
+    assert queue.put_back()
+    assert [queue.pop() for _ in range(3)] == ["waited for", "first", "second"]
+
+
+def test_when_nobody_waits_all_flows_are_equal_again() -> None:
+    queue: FairQueue[str, str] = FairQueue()
+    queue.add("busy", 0, 1.0, 1000, "served")
+    queue.pop()
+    queue.rest()
+    queue.add("busy", 0, 1.0, 10, "first")
+    queue.add("other", 0, 1.0, 10, "second")
+    assert [queue.pop() for _ in range(2)] == ["first", "second"]
+
+
 def test_those_that_are_dropped_are_gone_and_the_others_keep_their_places() -> None:
     queue: FairQueue[str, str] = FairQueue()
     for item in ("a1", "b1", "a2", "b2"):

@@ -11,13 +11,17 @@ from keyhop.core.streams import ID_KEY_UNITS, Block, OwnedStream, StreamRef
 from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.leasing import Leasing
 from keyhop.network.relay import pads
+from keyhop.network.relay.messages import SECRET_HEAD_BYTES
 from keyhop.network.relay.pads import Pads, Standing
 from keyhop.network.relay.parcels import Flow
 from keyhop.network.sealing import MAC_KEY_BYTES
 from keyhop.network.wire import Body, Leased, LeaseNoted
 from keyhop.testing.virtual import VirtualClock
 
-PAD = 200 - MAC_KEY_BYTES
+PADDED = 800
+"""What a share takes, in bytes; it is too large to be a key that somebody waits for."""
+PAD = PADDED - MAC_KEY_BYTES
+SMALL = SECRET_HEAD_BYTES + pads.SMALL_BYTES
 
 
 def flow(source: str, priority: int = 4) -> Flow:
@@ -57,17 +61,19 @@ class Padded:
             self.leasing.noted(LeaseNoted(told.epoch, told.taken))
 
     def bring(self, seconds: int) -> None:
-        """The link brings a kilobyte a second."""
+        """The link brings four kilobytes a second."""
         for _ in range(seconds):
             self.clock.advance(1.0)
-            self.leasing.demand.brought(1024 // UNIT_BYTES)
-            self.produce(1024)
+            self.leasing.demand.brought(4096 // UNIT_BYTES)
+            self.produce(4096)
 
-    def ask(self, name: str, of: Flow, within_s: float = 1e9, *, asked_for: bool = False) -> None:
+    def ask(
+        self, name: str, of: Flow, within_s: float = 1e9, *, size_bytes: int = PAD, asked_for: bool = False
+    ) -> None:
         def use(taken: object) -> None:
             self.served.append(name if taken else f"no {name}")
 
-        self.pads.take(of, PAD, self.clock.monotonic() + within_s, use, asked_for=asked_for)
+        self.pads.take(of, size_bytes, self.clock.monotonic() + within_s, use, asked_for=asked_for)
         self.note()
 
 
@@ -80,7 +86,7 @@ def test_flows_take_turns_however_much_one_of_them_asks_for(padded: Padded) -> N
     for _ in range(20):
         padded.ask("greedy", flow("greedy"))
     padded.ask("honest", flow("honest"))
-    padded.produce(600)
+    padded.produce(3 * PADDED)
     assert padded.served == ["greedy", "honest", "greedy"]
 
 
@@ -88,7 +94,7 @@ def test_a_heavy_flow_has_its_part(padded: Padded) -> None:
     for _ in range(12):
         padded.ask("light", flow("light"))
         padded.ask("heavy", flow("heavy"))
-    padded.produce(8 * 200)
+    padded.produce(8 * PADDED)
     assert padded.served.count("heavy") in (5, 6)
 
 
@@ -96,15 +102,48 @@ def test_a_higher_priority_does_not_wait_behind_others(padded: Padded) -> None:
     padded.ask("first", flow("x", 1))
     padded.ask("second", flow("x", 1))
     padded.ask("urgent", flow("y", 7))
-    padded.produce(600)
+    padded.produce(3 * PADDED)
     assert padded.served == ["urgent", "first", "second"]
+
+
+def test_what_is_too_small_for_a_block_is_waited_for_and_comes_before_blocks(padded: Padded) -> None:
+    for number in range(3):
+        padded.ask(f"{number} of x", flow("x"))
+        padded.ask(f"{number} of y", flow("y"))
+    padded.ask("key", flow("x"), size_bytes=SMALL)
+    padded.ask("no key", flow("x"), size_bytes=SMALL + 1)
+    padded.produce(MAC_KEY_BYTES + SMALL)
+    assert padded.served == ["key"]
+    padded.produce(8 * PADDED)
+    assert padded.served[1:3] == ["0 of x", "0 of y"]
+    assert padded.served[-1] == "no key"
+
+
+def test_who_sends_nothing_but_small_shares_gets_no_more_in_the_end(padded: Padded) -> None:
+    for _ in range(200):
+        padded.ask("small", flow("x"), size_bytes=SMALL)
+        padded.ask("block", flow("y"))
+    padded.produce(1 << 16)
+    small, block = padded.served.count("small") * (MAC_KEY_BYTES + SMALL), padded.served.count("block") * PADDED
+    assert abs(small - block - pads.HEAD_START_BYTES) <= 2 * PADDED
+
+
+def test_who_has_kept_nobody_waiting_owes_nothing(padded: Padded) -> None:
+    for _ in range(2 * pads.HEAD_START_BYTES // SMALL):
+        padded.produce(MAC_KEY_BYTES + SMALL)
+        padded.ask("earlier", flow("x"), size_bytes=SMALL)
+    assert "no earlier" not in padded.served
+    padded.ask("block", flow("y"))
+    padded.ask("key", flow("x"), size_bytes=SMALL)
+    padded.produce(MAC_KEY_BYTES + SMALL)
+    assert padded.served[-1] == "key"
 
 
 def test_a_source_has_no_higher_priority_than_it_may_have(padded: Padded) -> None:
     padded.ask("first", flow("x", 6))
     padded.ask("foreign", flow("foreign", 7))
     padded.ask("second", flow("x", 6))
-    padded.produce(600)
+    padded.produce(3 * PADDED)
     assert padded.served == ["first", "second", "foreign"]
 
 
@@ -119,28 +158,28 @@ def test_who_waits_too_long_is_told_and_the_others_go_on(padded: Padded) -> None
     padded.leasing.tick()
     padded.pads.tick()
     assert padded.served == ["no two", "no one"]
-    padded.produce(200)
+    padded.produce(PADDED)
     assert padded.served == ["no two", "no one", "three"]
 
 
 def test_half_of_what_comes_is_for_all_pads_that_wait_while_saes_lack(padded: Padded) -> None:
-    padded.leasing.reserve(8000, [(SaeId("x"), SaeId("y"))], 1 << 20)
+    padded.leasing.reserve(40 * PADDED, [(SaeId("x"), SaeId("y"))], 1 << 20)
     for number in range(4):
         padded.ask(f"{number}", flow("x"))
-    padded.produce(2 * 4 * 200)
+    padded.produce(2 * 4 * PADDED)
     assert padded.served == ["0", "1", "2", "3"]
-    assert padded.leasing.entitled_units((SaeId("x"), SaeId("y"))) == units_for(4 * 200)
+    assert padded.leasing.entitled_units((SaeId("x"), SaeId("y"))) == units_for(4 * PADDED)
 
 
 def test_who_waits_no_longer_has_nothing_kept_for_him(padded: Padded) -> None:
-    padded.leasing.reserve(8000, [(SaeId("x"), SaeId("y"))], 1 << 20)
+    padded.leasing.reserve(40 * PADDED, [(SaeId("x"), SaeId("y"))], 1 << 20)
     for _ in range(2):
         padded.ask("impatient", flow("x"), 1.0)
     padded.clock.advance(2.0)
     padded.pads.tick()
     padded.leasing.tick()
-    padded.produce(400)
-    assert padded.leasing.entitled_units((SaeId("x"), SaeId("y"))) == units_for(400)
+    padded.produce(2 * PADDED)
+    assert padded.leasing.entitled_units((SaeId("x"), SaeId("y"))) == units_for(2 * PADDED)
 
 
 def _note(served: list[int], number: int, taken: object) -> None:
@@ -153,9 +192,9 @@ def test_who_was_cancelled_takes_nothing(padded: Padded, which: int) -> None:
     cancels = [padded.pads.take(flow("x"), PAD, 1e9, partial(_note, served, number)) for number in range(2)]
     cancels[which]()
     cancels[which]()
-    padded.produce(400)
+    padded.produce(2 * PADDED)
     assert served == [1 - which]
-    assert padded.stream.used_units == 200 // 8
+    assert padded.stream.used_units == PADDED // 8
 
 
 def test_when_the_stream_is_sealed_everybody_is_told(padded: Padded) -> None:
@@ -170,7 +209,7 @@ def test_all_who_wait_are_served_however_many_get_theirs_at_once(padded: Padded)
     for index in range(number):
         padded.ask(str(index), flow("source"))
     padded.leasing.demand.took(units_for(PAD + MAC_KEY_BYTES) * number)
-    padded.produce(1 << 20)
+    padded.produce(1 << 21)
     assert padded.served == [str(index) for index in range(number)]
 
 
@@ -189,7 +228,7 @@ def test_when_too_many_wait_the_flow_with_most_of_them_makes_room(
 
 @pytest.fixture
 def flowing() -> Padded:
-    """A link that has brought 20 kB, at a kilobyte a second."""
+    """A link that has brought 80 kB, at four a second."""
     padded = Padded()
     padded.leasing.reserve(0, (), 1 << 20)
     padded.bring(20)
@@ -207,7 +246,7 @@ def burst(padded: Padded) -> int:
 def test_a_burst_of_what_is_relayed_ahead_leaves_something_of_a_link(flowing: Padded) -> None:
     assert burst(flowing) > 80
     left = flowing.leasing.entitled_units(None) * UNIT_BYTES
-    assert 800 < left <= 1024 + 200
+    assert 4 * 800 < left <= 4096 + PADDED
     assert flowing.leasing.spare_units == 0
 
 
@@ -239,4 +278,4 @@ def test_a_link_that_brings_nothing_any_more_keeps_nothing_back(flowing: Padded)
     flowing.leasing.tick()
     flowing.note()
     assert len(flowing.served) > had
-    assert flowing.leasing.entitled_units(None) * UNIT_BYTES < 200
+    assert flowing.leasing.entitled_units(None) * UNIT_BYTES < PADDED
