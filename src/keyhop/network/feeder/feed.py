@@ -28,6 +28,7 @@ class UnderWay:
 
     size_bytes: int
     way: Plan
+    priority: int
 
 
 @dataclass(slots=True)
@@ -80,9 +81,10 @@ class Feed:
         asked = [priority for priority, at in self._asked_at.items() if at >= now - ASKED_S]
         return max(asked) if asked else usual if self.demand else max(usual - 1, 0)
 
-    def may_send(self, now: float) -> bool:
-        """Whether another block may leave."""
-        return self.rising and len(self.parcels) < self._window and now >= self._not_before
+    def may_send(self, priority: int, now: float) -> bool:
+        """Whether another block may leave; those of a lower priority, which may wait long, do not count against it."""
+        window = sum(parcel.priority >= priority for parcel in self.parcels)
+        return self.rising and window < self._window and now >= self._not_before
 
     def next_bytes(self, water: Marks) -> int:
         """How large that is."""

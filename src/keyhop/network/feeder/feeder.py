@@ -167,7 +167,7 @@ class Feeder:
     def _feed(self, feed: Feed) -> None:
         water, stock = self._marks(feed), feed.stock
         feed.rising = stock < water.low or (feed.rising and stock < water.high)
-        while feed.may_send(self._clock.monotonic()):
+        while feed.may_send(self._priority(feed), self._clock.monotonic()):
             self._send(feed, feed.next_bytes(water))
             feed.rising = feed.stock < water.high
 
@@ -180,7 +180,7 @@ class Feeder:
             return
         data = KeyMaterial(self._entropy.token(MAC_KEY_BYTES + size))
         parcel = Parcel(destination, BlockPayload(), data, self._priority(feed))
-        under_way = UnderWay(size, way)
+        under_way = UnderWay(size, way, parcel.priority)
         feed.parcels.append(under_way)
         self._relay.send(parcel, way, now + PARCEL_S, partial(self._sent, feed, under_way))
 
