@@ -5,19 +5,19 @@ time of its own; the masters of some sites come first.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.priority import USUAL_PRIORITY
-from keyhop.lab import Topology, load_topology
-from keyhop.lab.topology.model import Link
+from keyhop.lab import load_topology
+from keyhop.lab.topology.model import Link as LabLink
 from keyhop.network.feeder.fairness import jains_index
 from keyhop.network.pair import PairOptions
 from keyhop.service.policy import PairPolicy, Policy, Rule, SaeClass
 from keyhop.service.requests import GetKey, Keys
-from keyhop.testing.network import VirtualNetwork
+from keyhop.testing.paced_network import STEP_S, Link, PacedNetwork
 from relay_metro import LEAST_INDEX, PERIOD_S, SEED, Pair, pairs_of
 from relay_shares import paths, shares
 from report import Aim, Row, Section
@@ -27,7 +27,6 @@ FIRST_PRIORITY = 6
 KEYS = 16
 KEY_BYTES = 32
 BLOCK_BYTES = 1024
-STEP_S = 0.1
 WARM_S = 90.0
 OVER_DEMAND = 2.0
 """How much more is asked for than links bring, counted as pads over the fewest hops."""
@@ -39,54 +38,40 @@ POLICY = Policy(
 
 
 class City:
-    """The KMEs, links that bring `part` of what the topology says, and pairs that ask."""
+    """Pairs of SAEs that ask, in a network whose links bring so much."""
 
-    def __init__(self, topology: Topology, part: float, pairs: Sequence[Pair]) -> None:
-        self._home = {SaeId(sae.id): KmeId(sae.kme) for sae in topology.all_saes()}
-        ends = [(KmeId(min(link.ends)), KmeId(max(link.ends))) for link in topology.links]
-        rates = [part * float(link.options["rate_bps"]) / 8 for link in topology.links]
-        self._links = dict(zip(ends, rates, strict=True))
-        self._brought = dict.fromkeys(ends, 0.0)
+    def __init__(self, home: dict[str, str], rates: Mapping[Link, float], pairs: Sequence[Pair]) -> None:
+        self._home = {SaeId(sae): KmeId(kme) for sae, kme in home.items()}
         self._pairs = pairs
         self._draw = random.Random(SEED)
         options = PairOptions(stock_bytes=1 << 18, reserved_bytes_per_pair=0)
-        self._network = VirtualNetwork(self._home, links=ends, policy=POLICY, options=options)
-        self._network.settle()
+        self._paced = PacedNetwork(self._home, rates, BLOCK_BYTES, policy=POLICY, options=options)
 
     def live(self, seconds: float) -> None:
         """Time passes."""
-        for _ in range(round(seconds / STEP_S)):
-            self._network.clock.advance(STEP_S)
-            self._produce()
-            for kme in self._network.kmes.values():
-                kme.tick()
-            self._ask()
-            self._network.settle(1_000_000)
-
-    def _produce(self) -> None:
-        for link, rate in self._links.items():
-            self._brought[link] += rate * STEP_S
-            blocks, self._brought[link] = divmod(self._brought[link], BLOCK_BYTES)
-            self._network.produce(int(blocks), BLOCK_BYTES, links=[link])
+        self._paced.live(seconds, self._ask)
 
     def _ask(self) -> None:
         for pair in self._pairs:
             if self._draw.random() < STEP_S / PERIOD_S:
                 pair.asked += 1
                 request = GetKey(SaeId(pair.master), SaeId(pair.slave), KEYS)
-                self._network.kmes[self._home[request.master]].delivery.get_key(request, partial(_answered, pair))
+                kme = self._paced.network.kmes[self._home[request.master]]
+                kme.delivery.get_key(request, partial(_answered, pair))
 
 
 def section(seconds: float) -> Section:
     """Demand is twice the supply."""
     topology = load_topology("metro")
-    pairs = pairs_of({sae.id: sae.kme for sae in topology.all_saes()})
+    home = {sae.id: sae.kme for sae in topology.all_saes()}
+    pairs = pairs_of(home)
     ways, asked = paths(topology), KEYS * KEY_BYTES / PERIOD_S
     needed = sum(len(ways[pair.sites]) for pair in pairs) * asked
     part = needed / OVER_DEMAND / sum(_rate(link) for link in topology.links)
-    rates = {frozenset(link.ends): part * _rate(link) for link in topology.links}
-    fair = shares([(_priority(pair), ways[pair.sites]) for pair in pairs], asked, rates)
-    city = City(topology, part, pairs)
+    rates = {(KmeId(min(link.ends)), KmeId(max(link.ends))): part * _rate(link) for link in topology.links}
+    by_ends = {frozenset[str](ends): rate for ends, rate in rates.items()}
+    fair = shares([(_priority(pair), ways[pair.sites]) for pair in pairs], asked, by_ends)
+    city = City(home, rates, pairs)
     city.live(WARM_S)
     for pair in pairs:
         pair.asked = pair.shared = 0
@@ -114,7 +99,7 @@ def section(seconds: float) -> Section:
     return Section("metro, where links bring half of what is asked for", rows, aims, notes)
 
 
-def _rate(link: Link) -> float:
+def _rate(link: LabLink) -> float:
     """Bytes a second."""
     return float(link.options["rate_bps"]) / 8
 
