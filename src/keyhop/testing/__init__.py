@@ -4,7 +4,8 @@ virtual              a clock that a test moves, entropy that repeats
 virtual_time         a clock that asyncio code sleeps on
 kme                  one KME's production state machines on virtual time, which can crash
 audit                an audit log in memory, which says who was given which keys
-network              two KMEs, for tests that go step by step; paced_network: whose links bring key at the rates of real ones
+network              two KMEs, for tests that go step by step
+paced_network        a network whose links bring key at the rates of real ones
 distance             the same, where messages take time
 history              the promises, checked against what SAEs saw; material: where bytes come from, and their one use;
                      handed_over: what two domains say to each other of keys
