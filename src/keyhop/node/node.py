@@ -177,20 +177,22 @@ class Node:
 
         Raises ConfigurationError.
         """
+        running = {name: getattr(self.config, name) for name in _RESTART_ONLY}
+        changed = [name for name, value in running.items() if getattr(config, name) != value]
+        config = replace(config, **running)  # who is served where follows from them too
         directory = sae_directory(config)
+        options = kme_options(config, directory, self.id)
         self.credentials.renew()
         self._gateway.renew()
         self._check_certificates()
         self.directory = directory
-        running = {name: getattr(self.config, name) for name in _RESTART_ONLY}
-        self.kme.reconfigure(kme_options(replace(config, **running), directory, self.id))
+        self.kme.reconfigure(options)
         if self._server is not None:
             self._server.replace_directory(sae_directory(config, self.id))
-        changed = [name for name, value in running.items() if getattr(config, name) != value]
         if changed:
             _log.warning("these sections change only with a restart", sections=changed)
         configure_logging(config.log.level, config.log.format)
-        self.config = replace(config, **running)
+        self.config = config
         _log.info("configuration reloaded")
 
     def _home(self, sae: SaeId) -> KmeId | None:

@@ -87,6 +87,10 @@ class Spreading:
         """Calls `done` by the deadline (monotonic seconds) or soon after."""
         abroad = {slave: kms for slave in copies.homes if (kms := self._leads_abroad(copies, slave))}
         here = tuple(s for s, kme in copies.homes.items() if kme == self._me and s not in abroad)
+        for slave in here:
+            if self._abroad.concern((slave,)):  # it would be kept for somebody who never comes here
+                done(f"no KMS joined here has SAE {slave}")
+                return
         if here and self._are_known(copies):  # what came before shall not be taken back where it is as well
             done(KNOWN)
             return

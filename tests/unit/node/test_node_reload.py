@@ -178,6 +178,26 @@ def test_a_new_name_waits_for_the_restart_with_all_that_follows_from_it(authorit
     asyncio.run(scenario())
 
 
+def test_saes_behind_a_gateway_wait_for_the_restart_with_it(authority: Authority, tmp_path: Path) -> None:
+    """What runs hands nothing over for an SAE that it has read of since: its master got keys that stayed here."""
+    network = CONFIG.replace("wait_s = 1.0", "wait_s = 0") + '[etsi020]\nlisten = "127.0.0.1:18446"\n'
+    network += '[[saes]]\nid = "a"\nkme = "alice"\n'
+    network += '[[gateways]]\nid = "east"\nurl = "https://east:1"\nca = "pki/ca.pem"\nsaes = ["far"]\n'
+    network += 'callback_url = "https://alice:1/kmapi/v1/ext_keys/ack"\n'
+
+    async def scenario() -> None:
+        node = Node(parse_config(network, tmp_path), SystemClock(), SystemEntropy(), lambda: None)
+        node.reload(parse_config(network.replace('["far"]', '["far*"]'), tmp_path))
+        answers: list[Keys | KeyhopError] = []
+        node.kme.delivery.get_key(GetKey(SaeId("a"), SaeId("farther")), answers.append)
+        node.kme.flush()
+        assert isinstance(answers[0], KeyhopError)
+        assert answers[0].message == "SAE_ID is not known to this KME"
+        assert node.directory.is_foreign(SaeId("far"))
+
+    asyncio.run(scenario())
+
+
 def test_a_wrong_certificate_changes_nothing(authority: Authority, tmp_path: Path) -> None:
     async def scenario() -> None:
         node = Node(parse_config(CONFIG, tmp_path), SystemClock(), SystemEntropy(), lambda: None)

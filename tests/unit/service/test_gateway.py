@@ -14,10 +14,12 @@ from keyhop.service.etsi020.calls import EXT_KEYS
 from keyhop.service.etsi020.problems import KEY_ROUTING_ERROR, Problem
 from keyhop.service.etsi020.transfer import Saes
 from keyhop.service.gateway.importing import Importing
+from keyhop.service.kme_options import OtherDomains
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.service.spreading import Spreading
 from keyhop.service.undoing import LATE_S
 from keyhop.testing.domains import ALICE, BOB, EAST, WEST, TwoDomains
+from keyhop.testing.network import VirtualNetwork
 
 A, A2, W, B, B2, E = map(SaeId, ("a", "a2", "w", "b", "b2", "e"))
 
@@ -390,3 +392,16 @@ def test_keys_come_only_from_there_and_only_to_here(initiator: str, target: str,
     (problem,) = answers
     assert isinstance(problem, Problem)
     assert (problem.status, problem.kind, problem.message) == (400, KEY_ROUTING_ERROR, reason)
+
+
+def test_no_key_stays_here_for_an_sae_of_another_domain_that_no_kms_here_has() -> None:
+    """Whoever told that it is reached over this KME: its master would get a key that it can never have."""
+    far = SaeId("far")
+    home = {A: WEST, far: WEST, B: ALICE}
+    network = VirtualNetwork(home, abroad={WEST: OtherDomains(foreign=lambda sae: sae == far)})
+    answers = network.get_key(WEST, GetKey(A, far))
+    network.settle()
+    answer = refused(answers)
+    assert isinstance(answer, Unavailable)
+    assert answer.message == "no KMS joined here has SAE far"
+    assert not len(network.kmes[WEST].records)
