@@ -325,6 +325,15 @@ def test_disturbances_that_make_no_sense(body: bytes) -> None:
     assert view.asked == []
 
 
+@pytest.mark.parametrize("zeros", [0, 1, 10, 100])
+def test_no_length_is_read_as_a_smaller_one(zeros: int) -> None:
+    view = View()
+    headers = {"content-type": "application/json", "content-length": "0" * zeros + "4097"}
+    refusal = ask("/v1/links/a-b/start", method="POST", view=view, content=b" " * 4097, headers=headers)
+    assert refusal.status_code == 413
+    assert view.asked == []
+
+
 def test_a_web_page_cannot_post() -> None:
     view = View()
     for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):

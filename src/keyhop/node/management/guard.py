@@ -54,7 +54,7 @@ class Guard:
                 return json_response({"message": "not for web pages"}, 403, {"connection": "close"})
         limit = _MAX_BODY_BYTES if scope["method"] == "POST" else 0
         length = headers.get("content-length", "0")
-        if "transfer-encoding" in headers or not length.isdecimal() or int(length[:9]) > limit:
+        if "transfer-encoding" in headers or not length.isdecimal() or len(length) > 9 or int(length) > limit:
             return json_response({"message": f"the body may have {limit} bytes"}, 413, {"connection": "close"})
         if len(scope.get("raw_path", b"")) + len(scope["query_string"]) > _MAX_TARGET_BYTES:
             return json_response({"message": "the address is too long"}, 414)
