@@ -10,6 +10,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from keyhop.core.errors import PeerError
 from keyhop.core.ids import KmeId
+from keyhop.pki.leaves import UNREADABLE
 
 
 class IsRevoked(Protocol):
@@ -44,11 +45,14 @@ class Certificates:
 
     def proof(self, der: bytes) -> Proof:
         """Raises PeerError for a certificate that is no node's."""
-        if self.is_revoked(der):
+        try:
+            is_revoked, is_nodes, name = self.is_revoked(der), may_serve(der), common_name(der)
+        except UNREADABLE:
+            raise PeerError("its certificate cannot be read") from None
+        if is_revoked:
             raise PeerError("its certificate is revoked")
-        if not may_serve(der):
+        if not is_nodes:
             raise PeerError("its certificate is an SAE's: it may not be a server")
-        name = common_name(der)
         if name is None:
             raise PeerError("its certificate names nobody")
         return Proof(KmeId(name), certificate=der)

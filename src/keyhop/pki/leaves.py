@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from cryptography import x509
 
+UNREADABLE = (ValueError, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType)
+"""What reading a certificate raises that is none, or says things that cannot be understood."""
+
 
 class Leaf(NamedTuple):
     """`not_after` counts seconds since 1970."""

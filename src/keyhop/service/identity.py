@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import KmeId, SaeId
+from keyhop.pki.leaves import UNREADABLE
 from keyhop.service.foreign import ForeignSaes, ForeignWay
 
 type _Mark = tuple[str, str]
@@ -60,7 +61,7 @@ class SaeDirectory:
         """The one SAE that this certificate (DER, already verified by TLS) belongs to, or None."""
         try:
             found = {self._by_mark[mark] for mark in _marks_of(der) if mark in self._by_mark}
-        except (ValueError, x509.DuplicateExtension):
+        except UNREADABLE:
             return None
         return found.pop() if len(found) == 1 else None
 

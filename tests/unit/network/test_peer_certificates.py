@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from keyhop.core.clock import SystemClock
@@ -62,6 +64,20 @@ def test_a_node_s_certificate_is_not_for_another_peer_than_the_one_dialled(
     shown = proof(connections, authority.files("node", "bob")[0])
     with pytest.raises(PeerError, match="names 'bob', not 'carol'"):
         connections.admit(connection(connections, KmeId("carol")), shown)
+
+
+def test_a_certificate_that_cannot_be_read_is_nobody_s(authority: Authority, connections: Connections) -> None:
+    issued = x509.load_pem_x509_certificate(authority.files("node", "alice")[0].read_bytes())
+    edi_party_name = bytes.fromhex("3005a503a1010c")
+    odd = (
+        x509.CertificateBuilder(issued.issuer, issued.subject, issued.public_key(), 7)
+        .not_valid_before(issued.not_valid_before_utc)
+        .not_valid_after(issued.not_valid_after_utc)
+        .add_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), edi_party_name), critical=False)
+        .sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    )
+    with pytest.raises(PeerError, match="cannot be read"):
+        connections._certificates.proof(odd.public_bytes(Encoding.DER))
 
 
 def test_an_sae_s_certificate_is_not_even_with_the_name_of_a_peer(

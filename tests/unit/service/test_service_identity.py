@@ -17,7 +17,9 @@ A, B, KME = SaeId("alicesae"), SaeId("bobsae"), KmeId("alice")
 KEY = ec.generate_private_key(ec.SECP256R1())
 
 
-def certificate(*names: str, uris: tuple[str, ...] = (), serial: int = 1) -> bytes:
+def certificate(
+    *names: str, uris: tuple[str, ...] = (), serial: int = 1, san: x509.ExtensionType | None = None
+) -> bytes:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name) for name in names])
     now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     builder = (
@@ -31,6 +33,7 @@ def certificate(*names: str, uris: tuple[str, ...] = (), serial: int = 1) -> byt
     )
     if uris:
         san = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri) for uri in uris])
+    if san is not None:
         builder = builder.add_extension(san, critical=False)
     return builder.sign(KEY, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
@@ -81,6 +84,14 @@ def test_a_certificate_that_could_be_two_saes_is_nobody() -> None:
     assert directory.identify(certificate("alicesae", uris=("urn:sae:bob",))) is None
     assert directory.identify(certificate("alicesae", "bobsae")) is None
     assert directory.identify(certificate("alicesae", "alicesae")) is None
+
+
+@pytest.mark.parametrize("name", ["a503a1010c", "a300"])
+def test_a_certificate_whose_other_names_cannot_be_read_is_nobody(name: str) -> None:
+    """An EDIPartyName, or an x400Address: it might be somebody else by what stands beside it."""
+    content = bytes.fromhex(name)
+    san = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), b"\x30%c%b" % (len(content), content))
+    assert SaeDirectory((SaeEntry(A, KME),)).identify(certificate("alicesae", san=san)) is None
 
 
 @pytest.mark.parametrize("der", [b"", b"\x30", b"nonsense" * 100])
