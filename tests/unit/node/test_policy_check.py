@@ -24,6 +24,7 @@ from keyhop.testing.network import VirtualNetwork
 
 ALICE, BOB = KmeId("alice"), KmeId("bob")
 A, A2, B, C = SaeId("a"), SaeId("a2"), SaeId("b"), SaeId("c")
+HOME = {A: ALICE, A2: ALICE, B: BOB}
 CONFIG = """
 [node]
 id = "alice"
@@ -184,7 +185,7 @@ def test_each_field_is_told_with_what_gives_it() -> None:
 
 def network(*rules: Rule) -> VirtualNetwork:
     net = VirtualNetwork(
-        {A: ALICE, A2: ALICE, B: BOB},
+        HOME,
         policy=Policy(PairPolicy(wait_s=0.2), rules=rules),
         options=PairOptions(reserved_bytes_per_pair=0),
     )
@@ -363,6 +364,15 @@ def test_what_holds_across_domains_is_told(text: str) -> None:
     wait_s = 3 if "abroad" in text else 10
     assert said(check, "other domain")[1].endswith(f"its own policy; it may take {wait_s} s there and back")
     assert "when dry" not in [step.about for step in check.steps]
+
+
+@pytest.mark.parametrize("question", [PolicyQuestion(A, C), PolicyQuestion(C, A)])
+def test_a_kme_that_was_named_since_the_start_is_told_as_such(question: PolicyQuestion) -> None:
+    net = network()
+    net.kmes[ALICE].kme.home = {**HOME, C: KmeId("carol")}.get
+    check = now(net, question)
+    assert said(check, "KME") == ("no", "carol is not among those that this node has started with")
+    assert not check.possible
 
 
 def test_a_gateway_tells_of_the_other_kms() -> None:

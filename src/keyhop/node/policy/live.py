@@ -22,6 +22,9 @@ def go_on(story: Story, kme: Kme) -> None:
     _store(story, kme)
     if policy is None or target is None:
         return
+    if target not in {site.me, *kme.peers}:
+        story.no("KME", f"{target} is not among those that this node has started with")
+        return
     if site.home(question.master) == site.me:
         _limits(story, kme)
         if target != site.me and story.possible:
