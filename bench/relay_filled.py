@@ -12,7 +12,7 @@ from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.units import UNIT_BYTES
 from keyhop.lab import Lab
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.relay.messages import BlockPayload
 from keyhop.network.relay.parcels import Parcel, Plan
 from keyhop.service.requests import GetKey, Keys

@@ -16,7 +16,7 @@ from keyhop.core.ids import KmeId, LinkId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path as Way
 from keyhop.core.units import UNIT_BYTES
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import PairOptions
 from keyhop.service.kme import Kme

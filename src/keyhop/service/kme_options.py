@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.priority import MAX_PRIORITY
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.leasing.shares import Pairs
 from keyhop.network.pair import PairOptions

@@ -6,7 +6,7 @@ from functools import partial
 
 from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import KmeId, SaeId
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.service.etsi020.calls import Answer, Call, Reply
 from keyhop.service.etsi020.interchange import Other
 from keyhop.service.etsi020.problems import Problem

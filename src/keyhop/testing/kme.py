@@ -11,7 +11,7 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.base import Slot
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.witness import WitnessKeeper
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import PairOptions
 from keyhop.network.psk.generations import NO_PSKS, Psks

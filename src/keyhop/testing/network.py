@@ -8,7 +8,7 @@ from itertools import combinations, count
 from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.witness import WitnessKeeper
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import PairOptions
 from keyhop.network.psk.generations import NO_PSKS, Psks

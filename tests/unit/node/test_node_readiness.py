@@ -5,7 +5,7 @@ import pytest
 from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import KmeId, LinkId, SaeId
 from keyhop.link.adapter import LinkState
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.node.readiness import readiness
 from keyhop.node.state import GatewayInfo, LinkInfo, Readiness
 from keyhop.testing.network import VirtualNetwork

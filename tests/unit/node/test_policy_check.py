@@ -9,7 +9,7 @@ from keyhop.cli import main
 from keyhop.core.errors import BadRequest
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.pair import PairOptions
 from keyhop.node.config import parse_config
 from keyhop.node.policy.check import check_config, check_kme

@@ -7,7 +7,7 @@ import pytest
 
 from keyhop.cli import main
 from keyhop.core.ids import KmeId, SaeId
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.pair import PairOptions
 from keyhop.node.config import parse_config
 from keyhop.node.policy.check import check_config, check_kme

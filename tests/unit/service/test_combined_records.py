@@ -12,7 +12,7 @@ from keyhop.core.xor import xor
 from keyhop.network import wire
 from keyhop.network.arrivals import NOT_THESE
 from keyhop.network.carriage import Batch
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.hybrid import agreeing, kept
 from keyhop.network.hybrid.messages import OfHybrid

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from keyhop.core.ids import KmeId, SaeId
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.distance import DistantNetwork

@@ -1,7 +1,7 @@
 """What is reserved for pairs of SAEs that ask for nothing leaves enough of a relayed stream for those who ask."""
 
 from keyhop.core.ids import KmeId, SaeId
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.pair import PairOptions
 from keyhop.service.requests import GetKey, GetStatus, Keys
 from keyhop.testing.network import VirtualNetwork

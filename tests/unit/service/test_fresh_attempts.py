@@ -5,7 +5,7 @@ import pytest
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.network import wire
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.relay.hop import Hop
 from keyhop.network.relay.messages import SECRET_HEAD_BYTES, Announce, RecordsPayload
 from keyhop.service.courier import ATTEMPT_S

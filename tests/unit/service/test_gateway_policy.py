@@ -4,7 +4,7 @@ import pytest
 
 from keyhop.core.errors import BadRequest, KeyhopError, Unauthorised, Unavailable
 from keyhop.core.ids import KmeId, SaeId
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.pair import PairOptions
 from keyhop.service.crossing import Crossing
 from keyhop.service.etsi020.problems import Problem

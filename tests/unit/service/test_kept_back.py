@@ -1,7 +1,7 @@
 """Keys that are relayed ahead over a KME leave something of its links for the SAEs there."""
 
 from keyhop.core.ids import KmeId, SaeId
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.pair import PairOptions
 from keyhop.service.requests import GetKey, Keys
 from keyhop.testing.network import VirtualNetwork

@@ -4,7 +4,7 @@ import pytest
 
 from keyhop.core.errors import KeyhopError, Unavailable
 from keyhop.core.ids import KmeId, SaeId
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.service.policy import PairPolicy, Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.domains import ALICE, BOB, EAST, WEST, Domain, Domains

@@ -6,7 +6,7 @@ import pytest
 
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.origin import kind_of
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.service.policy import Allow, PairPolicy, Policy, Rule, SaeClass, sae_pairs, stream_terms
 from keyhop.service.requests import GetKey, Keys

@@ -6,7 +6,7 @@ import pytest
 
 from keyhop.core.errors import KeyhopError, Unauthorised, Unavailable
 from keyhop.core.ids import KmeId, SaeId
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.service.policy import PairPolicy, Policy, Rule
 from keyhop.service.requests import GetKey, Keys

@@ -1,5 +1,6 @@
 """Relayed streams kept between water marks: enough for what is asked for, and no more of scarce links than that takes.
 
+    options   whether streams are kept filled, and what those hold of which nobody asks anything
     water     the marks between which a stream is kept, from how much is asked for (`network.meter`)
     feed      one stream: how much is under way into it
     planning  which paths a parcel takes, and why it cannot

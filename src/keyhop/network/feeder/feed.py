@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from keyhop.core.units import UNIT_BYTES
 from keyhop.network.feeder.water import LEAST_BLOCK_BYTES, MOST_BLOCK_BYTES, Marks, block_bytes, marks
 from keyhop.network.peer import Peer
-from keyhop.network.relay.parcels import Plan
+from keyhop.network.relay.parcels import Plan, Withdraw
 
 MOST_UNDER_WAY = 4
 GROWTH = 1 / 16
@@ -29,6 +29,7 @@ class UnderWay:
     size_bytes: int
     way: Plan
     priority: int
+    withdraw: Withdraw = lambda: None
 
 
 @dataclass(slots=True)
@@ -107,7 +108,8 @@ class Feed:
 
     def give_up(self, broken: Callable[[Plan], bool]) -> bool:
         """What is under way like that is not waited for; whether there was any."""
-        kept = [parcel for parcel in self.parcels if not broken(parcel.way)]
-        gone = len(kept) < len(self.parcels)
-        self.parcels = kept
-        return gone
+        gone = [parcel for parcel in self.parcels if broken(parcel.way)]
+        self.parcels = [parcel for parcel in self.parcels if parcel not in gone]
+        for parcel in gone:
+            parcel.withdraw()
+        return bool(gone)

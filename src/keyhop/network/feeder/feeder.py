@@ -5,13 +5,12 @@ A stream is fed from its low mark on until it is at its high one. The pads of ea
 asks anything come after others.
 
 A path that fails is told to the routes, and the next parcel takes another at once; when that fails too, after a pause.
-What is under way on a path that is known to be broken is not waited for.
+What is under way on a path that is known to be broken is not waited for, and what has not left yet takes no pads.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol
+from typing import Protocol
 
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
@@ -21,40 +20,22 @@ from keyhop.core.origin import Path
 from keyhop.core.streams import Admission
 from keyhop.network.feeder.fairness import jains_index
 from keyhop.network.feeder.feed import Feed, UnderWay
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.feeder.planning import Routes, Terms, plan
-from keyhop.network.feeder.water import Marks, marks
+from keyhop.network.feeder.water import Marks
 from keyhop.network.peer import Peer
 from keyhop.network.relay.messages import BlockPayload
-from keyhop.network.relay.parcels import Done, Parcel, Plan
+from keyhop.network.relay.parcels import Done, Parcel, Plan, Withdraw
 from keyhop.network.sealing import MAC_KEY_BYTES
 
 PARCEL_S = 24.0
 """A block that has not arrived by then is given up: pads of scarce links are waited for."""
 
-Buffering = Literal["prefetch", "on-demand"]
-
-
-@dataclass(frozen=True, slots=True)
-class FeederOptions:
-    """`prefetch` keeps relayed streams filled, `on-demand` keeps them empty: a key is relayed when it is asked for.
-
-    `least_bytes` is the low mark of a stream of which nobody asks anything.
-    """
-
-    buffering: Buffering = "prefetch"
-    least_bytes: int = 8192
-    most_bytes: int = 16 << 20
-
-    @property
-    def usual_bytes(self) -> int:
-        """What such a stream holds once it is fed."""
-        return marks(0.0, 0, self.least_bytes, self.most_bytes).high
-
 
 class Sends(Protocol):
     """The relay."""
 
-    def send(self, parcel: Parcel, plan: Plan, deadline: float, done: Done) -> None:
+    def send(self, parcel: Parcel, plan: Plan, deadline: float, done: Done) -> Withdraw:
         """Calls `done` once the destination has the parcel, or with the reason why it has not."""
         ...
 
@@ -182,7 +163,7 @@ class Feeder:
         parcel = Parcel(destination, BlockPayload(), data, self._priority(feed))
         under_way = UnderWay(size, way, parcel.priority)
         feed.parcels.append(under_way)
-        self._relay.send(parcel, way, now + PARCEL_S, partial(self._sent, feed, under_way))
+        under_way.withdraw = self._relay.send(parcel, way, now + PARCEL_S, partial(self._sent, feed, under_way))
 
     def _plan(self, feed: Feed, size: int) -> Plan | str:
         destination = feed.peer.id

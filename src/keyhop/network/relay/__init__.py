@@ -19,7 +19,7 @@ on a path cannot go on tells the source at once. Plans come from elsewhere; what
     destination   parcels for this KME: put together, proven, kept, answered
     assembly      what has come of one parcel, and which secrets can be made of it
     places        pads that neighbours have told of before it is known what for
-    announcing    what of an announcement the proof covers
+    announcing    what is said of a parcel, and what of that the proof covers
     proof         the two one-time MACs that bind what comes to what was sent
     guard         the code that shows whether a MAC's key was shifted
     sharing       secrets as shares: XOR of all, or Shamir's k of n

@@ -18,6 +18,10 @@ from keyhop.network.relay.messages import (
 type Done = Callable[[str | None], None]
 """Gets None for a parcel that arrived, or the reason why it did not, as far as is known."""
 
+type Withdraw = Callable[[], None]
+"""Nobody waits for a parcel any more: if nothing of it has left, nothing will, and its `Done` is not called. Harmless
+when it is not under way."""
+
 
 class Flow(NamedTuple):
     """Whose bytes a pad is for; the highest priority is served first. `brought_by` is whom they came from."""

@@ -23,7 +23,7 @@ from keyhop.network.relay.messages import (
     Vouch,
 )
 from keyhop.network.relay.nodes import Node, Nodes
-from keyhop.network.relay.parcels import Done, Parcel, Plan
+from keyhop.network.relay.parcels import Done, Parcel, Plan, Withdraw
 from keyhop.network.relay.places import Places
 from keyhop.network.relay.source import OnStuck, Source
 from keyhop.network.relay.vouching import Vouching
@@ -54,10 +54,10 @@ class Relay:
         """Those who hear of a share that goes no further than a node of its path."""
         return self._source.on_stuck
 
-    def send(self, parcel: Parcel, plan: Plan, deadline: float, done: Done) -> None:
+    def send(self, parcel: Parcel, plan: Plan, deadline: float, done: Done) -> Withdraw:
         """Calls `done` once the destination has the parcel, or with the reason why it has not, at the deadline
         (monotonic seconds) at the latest."""
-        self._source.send(parcel, plan, deadline, done)
+        return self._source.send(parcel, plan, deadline, done)
 
     def received(self, peer: KmeId, message: OfRelay) -> None:
         """A message from another KME."""

@@ -9,8 +9,6 @@ from contextlib import suppress
 from functools import partial
 from itertools import pairwise
 
-import msgspec
-
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.errors import StoreFailure
@@ -18,11 +16,10 @@ from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path
 from keyhop.core.streams import Taken
-from keyhop.network.relay.announcing import header_of
+from keyhop.network.relay.announcing import announced
 from keyhop.network.relay.messages import (
     MAX_DATA_BYTES,
     NOT_PROVEN,
-    Announce,
     BlockPayload,
     RecordsPayload,
     Refused,
@@ -30,15 +27,13 @@ from keyhop.network.relay.messages import (
     Stuck,
 )
 from keyhop.network.relay.nodes import Nodes
-from keyhop.network.relay.parcels import Done, Flow, Parcel, Plan, block_number, fault, source_label
-from keyhop.network.relay.proof import KEY_BYTES, check_of, secret_of
+from keyhop.network.relay.parcels import Done, Flow, Parcel, Plan, Withdraw, block_number, fault, source_label
 from keyhop.network.relay.sharing import split
 from keyhop.network.relay.under_way import UnderWay
 from keyhop.network.relay.vouching import Vouching
 
 RESEND_S = 1.0
 LATE = "it did not arrive in time"
-PARCEL_ID_BYTES = 16
 
 type OnStuck = Callable[[Path, KmeId, str], None]
 """Hears of the path of a share that went no further than a node, or may have gone no further, and why."""
@@ -58,9 +53,9 @@ class Source:
     def __len__(self) -> int:
         return len(self._under_way)
 
-    def send(self, parcel: Parcel, plan: Plan, deadline: float, done: Done) -> None:
+    def send(self, parcel: Parcel, plan: Plan, deadline: float, done: Done) -> Withdraw:
         """Calls `done` once the destination has the parcel, or with the reason why it has not, at the deadline
-        (monotonic seconds) at the latest."""
+        (monotonic seconds) at the latest, unless it is withdrawn before anything has left."""
         size = len(parcel.data)
         wrong = fault(plan, self._nodes.me, parcel.destination)
         if wrong is None and not 1 <= size <= MAX_DATA_BYTES:
@@ -69,17 +64,15 @@ class Source:
             wrong = f"no connection to KME {parcel.destination}"
         if wrong is not None:
             done(wrong)
-            return
-        name, key = self._entropy.token(PARCEL_ID_BYTES), self._entropy.token(KEY_BYTES)
-        announce = Announce(name, parcel.payload, plan.strategy, plan.paths, plan.threshold, size, key)
-        secret = secret_of(parcel.data.reveal(), self._entropy)
-        header = header_of(announce, self._nodes.me, parcel.destination)
-        announce = msgspec.structs.replace(announce, check=check_of(secret, key, header))
+            return lambda: None
+        announce, secret = announced(parcel, plan, self._nodes.me, self._entropy)
+        name = announce.parcel
         now, made_at = self._clock.monotonic(), self._clock.wall()
         self._under_way[name] = UnderWay(parcel, plan, announce, deadline, done, now, made_at)
         shares = split(secret, len(plan.paths), plan.threshold, self._entropy)
         for share, data in enumerate(shares):
             self._take_pad(name, share, KeyMaterial(data))
+        return partial(self._withdraw, name)
 
     def stored(self, peer: KmeId, message: Stored) -> None:
         """The destination has it."""
@@ -123,6 +116,11 @@ class Source:
         for each in under_way.values():
             with suppress(StoreFailure):  # who would undo something finds that the journal takes nothing any more
                 each.done("the store of this KME has failed")
+
+    def _withdraw(self, name: bytes) -> None:
+        under_way = self._under_way.get(name)
+        if under_way is not None and not under_way.shares:
+            self._end(name)
 
     def _take_pad(self, name: bytes, share: int, data: KeyMaterial) -> None:
         under_way = self._under_way.get(name)

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from keyhop.core.ids import KmeId
 from keyhop.core.priority import MAX_PRIORITY
-from keyhop.network.feeder.feeder import Buffering, FeederOptions
+from keyhop.network.feeder.options import Buffering, FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.relay.messages import MAX_SHARES, Strategy
 

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-from keyhop.network.feeder.feeder import Buffering
+from keyhop.network.feeder.options import Buffering
 from keyhop.network.feeder.planning import Terms
 from keyhop.service.etsi020.interchange import Edition
 from keyhop.testing.simulation import alterations, doings, faults, masters

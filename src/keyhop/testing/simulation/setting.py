@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from keyhop.core.ids import KmeId
-from keyhop.network.feeder.feeder import Buffering, FeederOptions
+from keyhop.network.feeder.options import Buffering, FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import PairOptions
 from keyhop.service.kme_options import KmeOptions

@@ -5,7 +5,7 @@ import pytest
 from keyhop.core.errors import Unavailable
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.units import UNIT_BYTES
-from keyhop.network.feeder.feeder import Buffering, FeederOptions
+from keyhop.network.feeder.options import Buffering, FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import Pair
 from keyhop.network.relay.messages import Strategy

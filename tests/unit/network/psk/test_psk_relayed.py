@@ -8,7 +8,7 @@ import pytest
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.network import wire
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.psk.generations import PskGenerations, Psks
 from keyhop.network.psk.messages import PskProposed, PskRefused, PskStored

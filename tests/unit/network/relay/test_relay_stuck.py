@@ -62,6 +62,27 @@ def test_a_source_without_key_waits_until_the_deadline(network: VirtualRelays) -
     assert outcome == [None]
 
 
+def test_what_is_withdrawn_before_it_has_left_takes_no_pad(network: VirtualRelays) -> None:
+    drain(network, A, B)
+    outcome: list[str | None] = []
+    withdraw = network.nodes[A].relay.send(block(), TWO, network.clock.monotonic() + 5.0, outcome.append)
+    withdraw()
+    withdraw()
+    network.produce()
+    network.pass_time(10.0)
+    assert outcome == []
+    assert not any(isinstance(message, Forward) for _, _, message in network.said)
+
+
+def test_what_has_left_arrives_although_it_is_withdrawn(network: VirtualRelays) -> None:
+    network.lease_ahead()
+    outcome: list[str | None] = []
+    withdraw = network.nodes[A].relay.send(block(), TWO, network.clock.monotonic() + 5.0, outcome.append)
+    withdraw()
+    network.settle()
+    assert outcome == [None]
+
+
 def test_what_was_given_up_takes_no_pad_any_more(network: VirtualRelays) -> None:
     drain(network, A, B)
     plan = Plan("secret-shared", ((A, B, D), (A, C, D)), 2)

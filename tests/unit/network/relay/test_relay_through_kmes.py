@@ -8,7 +8,7 @@ import pytest
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.record_ids import record_ids
-from keyhop.network.feeder.feeder import FeederOptions
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.pair import PairOptions
 from keyhop.network.relay.messages import BlockPayload, RecordsPayload
 from keyhop.network.relay.parcels import Parcel, Plan
