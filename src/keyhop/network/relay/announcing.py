@@ -1,4 +1,4 @@
-"""What an announcement says of a parcel, and what of it the proof covers."""
+"""What an announcement says of a parcel, how much that is, and what of it the proof covers."""
 
 import msgspec
 
@@ -24,6 +24,11 @@ def header_of(announce: Announce, source: KmeId, destination: KmeId) -> bytes:
     """All but the check itself, and what travels beside it in place of a share."""
     bare = msgspec.structs.replace(announce, check=b"", masked=b"")
     return msgspec.msgpack.encode(("keyhop parcel v1", source, destination, bare))
+
+
+def size_of(announce: Announce) -> int:
+    """What it takes to keep it: of records it has all IDs, beside the names of all nodes and what travels beside it."""
+    return len(msgspec.msgpack.encode(announce))
 
 
 def plan_of(announce: Announce) -> Plan:

@@ -14,7 +14,7 @@ from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.xor import xor
 from keyhop.network.arrivals import NOT_THESE, Arrivals, Opened
-from keyhop.network.relay.announcing import header_of, plan_of
+from keyhop.network.relay.announcing import header_of, plan_of, size_of
 from keyhop.network.relay.assembly import Assembly
 from keyhop.network.relay.memory import ITEM_BYTES, Budget, Remembered
 from keyhop.network.relay.messages import (
@@ -67,11 +67,12 @@ class Destination:
         if answer is not None:
             self._nodes.tell(source, answer)
         elif assembly is None or assembly.announce is None:
-            refusal = self._refusal(source, announce)
+            size = size_of(announce)
+            refusal = self._refusal(source, announce, size)
             if refusal is not None:
                 self._answer(name, refusal)
                 return
-            self._assembly(name, source, len(announce.masked)).announce = announce
+            self._assembly(name, source, size).announce = announce
             self._claim_last_pad(name)
             self._try(name)
 
@@ -120,7 +121,7 @@ class Destination:
         for answers in self._answers.values():
             answers.expire(now)
 
-    def _refusal(self, source: KmeId, announce: Announce) -> Stored | Refused | None:
+    def _refusal(self, source: KmeId, announce: Announce, size: int) -> Stored | Refused | None:
         """The answer before anything has come, or None."""
         payload = announce.payload
         if not all(map(self._nodes.know_all, announce.paths)):
@@ -129,7 +130,7 @@ class Destination:
             foreseen = self._arrivals.foreseen(source, payload, announce.size)
             if foreseen is not None:
                 return _records_answer(announce.parcel, None if foreseen else NOT_THESE)
-        if not self._budget.has_room(source, source, len(announce.masked)):
+        if not self._budget.has_room(source, source, size):
             return Refused(announce.parcel, "too much waits here")
         return None
 

@@ -307,6 +307,20 @@ def test_what_waits_at_a_destination_is_bounded_for_each_source(
     assert not destination._assemblies
 
 
+def test_an_announcement_of_many_records_counts_as_much_as_it_takes(
+    network: VirtualRelays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = record_ids(b"".join(number.to_bytes(16) for number in range(256)))
+    monkeypatch.setattr(memory, "MAX_BYTES_PER_SOURCE", 3 * (len(ids) + 1024 + memory.ITEM_BYTES))
+    destination = network.nodes[D].relay._destination
+    for number in range(8):
+        name = bytes([number]) * 16
+        payload = RecordsPayload(name, "kme", sae_of(A), (sae_of(D),), ids)
+        announce = Announce(name, payload, "hop-by-hop", ((A, B, D),), 1, len(ids), bytes(32), bytes(16))
+        destination.announced(A, announce)
+    assert len(destination._assemblies) == 3
+
+
 def test_what_waits_for_pads_at_a_hop_is_bounded(network: VirtualRelays, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "MAX_BYTES_PER_SOURCE", 2 * (len(DATA) + 64 + memory.ITEM_BYTES))
     drain(network, B, D)
