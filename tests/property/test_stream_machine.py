@@ -33,6 +33,7 @@ class StreamMachine(RuleBasedStateMachine):
         super().__init__()
         self.units: dict[Position, bytes] = {}
         self.born: dict[Position, float] = {}
+        self.source: dict[Position, str] = {}
         self.used: set[Position] = set()
         self.kept: set[Position] = set()
         self.keys: list[tuple[Place, bytes, bytes]] = []
@@ -56,7 +57,7 @@ class StreamMachine(RuleBasedStateMachine):
         """A block whose units are like no others."""
         data = b"".join((self.serial + i + 1).to_bytes(UNIT_BYTES) for i in range(units)) + bytes(tail)
         self.serial += units
-        return Block(data, 32, b"tag", self.now, "test")
+        return Block(data, 32, b"tag", self.now, f"source {units % 3}")
 
     def has_ages(self, epoch: int, start: int, end: int, ages: Ages) -> None:
         """These are the ages of the units from start to before end, and of no others."""
@@ -75,6 +76,7 @@ class StreamMachine(RuleBasedStateMachine):
                 place = (epoch, at + i)
                 self.units[place] = block.data[UNIT_BYTES * i : UNIT_BYTES * (i + 1)]
                 self.born[place] = block.produced_at
+                self.source[place] = block.source
                 if at + i >= ID_KEY_UNITS:
                     self.kept.add(place)
             at += block.units
@@ -191,6 +193,15 @@ class StreamMachine(RuleBasedStateMachine):
         self.give_up(self.owned.expire(before))
         left = [self.born[p] for p in self.units if p[0] == epoch and p[1] >= ID_KEY_UNITS and p not in self.used]
         assert all(born >= before for born in left)
+
+    @rule(number=st.integers(0, 2))
+    def give_up_a_source(self, number: int) -> None:
+        epoch, source = self.owned.epoch, f"source {number}"
+        left = sorted(p for p in self.units if p[0] == epoch and p[1] >= ID_KEY_UNITS and p not in self.used)
+        unfit = [place for place in left if self.source[place] == source]
+        given_up = self.owned.give_up(lambda each: each == source)
+        assert given_up == ((left[0][1], unfit[-1][1] + 1) if unfit else None)
+        self.give_up(given_up)
 
     def give_up(self, given_up: tuple[int, int] | None) -> None:
         if given_up:

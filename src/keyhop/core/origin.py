@@ -7,6 +7,7 @@ The number says how many of the paths it takes to learn the bytes.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from keyhop.core.ids import KmeId
 
@@ -33,6 +34,7 @@ def paths_of(source: str) -> tuple[Path, ...]:
     return tuple(tuple(map(KmeId, line.split(" "))) for line in source.split("\n")[2:])
 
 
+@lru_cache(maxsize=1024)
 def hides_from(source: str) -> int | None:
     """On how many paths somebody has to be, to learn the bytes; None for those of a link, which are on none."""
     lines = source.split("\n")

@@ -108,8 +108,8 @@ class Carriage:
 
     def expands(self, admission: Admission | None) -> bool:
         """Whether there is a seed now that records may go under."""
-        source = self.seed.source
-        return source is not None and (admission is None or admission.admits_source(source))
+        sources = self.seed.sources
+        return bool(sources) and (admission is None or all(map(admission.admits_source, sources)))
 
     def carry_expanded(self, batch: Batch, deadline: float, done: Done) -> None:
         """The same, under a pad that is expanded from a seed."""

@@ -157,6 +157,7 @@ class Kme:
         """
         self.gateway.resume()
         self.undoing.resume()
+        self.feeder.give_up_weaker()
         if self._call_witness is None:
             return
         self.witness = self._call_witness()
@@ -188,6 +189,8 @@ class Kme:
         self.delivery.stock_bytes = options.pairs.stock_bytes
         self.limits.replace(options.limits)
         self.feeder.options = options.feeder
+        if self.journal.failure is None:
+            self.feeder.give_up_weaker()
         self._limit_pairs()
 
     def tick(self) -> None:

@@ -72,8 +72,8 @@ class Ends:
             self.followed.note_taken(body.epoch, body.taken)
             self.lease = body
 
-    def produce(self) -> None:
-        block = Block(SeededEntropy(self.owned.produced).token(4096), 32, b"tag", 0.0, "bb84")
+    def produce(self, source: str = "bb84") -> None:
+        block = Block(SeededEntropy(self.owned.produced).token(4096), 32, b"tag", 0.0, source)
         self.followed.append(1, [block])
         self.owned.append(block)
         self.leasing.stock_changed()
@@ -101,7 +101,7 @@ def ends() -> Ends:
 
 def test_both_ends_make_the_same_pads_each_once(ends: Ends) -> None:
     ends.agree()
-    assert ends.seed.source == "bb84"
+    assert ends.seed.sources == ("bb84",)
     for size in (64, 64, 100):
         pad = ends.seed.take(size)
         assert pad is not None
@@ -112,6 +112,21 @@ def test_both_ends_make_the_same_pads_each_once(ends: Ends) -> None:
     assert ends.owned.ledger.seed == ends.followed.ledger.seed == 32
     for stream in (ends.owned, ends.followed):
         assert stream.ledger.balances(stream.available_bytes)
+
+
+def test_a_seed_is_of_all_sources_that_its_bytes_have_and_is_given_up_with_any_of_them(ends: Ends) -> None:
+    ends.produce("rate")
+    ends.produce()
+    ends.pass_time()
+    while ends.owned.stock_units > 512 + 2:
+        ends.leasing.wait(8, 1, "pad", ends.clock.monotonic() + 9.0, lambda taken: None)
+        ends.pass_time()
+    ends.agree()
+    assert ends.seed.sources == ("rate", "bb84")
+    ends.seed.give_up(lambda source: source == "virtual")
+    assert ends.seed.take(64) is not None
+    ends.seed.give_up(lambda source: source == "bb84")
+    assert ends.seed.take(64) is None
 
 
 def test_a_used_number_stays_used_over_a_start_of_the_follower(ends: Ends) -> None:
@@ -146,7 +161,7 @@ def test_a_follower_without_the_bytes_says_so_and_the_owner_takes_others(ends: E
     (first,) = ends.said
     assert isinstance(first, SeedTaken)
     ends.seed.held(SeedHeld(first.epoch, first.position, False))
-    assert ends.seed.source is None
+    assert not ends.seed.sources
     ends.pass_time(10.0)
     assert ends.said[-1] != first
 
@@ -171,5 +186,5 @@ def test_a_worn_seed_is_replaced_and_what_is_beyond_it_is_not_given(
 def test_a_seed_is_of_its_epoch_only(ends: Ends) -> None:
     ends.agree()
     ends.owned.close_epoch(2)
-    assert ends.seed.source is None
+    assert not ends.seed.sources
     assert ends.seed.take(64) is None

@@ -78,6 +78,25 @@ def test_a_reload_changes_the_way_and_what_came_by_a_weaker_one_is_given_up_at_b
         assert stream.ledger.balances(stream.available_bytes)
 
 
+def test_nobody_gets_after_a_reload_what_came_or_still_comes_by_the_weaker_way() -> None:
+    sites = network()
+    run(sites, 3)
+    while sites.get_key(A, GetKey(A2, C2, size_bits=8192)):
+        sites.settle()  # until the feeder has sent more, which do not arrive before the reload
+    under_way = [parcel.way.strategy for parcel in sites.kmes[A].kme.feeder._feeds[C].parcels]
+    assert under_way
+    assert set(under_way) == {"hop-by-hop"}
+    for kme in sites.kmes.values():
+        options = kme.options_with(Policy())
+        kme.kme.reconfigure(replace(options, terms=STRICT, stream_terms=dict.fromkeys(options.stream_terms, STRICT)))
+    waiting = sites.get_key(A, GetKey(A1, C1, provenance=True))
+    run(sites, 2)
+    (answer,) = waiting
+    assert isinstance(answer, Keys)
+    assert answer.provenance is not None
+    assert set(answer.provenance.paths) == {(A, B, C), (A, D, C)}
+
+
 def test_what_came_by_a_stricter_way_is_used_up_when_nobody_asks_for_it_any_more() -> None:
     sites = network(Rule("a1", "*", SHARED))
     run(sites, 20)

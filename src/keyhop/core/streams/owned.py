@@ -187,24 +187,26 @@ class OwnedStream:
 
     def expire(self, before: float) -> tuple[int, int] | None:
         """Voids bytes produced before that wall time, leased or not; returns their range of units."""
-        return self._give_up(lambda age: age.produced_at < before, "expired")
+        old = takewhile(lambda each: each[1].produced_at < before, self._ages_to())
+        return self._give_up(max((end for end, _ in old), default=0), "expired")
 
     def give_up(self, source: Callable[[str], bool]) -> tuple[int, int] | None:
-        """Voids what comes next from such sources, leased or not; returns its range of units."""
-        return self._give_up(lambda age: source(age.source), "voided")
+        """Voids everything up to the last that is from such a source, leased or not; returns its range of units."""
+        unfit = (end for end, age in self._ages_to() if source(age.source))
+        return self._give_up(max(unfit, default=0), "voided")
 
-    def _give_up(self, unfit: Callable[[Age], bool], purpose: Purpose) -> tuple[int, int] | None:
+    def _give_up(self, end: int, purpose: Purpose) -> tuple[int, int] | None:
+        """`end` is where bytes of one age end."""
         start, ledger = self._cursor, self._state.ledger
-        while self._ages and unfit(self._ages[0][1]):
+        if end <= start:
+            return None
+        while self._ages and self._ages[0][0] <= end:
             self._cursor = self._ages.popleft()[0]
         ledger.leased -= (self._cursor - start) * UNIT_BYTES
-        if self._cursor == self._state.taken:
-            old = sum(chunk.units for chunk in takewhile(lambda c: unfit(Age(c.produced_at, c.source)), self._chunks))
-            for _ in self._pop(old):
+        if end > self._state.taken:
+            for _ in self._pop(end - self._state.taken):
                 pass
             self._cursor = self._state.taken
-        if self._cursor == start:
-            return None
         if self._cursor >= self._lease_start + len(self._lease) // UNIT_BYTES:
             self._lease, self._lease_start = b"", self._cursor
         ledger.spend(purpose, (self._cursor - start) * UNIT_BYTES)
@@ -245,6 +247,12 @@ class OwnedStream:
             start = end
         for chunk in self._chunks:
             yield chunk.start, Age(chunk.produced_at, chunk.source)
+
+    def _ages_to(self) -> Iterator[tuple[int, Age]]:
+        """Where the bytes of each age end, in their order."""
+        yield from self._ages
+        for chunk in self._chunks:
+            yield chunk.end, Age(chunk.produced_at, chunk.source)
 
     def _pop(self, units: int) -> Iterator[Chunk]:
         while units > 0 and self._chunks:

@@ -48,16 +48,15 @@ class OwnSeed:
         self._at = 0.0
 
     @property
-    def source(self) -> str | None:
-        """What made the seed; None while there is none that can be used."""
+    def sources(self) -> tuple[str, ...]:
+        """What made the bytes of the seed; nothing while there is none that can be used."""
         seed = self._usable
-        return seed.age.source if seed else None
+        return tuple(dict.fromkeys(age.source for _, age in seed.ages)) if seed else ()
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """Over which it came."""
-        seed = self._usable
-        return crossed((age.source for _, age in seed.ages), self._stream.ref.ends) if seed else ()
+        return crossed(self.sources, self._stream.ref.ends)
 
     def take(self, size_bytes: int) -> ExpandedPad | None:
         """The next pad, for one message."""
@@ -67,6 +66,13 @@ class OwnSeed:
         self._number += 1
         self._used_bytes += size_bytes
         return ExpandedPad(seed.epoch, seed.position, self._number, expanded(seed.data, self._number, size_bytes))
+
+    def give_up(self, source: Callable[[str], bool]) -> None:
+        """A seed with bytes of such a source is not used any more."""
+        self._seed, self._next = (
+            None if taken is not None and any(source(age.source) for _, age in taken.ages) else taken
+            for taken in (self._seed, self._next)
+        )
 
     def synchronised(self) -> None:
         """A session begins."""

@@ -64,11 +64,15 @@ class Feeder:
         self.options = options
         self._feeds = {peer.id: Feed(peer) for peer in peers.values()}
 
+    def give_up_weaker(self) -> None:
+        """At the start, and when terms have changed: what came by weaker ways is not used."""
+        for feed in self._feeds.values():
+            feed.peer.relayed.give_up_weaker(self._terms(feed.peer.id).needed)
+
     def tick(self) -> None:
         """Time has passed: looks at all streams, those that run dry first before others of their priority."""
         hungry: list[Feed] = []
         for feed in self._feeds.values():
-            feed.peer.relayed.give_up_weaker(self._terms(feed.peer.id).needed)
             if feed.give_up(self._is_broken):
                 feed.failed("its path was cut", self._clock.monotonic())
             if self._may_rise(feed):

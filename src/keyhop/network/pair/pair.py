@@ -102,6 +102,8 @@ class Pair:
         self.meter = Meter(self.owned, clock)
         self._relayed_units = 0
         """What the relay has brought since this process began."""
+        self._least_paths = 1
+        """On so many paths somebody has to be to learn bytes of the owned stream."""
         self._channels = LinkChannels(self.session.tell_now)
         self.hybrid = Agreeing(self.owned, KeptSecrets(self.followed, store, journal), clock, entropy, self.tell)
         self._parts: list[_Part] = [
@@ -184,8 +186,10 @@ class Pair:
         self._expire()
 
     def give_up_weaker(self, paths: int) -> None:
-        """What comes next of the stream is not used, as far as whoever is on fewer paths may have learnt it."""
-        self._voided(self.owned.give_up(lambda source: (hides_from(source) or paths) < paths))
+        """What whoever is on fewer paths may have learnt is not used from now on: nothing that is there, nor what is
+        still to come by such a way."""
+        self._least_paths = paths
+        self._give_up_weaker()
 
     def seal(self) -> None:
         """A graceful stop: no more taking; the rest of the lease is voided at both ends."""
@@ -231,6 +235,7 @@ class Pair:
         if self.route == "relayed":
             self.leasing.demand.brought(self.owned.brought_units - self._relayed_units)
             self._relayed_units = self.owned.brought_units
+            self._give_up_weaker()
         self.leasing.stock_changed()
 
     def _expire(self) -> None:
@@ -239,6 +244,12 @@ class Pair:
         self.followed.expire(now - 2 * lifetime, self._options.unfetched_bytes // UNIT_BYTES)
         self.hybrid.kept.forget_done(now, 2 * lifetime)
         self._voided(self.owned.expire(now - lifetime))
+
+    def _give_up_weaker(self) -> None:
+        least = self._least_paths
+        if least > 1:
+            self.carriage.seed.give_up(lambda source: (hides_from(source) or least) < least)
+            self._voided(self.owned.give_up(lambda source: (hides_from(source) or least) < least))
 
     def _voided(self, units: tuple[int, int] | None) -> None:
         if units:
