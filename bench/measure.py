@@ -93,12 +93,12 @@ def _attempt(generator: LoadGenerator, case: Case, way: Way, attempt: int) -> Ro
             at_once(load.pid, case.clients_on)
         share = StolenShare()
         ours = (case.server, *case.others, load.pid)
-        before, busy, begin = [cpu_s(pid) for pid in ours], _busy_s(), time.monotonic()
+        before, busy, begin = [cpu_s(pid) for pid in ours], busy_s(), time.monotonic()
         interruptions = -_interruptions(case.server)
         load.go()
         interruptions += _interruptions(case.server)
         spent = [cpu_s(pid) - earlier for pid, earlier in zip(ours, before, strict=True)]
-        taken = _busy_s() - busy - sum(spent)
+        taken = busy_s() - busy - sum(spent)
         cores_s = (time.monotonic() - begin) * (os.cpu_count() or 1)
         return Round(
             case.what,
@@ -122,7 +122,7 @@ def _interruptions(pid: int) -> int:
     return int(found[1])
 
 
-def _busy_s() -> float:
+def busy_s() -> float:
     """CPU time of all processes of this machine so far: user, nice, system and both kinds of interrupts."""
     fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
     return sum(int(fields[column]) for column in (1, 2, 3, 6, 7)) / os.sysconf("SC_CLK_TCK")

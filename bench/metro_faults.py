@@ -9,6 +9,7 @@ With `--buffering on-demand` no stock helps: keys between sites without a link a
 """
 
 import argparse
+import os
 import random
 import sys
 import tempfile
@@ -21,6 +22,8 @@ from statistics import median
 
 import msgspec
 
+from measure import busy_s, cpu_s
+from priority import go_first, session_first
 from progress import say
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "e2e"))
@@ -35,7 +38,7 @@ AIM_S = 5.0
 PATIENCE_S = 60.0
 PAUSE_S = 0.25
 """Between two exchanges of an SAE: twelve nodes and their SAEs share the machine."""
-COLUMNS = ("fails", "pairs", "median s", "longest s")
+COLUMNS = ("fails", "at s", "pairs", "median s", "longest s", "neighbours")
 
 
 def main() -> None:
@@ -48,6 +51,7 @@ def main() -> None:
     shipped = load_topology("metro")
     topology = msgspec.structs.replace(shipped, relay=shipped.relay | {"buffering": options.buffering})
     with tempfile.TemporaryDirectory(prefix="keyhop-metro-") as directory:
+        go_first()
         lab = Lab.up(topology, Path(directory), progress=say)
         say("")
         try:
@@ -60,18 +64,20 @@ def main() -> None:
 
 
 def _break_everything(lab: Lab, seed: int) -> None:
-    witness, took = Witness(), []
+    witness, took, ready_at = Witness(), [], time.monotonic()
+    for pid in _pids(lab):
+        session_first(pid)
     print(*COLUMNS, sep="\t", flush=True)
     with Saes.of(lab, witness) as saes, Saes.of(lab, witness) as probing:
         with at_work(saes, seed, pause_s=PAUSE_S) as workers:
-            sites = Sites(probing)
+            sites = Sites(lab, probing, ready_at)
             took.append(sites.break_and_watch("nothing", lambda: None))
             for link in lab.links():
                 took.append(sites.break_and_watch(f"link {link}", partial(_cut, lab, link, True)))
                 _cut(lab, link, False)
             for kme in sites.names:
                 took.append(sites.break_and_watch(f"node {kme}", partial(lab.kill, kme), dead=kme))
-                lab.start(kme)
+                session_first(lab.start(kme))
         check_ledgers(lab)
     exchanges = sum(worker.exchanges for worker in workers)
     print(f"{len(took) - 1} faults, {len(witness.keys)} keys, {exchanges} exchanges of SAEs at work, all as promised")
@@ -84,19 +90,26 @@ def _cut(lab: Lab, link: str, cut: bool) -> None:
 
 
 class Sites:
-    """An SAE of each site that looks whether it is served."""
+    """An SAE of each site that looks whether it is served. All nodes were ready at `ready_at` (monotonic seconds)."""
 
-    def __init__(self, saes: Saes) -> None:
+    def __init__(self, lab: Lab, saes: Saes, ready_at: float) -> None:
+        self._lab = lab
         self._saes = saes
+        self._ready_at = ready_at
         self.names = list(dict.fromkeys(saes.homes.values()))
 
     def break_and_watch(self, what: str, break_it: Callable[[], None], dead: str | None = None) -> float:
         """Breaks something; the longest time in seconds in which two sites that are up shared no key. Violation."""
         up = [name for name in self.names if name != dead]
         break_it()
+        pids = [os.getpid(), *_pids(self._lab)]
+        begin, elsewhere = time.monotonic(), _elsewhere_s(pids)
         with ThreadPoolExecutor(len(up)) as pool:
             waits = [wait for found in pool.map(partial(self._waits, up), up) for wait in found]
-        print(what, len(waits), f"{median(waits):.3f}", f"{max(waits):.2f}", sep="\t", flush=True)
+        cores_s = (time.monotonic() - begin) * (os.cpu_count() or 1)
+        neighbours = max(0.0, _elsewhere_s(pids) - elsewhere) / cores_s
+        figures = (f"{begin - self._ready_at:.1f}", len(waits), f"{median(waits):.3f}", f"{max(waits):.2f}")
+        print(what, *figures, f"{neighbours:.0%}", sep="\t", flush=True)
         return max(waits)
 
     def _waits(self, up: Sequence[str], here: str) -> list[float]:
@@ -113,6 +126,16 @@ class Sites:
     def _serves(self, here: str, there: str) -> bool:
         key_ids = self._saes.get(f"{here}-1", (f"{there}-2",))
         return bool(key_ids) and bool(self._saes.must_fetch(f"{there}-2", key_ids))
+
+
+def _pids(lab: Lab) -> list[int]:
+    """Of the nodes that run."""
+    return [kme.pid for kme in lab.inventory().kmes if kme.pid is not None]
+
+
+def _elsewhere_s(pids: Sequence[int]) -> float:
+    """CPU time that was not these processes'."""
+    return busy_s() - sum(map(cpu_s, pids))
 
 
 if __name__ == "__main__":
