@@ -107,8 +107,8 @@ def copies_differ(patch: pytest.MonkeyPatch) -> None:
     """What is carried is not what the master gets."""
     keep = Arrivals._keep
 
-    def other(self: Arrivals, batch: wire.Carry | RecordsPayload, opened: Opened) -> None:
-        keep(self, batch, Opened(opened.keys[:-1] + bytes([opened.keys[-1] ^ 1]), opened.paths))
+    def other(self: Arrivals, source: KmeId, batch: wire.Carry | RecordsPayload, opened: Opened) -> None:
+        keep(self, source, batch, Opened(opened.keys[:-1] + bytes([opened.keys[-1] ^ 1]), opened.sources))
 
     patch.setattr(Arrivals, "_keep", other)
 

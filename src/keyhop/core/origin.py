@@ -41,6 +41,11 @@ def hides_from(source: str) -> int | None:
     return int(lines[1]) if len(lines) > 1 else None
 
 
+def without_paths(source: str) -> str:
+    """What made the bytes, and on how many paths somebody has to be to learn them."""
+    return "\n".join(source.split("\n")[:2])
+
+
 def crossed(sources: Iterable[str], link: Path) -> tuple[Path, ...]:
     """Over which paths bytes of all these came; `link` is the path of those that a link brought."""
     return tuple(dict.fromkeys(path for source in sources for path in paths_of(source) or (link,)))

@@ -31,8 +31,9 @@ RecordSource = Literal["kme", "sae", "etsi020"]
 class RecordOrigin(NamedTuple):
     """Whose record it is, what made its bytes, when in wall time, and the batch in which another KME sent it.
 
-    `paths` are those over which it came here, none when it was made here; `expanded`: under a pad of that kind;
-    `combiner`: how it was combined with an ML-KEM secret, if it was.
+    `paths` are those over which it came here, none when it was made here; `ways` are the sources of the pads that it
+    came under, or how it was relayed, without paths; `expanded`: under a pad of that kind; `combiner`: how it was
+    combined with an ML-KEM secret, if it was.
     """
 
     master: SaeId
@@ -42,6 +43,7 @@ class RecordOrigin(NamedTuple):
     paths: tuple[Path, ...] = ()
     expanded: bool = False
     combiner: Combiner | None = None
+    ways: tuple[str, ...] = ()
 
 
 class _Record(msgspec.Struct):

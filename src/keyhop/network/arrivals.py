@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from keyhop.core.clock import Clock
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId, each_id
 from keyhop.core.keys import KeyMaterial
-from keyhop.core.origin import Path
+from keyhop.core.origin import crossed, without_paths
 from keyhop.core.record_ids import record_ids
 from keyhop.core.records import RecordBook, RecordOrigin
 from keyhop.network.exports import Exported, Exports, Passed
@@ -25,10 +25,11 @@ NOT_THESE = "these are no records that may come"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Opened:
-    """The keys of a batch, one after the other, and the paths over which they came."""
+    """The keys of a batch, one after the other, and the sources of the pads that they came under (`core.origin`), or
+    how they were relayed."""
 
     keys: bytes
-    paths: tuple[Path, ...]
+    sources: tuple[str, ...]
 
 
 class Arrivals:
@@ -72,7 +73,7 @@ class Arrivals:
         if not stored and self._may_come(source, batch, size_bytes):
             opened = keys()
             if opened is not None:
-                self._keep(batch, self._made(source, batch, opened))
+                self._keep(source, batch, self._made(source, batch, opened))
                 self._expect(source)
                 stored = True
         answer(None if stored else NOT_THESE)
@@ -93,20 +94,21 @@ class Arrivals:
         here = bool(ids) and all(records.came_in(batch.batch, key_id, SaeId(batch.master)) for key_id in ids)
         return here and self._home(SaeId(batch.master)) == source
 
-    def _keep(self, batch: Carry | RecordsPayload, opened: Opened) -> None:
+    def _keep(self, source: KmeId, batch: Carry | RecordsPayload, opened: Opened) -> None:
         """Stores what may come; durable with the journal."""
         ids = each_id(batch.ids)
         slaves = tuple(SaeId(slave) for slave in batch.slaves)
-        origin = self._origin(batch, opened.paths)
+        origin = self._origin(source, batch, opened.sources)
         for key_id, key in zip(ids, KeyMaterial(opened.keys).each(len(ids)), strict=True):
             self._records.add(key_id, key, slaves, origin)
 
-    def _origin(self, batch: Carry | RecordsPayload, paths: tuple[Path, ...]) -> RecordOrigin:
+    def _origin(self, source: KmeId, batch: Carry | RecordsPayload, sources: tuple[str, ...]) -> RecordOrigin:
         """Of records that come now."""
+        paths, ways = crossed(sources, (source, self._me)), tuple(dict.fromkeys(map(without_paths, sources)))
         now = self._clock.wall()  # by the clock that they will be too old by
         expanded = isinstance(batch, Carry) and batch.number > 0
         combiner = batch.combined.combiner if batch.combined else None
-        return RecordOrigin(SaeId(batch.master), batch.made_by, now, batch.batch, paths, expanded, combiner)
+        return RecordOrigin(SaeId(batch.master), batch.made_by, now, batch.batch, paths, expanded, combiner, ways)
 
     def _made(self, source: KmeId, batch: Carry | RecordsPayload, opened: Opened) -> Opened:
         """The keys, of what has come of them."""
@@ -115,7 +117,7 @@ class Arrivals:
         agreed = self._secret(source, batch.combined.check)
         assert agreed is not None  # else it may not come
         secret = RecordSecret.unmasked(batch.combined, agreed, batch.batch)
-        return Opened(secret.keys(SaeId(batch.master), batch.ids, opened.keys), opened.paths)
+        return Opened(secret.keys(SaeId(batch.master), batch.ids, opened.keys), opened.sources)
 
     def _pass_on(
         self,
@@ -138,7 +140,7 @@ class Arrivals:
             answer(None if outcome == "yes" else NOT_THESE)
             return
         slaves = tuple(map(SaeId, batch.slaves))
-        origin = self._origin(batch, opened.paths)
+        origin = self._origin(source, batch, opened.sources)
         self._exports.export(slaves, batch.ids, KeyMaterial(opened.keys), origin, passed)
 
     def _outcome(self, source: KmeId, batch: Carry | RecordsPayload) -> Exported:

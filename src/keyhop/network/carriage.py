@@ -124,12 +124,12 @@ class Carriage:
         """A batch from the peer: kept if it is what the peer's KME sent for our SAEs, else refused."""
 
         def keys() -> Opened | None:
-            paths = self._paths_of_pad(message)
+            sources = self._sources_of_pad(message)
             if message.number:
                 pad = self._expanded_pad(message)
             else:
                 pad = claimed(message, len(message.sealed), self._followed)
-            return None if pad is None else Opened(xor(message.sealed, pad), paths)
+            return None if pad is None else Opened(xor(message.sealed, pad), sources)
 
         def answer(refusal: str | None) -> None:
             self._send(Carried(message.batch, refusal))
@@ -170,12 +170,12 @@ class Carriage:
             with suppress(StoreFailure):  # who recalls other copies finds that the journal takes nothing any more
                 each.done("the store of this KME has failed")
 
-    def _paths_of_pad(self, message: Carry) -> tuple[Path, ...]:
-        """Over which the peer's pad came, while it is here."""
+    def _sources_of_pad(self, message: Carry) -> tuple[str, ...]:
+        """What made the peer's pad, while it is here."""
         if message.number:
-            return self.seeds.paths(message.epoch, message.pad)
+            return self.seeds.sources(message.epoch, message.pad)
         stream, place = self._followed, place_of(message, len(message.sealed))
-        return crossed((age.source for age in stream.ages(place)), stream.ref.ends) if stream.has(place) else ()
+        return tuple(dict.fromkeys(age.source for age in stream.ages(place))) if stream.has(place) else ()
 
     def _begin(self, message: Carry, deadline: float, done: Done) -> None:
         self._under_way[message.batch] = _UnderWay(message, deadline, self._clock.monotonic(), done)

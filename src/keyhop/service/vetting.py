@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from keyhop.core.clock import Clock
 from keyhop.core.combiners import Combiner
 from keyhop.core.errors import BadRequest, Unauthorised
-from keyhop.core.origin import kind_of
+from keyhop.core.origin import hides_from, kind_of
 from keyhop.core.records import RecordBook, RecordOrigin
 from keyhop.core.streams import Admission, Age
 from keyhop.network.hybrid.combining import COMBINERS
@@ -17,21 +17,33 @@ from keyhop.service.lookup import NOT_FOUND, Found, InRecord, InStream
 from keyhop.service.policy import PairPolicy
 
 AS_LONG_AGAIN = 2
+RELAYED = "these SAEs may only share keys of a link, and this one was relayed"
 
 
 def check(found: Iterable[Found], policy: PairPolicy, records: RecordBook, clock: Clock) -> None:
     """Raises BadRequest for bytes that are too old, Unauthorised for what the policy does not allow."""
     admission = policy.admission
     for each in found:
-        if isinstance(each, InRecord) and records.origin(each.record_id).expanded and policy.when_dry != "expand":
-            raise Unauthorised("these SAEs may not share expanded keys")
-        if isinstance(each, InRecord) and policy.hybrid != "none":
-            _check_combined(records.origin(each.record_id), COMBINERS[policy.hybrid])
+        if isinstance(each, InRecord):
+            _check_record(records.origin(each.record_id), policy)
         if policy.direct_only and isinstance(each, InStream) and each.stream.ref.route != "direct":
-            raise Unauthorised("these SAEs may only share keys of a link, and this one was relayed")
+            raise Unauthorised(RELAYED)
         if admission is not None:
             for age in _ages(each, records):
                 _check_age(age, admission, clock.wall())
+
+
+def _check_record(origin: RecordOrigin, policy: PairPolicy) -> None:
+    """A key is no safer than the pads that it came under, or the way that it was relayed."""
+    if origin.expanded and policy.when_dry != "expand":
+        raise Unauthorised("these SAEs may not share expanded keys")
+    if policy.hybrid != "none":
+        _check_combined(origin, COMBINERS[policy.hybrid])
+    for way in origin.ways:
+        if policy.direct_only and hides_from(way) is not None:
+            raise Unauthorised(RELAYED)
+        if policy.admission is not None and not policy.admission.admits_source(way):
+            raise Unauthorised(f"these SAEs may not share keys that came by way of a {kind_of(way)}")
 
 
 def _check_combined(origin: RecordOrigin, combiner: Combiner) -> None:

@@ -4,7 +4,6 @@ import msgspec
 
 from keyhop.core.journal import Journal
 from keyhop.core.key_id import Located
-from keyhop.core.origin import Path, crossed
 from keyhop.core.store.base import KeyStore, Slot
 from keyhop.core.streams import FollowedStream, Place
 from keyhop.network.expanding.messages import SeedTaken
@@ -18,7 +17,7 @@ class _Seed(msgspec.Struct):
     epoch: int
     position: int
     seed: bytes
-    paths: tuple[Path, ...]
+    sources: tuple[str, ...]
     used: int = 0
 
 
@@ -43,17 +42,17 @@ class HeldSeeds:
         if not self._stream.has(place):
             return False
         seed, ages = self._stream.consume(place, "seed")
-        paths = crossed((age.source for _, age in ages), self._stream.ref.ends)
-        self._seeds.append(_Seed(message.epoch, message.position, seed, paths))
+        sources = tuple(dict.fromkeys(age.source for _, age in ages))
+        self._seeds.append(_Seed(message.epoch, message.position, seed, sources))
         self._save(self._seeds[-1])
         for oldest in self._seeds[:-MAX_HELD]:
             self._forget(oldest)
         return True
 
-    def paths(self, epoch: int, position: int) -> tuple[Path, ...]:
-        """Over which a seed came; none when it is not here."""
+    def sources(self, epoch: int, position: int) -> tuple[str, ...]:
+        """What made the bytes of a seed; nothing when it is not here."""
         seed = self._find(epoch, position)
-        return seed.paths if seed else ()
+        return seed.sources if seed else ()
 
     def pad(self, epoch: int, position: int, number: int, size_bytes: int) -> bytes | None:
         """The pad of a number that was not used yet; None for any other."""

@@ -184,8 +184,8 @@ class Destination:
                 for other in self._attempts(source, payload):
                     self._answer((source, other.parcel), Stored(other.parcel))
 
-        paths = dict.fromkeys(path for each in self._attempts(source, payload) for path in plan_of(each).paths)
-        self._arrivals.take(source, payload, len(data), lambda: Opened(data, tuple(paths)), answer)
+        ways = dict.fromkeys(source_label(plan_of(each)) for each in self._attempts(source, payload))
+        self._arrivals.take(source, payload, len(data), lambda: Opened(data, tuple(ways)), answer)
 
     def _attempts(self, source: KmeId, payload: RecordsPayload) -> list[Announce]:
         """The source may have sent the same records before, over paths that did not bring them in time."""
