@@ -14,7 +14,7 @@ The mark is raised as soon as the two synchronise again; a copy that is restored
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -109,14 +109,15 @@ class Windows:
         self._connected = False
         self._asked_at = None
         waiting, self._waiting = self._waiting, deque()
-        for _, _, late in waiting:
-            late()
+        _call_all(late for _, _, late in waiting)
 
     def tick(self) -> None:
         """Asks again when the answer is late; ends a window that was used; sends away who waited too long."""
         now = self._clock.monotonic()
+        over = []
         while self._waiting and self._waiting[0][0] <= now:
-            self._waiting.popleft()[2]()
+            over.append(self._waiting.popleft())
+        _call_all(late for _, _, late in over)
         if self._asked_at is not None:
             self._send(Mark(self._stream.mark))
         elif self._connected and now >= self._until - self._ahead_s and (self._used or now < self._expected_until):
@@ -131,10 +132,15 @@ class Windows:
     def _let_in(self) -> None:
         waiting, self._waiting = self._waiting, deque()
         self._used = self._used or bool(waiting)
-        for _, deliver, _ in waiting:
-            try:
-                deliver()
-            except StoreFailure:  # of who would note something; the next one is told all the same
-                continue
-            except Exception as error:  # noqa: BLE001 - of ours; the next one is let in all the same
-                _log.exception("what waited for a delivery window has failed", kind=type(error).__name__)
+        _call_all(deliver for _, deliver, _ in waiting)
+
+
+def _call_all(calls: Iterable[Callable[[], None]]) -> None:
+    """Of those who waited: whatever becomes of one of them, the next one is told all the same."""
+    for call in calls:
+        try:
+            call()
+        except StoreFailure:  # of who would note something
+            continue
+        except Exception as error:  # noqa: BLE001 - of ours
+            _log.exception("what waited for a delivery window has failed", kind=type(error).__name__)

@@ -22,6 +22,7 @@
     voiding     keys that a master voids: what it asks for; `taking_back`: what the KMEs of its slaves do
     gates       the delivery windows within which keys are given out or voided
     foreign     which SAEs are of other domains (`crossing`: what of a policy can hold for them)
+    homes       SAEs by their KMEs; `sae_patterns`: SAEs by what their IDs are like
     gateway/    a KME that joins its domain to others; etsi020/: ETSI GS QKD 020, the protocol between them
     audit       keys leave through it: first the record, then the reply
     policy/     what holds for a master and a slave

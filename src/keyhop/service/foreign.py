@@ -1,10 +1,10 @@
 """SAEs of other domains, named one by one or by patterns in which `*` stands for anything, and the ways there."""
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from keyhop.core.ids import KmeId, SaeId
+from keyhop.service.sae_patterns import ANY, one_of
 
 MAX_REMEMBERED = 4096
 
@@ -22,8 +22,8 @@ class ForeignSaes[Way]:
     def __init__(self, entries: Iterable[tuple[str, Way]] = ()) -> None:
         """Each is an ID or a pattern, and the way there."""
         entries = tuple(entries)
-        self._exact = {SaeId(name): way for name, way in entries if "*" not in name}
-        self._patterns = [(_compiled(name), way) for name, way in entries if "*" in name]
+        self._exact = {SaeId(name): way for name, way in entries if ANY not in name}
+        self._patterns = [(one_of([name]), way) for name, way in entries if ANY in name]
         self._found: dict[SaeId, Way | None] = {}
 
     def way_to(self, sae: SaeId) -> Way | None:
@@ -36,7 +36,3 @@ class ForeignSaes[Way]:
             matching = (way for pattern, way in self._patterns if pattern.fullmatch(sae))
             self._found[sae] = self._exact.get(sae) or next(matching, None)
         return self._found[sae]
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)

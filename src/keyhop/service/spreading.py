@@ -20,6 +20,7 @@ from keyhop.network.wire_types import MAX_RECORDS_PER_BATCH
 from keyhop.service.abroad import Abroad, Spreaded
 from keyhop.service.copies import Copies
 from keyhop.service.courier import Astray, Courier
+from keyhop.service.homes import by_kme
 from keyhop.service.suiting import pads_for, way_for
 from keyhop.service.undoing import Undoing
 
@@ -94,7 +95,7 @@ class Spreading:
         if here and self._are_known(copies):  # what came before shall not be taken back where it is as well
             done(KNOWN)
             return
-        elsewhere = _by_kme({slave: kme for slave, kme in copies.homes.items() if kme != self._me})
+        elsewhere = by_kme({slave: kme for slave, kme in copies.homes.items() if kme != self._me})
         legs = {("kme", kme) for kme in elsewhere} | {("kms", kms) for kms in abroad.values()}
         spread = _Spread(copies, here, done, set(legs))
         if not legs:
@@ -121,7 +122,7 @@ class Spreading:
 
         With `spare_fetched`, what a slave was given stays for others at its KME.
         """
-        slaves_at = _by_kme(dict(sorted(homes.items())))
+        slaves_at = by_kme(dict(sorted(homes.items())))
         # In the same order wherever a simulation runs.
         asked = [(kme, part) for kme in sorted(slaves_at) for part in _parts(ids)]
         gone, waiting, silent = set(each_id(ids)), set(asked), set[KmeId]()
@@ -148,7 +149,7 @@ class Spreading:
 
     def undo(self, master: SaeId, homes: Mapping[SaeId, KmeId], ids: bytes) -> None:
         """Takes back keys that nobody was given, nor will be, however long that takes, under the IDs that SAEs show."""
-        elsewhere = _by_kme(homes)
+        elsewhere = by_kme(homes)
         slaves = elsewhere.pop(self._me, ())
         for kms in sorted({kms for slave in slaves if (kms := self._abroad.leads_to(slave))}):
             self._abroad.take_back(kms, master, ids)
@@ -231,13 +232,6 @@ class Spreading:
         spread.kmss.clear()
         if spread.name is not None and not spread.waiting:
             self._undoing.undo(spread.name)
-
-
-def _by_kme(homes: Mapping[SaeId, KmeId]) -> dict[KmeId, tuple[SaeId, ...]]:
-    at: dict[KmeId, tuple[SaeId, ...]] = {}
-    for slave, kme in homes.items():
-        at[kme] = (*at.get(kme, ()), slave)
-    return at
 
 
 def _parts(ids: bytes) -> list[bytes]:

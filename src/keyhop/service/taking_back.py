@@ -18,6 +18,7 @@ from keyhop.network.reclaiming import Keys
 from keyhop.service.abroad import Abroad
 from keyhop.service.etsi020.transfer import Saes, Voided
 from keyhop.service.gates import check_not_doubted, enter, gates
+from keyhop.service.homes import by_kme
 from keyhop.service.making import any_use
 
 BEYOND_S = 4.0
@@ -51,14 +52,9 @@ class TakingBack:
         if self._home(keys.master) != source:
             took(b"")
             return
-        beyond: dict[KmeId, tuple[SaeId, ...]] = {}
-        here: tuple[SaeId, ...] = ()
-        for slave in keys.slaves:
-            kms = self._abroad.leads_to(slave)
-            if kms is None:
-                here = (*here, slave)
-            else:
-                beyond[kms] = (*beyond.get(kms, ()), slave)
+        ways = {slave: self._abroad.leads_to(slave) for slave in keys.slaves}
+        beyond = by_kme({slave: kms for slave, kms in ways.items() if kms is not None})
+        here = tuple(slave for slave, kms in ways.items() if kms is None)
         each = tuple(each_id(keys.ids))
         together = _Together(each, len(beyond) + bool(here), took)
         deadline = self._clock.monotonic() + BEYOND_S

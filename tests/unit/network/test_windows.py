@@ -6,7 +6,7 @@ from keyhop.core.ids import KmeId
 from keyhop.core.journal import Journal
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import FollowedStream, StreamRef
-from keyhop.network.windows import EXPECTED_S, WINDOW_S, Windows
+from keyhop.network.windows import EXPECTED_S, WAIT_S, WINDOW_S, Windows
 from keyhop.network.wire import Body, Mark, MarkNoted
 from keyhop.testing.virtual import VirtualClock
 
@@ -134,6 +134,23 @@ def test_one_whose_delivery_fails_leaves_nobody_outside(door: Door, opens: bool)
     else:
         door.windows.interrupted()
     assert door.inside == ["before", "behind"]
+
+
+@pytest.mark.parametrize("doubted", [False, True])
+def test_one_that_cannot_be_told_that_it_is_late_leaves_nobody_waiting(door: Door, doubted: bool) -> None:
+    door.windows.synchronised()
+    door.enter("before")
+    door.windows.enter(fail, fail)
+    door.enter("behind")
+    if doubted:
+        door.windows.doubted()
+    else:
+        door.sent.clear()
+        door.clock.advance(WAIT_S)
+        door.windows.tick()
+        assert door.sent == [Mark(1)]
+    assert door.late == ["before", "behind"]
+    assert door.inside == []
 
 
 def test_when_the_owner_is_back_it_is_told_of_what_was_delivered_meanwhile(door: Door) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from keyhop.core.journal import Journal
 from keyhop.service.etsi020.problems import Problem
 
 VERSIONS = "/kmapi/versions"
@@ -21,6 +22,11 @@ class Answer:
 
 type Respond = Callable[[Answer | Problem], None]
 """Called exactly once for each request, perhaps much later."""
+
+
+def respond_once_durable(journal: Journal, respond: Respond, answer: Answer | Problem) -> None:
+    """After the next commit; that we cannot serve it now, if that fails."""
+    journal.then(lambda: respond(answer), lambda failure: respond(Problem(503)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from keyhop.core.journal import Journal
 from keyhop.service.etsi020.accounts import Accounts
 from keyhop.service.etsi020.acknowledgements import Acknowledgements
 from keyhop.service.etsi020.callbacks import Callbacks
-from keyhop.service.etsi020.calls import Answer, Respond
+from keyhop.service.etsi020.calls import Answer, Respond, respond_once_durable
 from keyhop.service.etsi020.memory import KeyMemory, mark_of
 from keyhop.service.etsi020.models import AckStatus, ExtKeyContainer, key_ids, write
 from keyhop.service.etsi020.problems import UNSUPPORTED_MANDATORY_EXTENSION, Problem
@@ -75,17 +75,16 @@ class Receiving:
             self._memory.add(key_id, saes, "under way", mark=mark_of(key_id, key))
         pending = {key_id for key_id in ids if self._memory[key_id].fate == "under way"}
         if callback is None:
-            self._waiting.for_keys(pending, lambda: self._respond(respond, self._outcome(saes, ids)))
+            self._waiting.for_keys(
+                pending, lambda: respond_once_durable(self._journal, respond, self._outcome(saes, ids))
+            )
         else:
             self._join(pending, callback)
-            self._respond(respond, Answer(202))
+            respond_once_durable(self._journal, respond, Answer(202))
             self._acknowledge_again(ids, saes, callback)
         if fresh.ids:
             self._accounts.note("received", "handed over", saes, fresh.ids)
             self._relay(fresh)
-
-    def _respond(self, respond: Respond, answer: Answer | Problem) -> None:
-        self._journal.then(lambda: respond(answer), lambda failure: respond(Problem(503)))
 
     def _fresh(self, container: ExtKeyContainer, ids: tuple[bytes, ...], saes: Saes) -> Transfer:
         """The keys that have to be relayed. Raises Problem for those that were something else, or are void."""

@@ -11,7 +11,7 @@ from keyhop.core.journal import Journal
 from keyhop.service.etsi020.accounts import Accounts
 from keyhop.service.etsi020.acknowledgements import Acknowledgements
 from keyhop.service.etsi020.callbacks import Callbacks
-from keyhop.service.etsi020.calls import Answer, Respond
+from keyhop.service.etsi020.calls import Answer, Respond, respond_once_durable
 from keyhop.service.etsi020.memory import KeyMemory
 from keyhop.service.etsi020.models import AckStatus, VoidContainer, key_ids, write
 from keyhop.service.etsi020.problems import KEY_NOT_PRESENT, MISSING_PARAMETERS, NO_TYPE, Problem
@@ -69,7 +69,7 @@ class TakingBack:
         if not self._memory.has_room(len(ids)):
             raise Problem(503, reason="too many keys are remembered")
         if callback is not None and any((o.saes, o.ids, o.callback) == (saes, ids, callback) for o in self._open):
-            self._respond(respond, Answer(202))
+            respond_once_durable(self._journal, respond, Answer(202))
             return
         if len(self._open) >= MAX_OPEN or (not ids and any(each.is_of_all for each in self._open)):
             raise Problem(503, reason="too many voids are under way")
@@ -77,12 +77,9 @@ class TakingBack:
         self._keep_away(asked)
         self._open.append(asked)
         if callback is not None:
-            self._respond(respond, Answer(202))
+            respond_once_durable(self._journal, respond, Answer(202))
         under_way = {k for k in asked.ids if (entry := self._memory.get(k)) and entry.fate == "under way"}
         self._waiting.for_keys(under_way, lambda: self._take_back(asked))
-
-    def _respond(self, respond: Respond, answer: Answer | Problem) -> None:
-        self._journal.then(lambda: respond(answer), lambda failure: respond(Problem(503)))
 
     def _keep_away(self, asked: _Asked) -> None:
         """What never came, or failed, will not be taken any more: that is durable before anything is answered."""
@@ -125,7 +122,7 @@ class TakingBack:
         for status, ids in by_status.items():
             self._accounts.note("received", status, asked.saes, tuple(ids))
         if asked.callback is None:
-            self._respond(asked.respond, self._answer(asked, by_status))
+            respond_once_durable(self._journal, asked.respond, self._answer(asked, by_status))
             return
         for status, ids in (by_status or {"voided": []}).items():
             self._acknowledgements.owe(asked.callback, status, asked.saes, tuple(ids))

@@ -8,10 +8,11 @@ that are equally specific the later one counts.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from re import Pattern, compile, escape
+from re import Pattern
 from typing import Any
 
 from keyhop.core.ids import SaeId
+from keyhop.service.sae_patterns import one_of
 
 ANYONE = "*"
 
@@ -32,7 +33,7 @@ class SaeClass:
 
     @cached_property
     def _pattern(self) -> Pattern[str]:
-        return compile("|".join(".*".join(map(escape, each.split("*"))) for each in self.saes))
+        return one_of(self.saes)
 
 
 @dataclass(frozen=True, slots=True)
