@@ -34,6 +34,11 @@ class Leasing:
         self._pads_behind = self._most_kept_back = 0
         self._shares = Shares()
         self._shares.settle(stream.stock_units)
+        self._when_served: Callable[[], None] = lambda: None
+
+    def when_served(self, call: Callable[[], None]) -> None:
+        """Calls that whenever those who wait have had what they may have now."""
+        self._when_served = call
 
     def reserve(self, bytes_per_pair: int, pairs: Pairs, usual_bytes: int) -> None:
         """Reserves so much for each of these pairs of SAEs, and half of what the stock usually is in all at most."""
@@ -244,6 +249,7 @@ class Leasing:
         self._shares.expect(self._pad_units)
         for want, taken in served:
             want.use(taken)
+        self._when_served()
         self._ask_ahead()
 
     @property

@@ -8,7 +8,7 @@ What is waited for may have a head start, as in borrowed-virtual-time scheduling
 comes before others, and its flow pays for it later. So no flow is ahead of its share by more than a head start.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from heapq import heappop, heappush
 from itertools import count
 
@@ -71,6 +71,11 @@ class FairQueue[Flow: Hashable, Item]:
             if id(entry[4]) in kept:
                 heappush(self._waiting, entry)
         self.size = sum(entry[5] for entry in self._waiting)
+
+    def first_of(self, is_meant: Callable[[Item], bool]) -> Item | None:
+        """The first one of these that will be next; it stays."""
+        first = min((entry for entry in self._waiting if is_meant(entry[4])), default=None)
+        return first[4] if first else None
 
     def items(self) -> list[Item]:
         """Those that wait, in no order."""

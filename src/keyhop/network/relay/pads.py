@@ -1,4 +1,9 @@
-"""Pads for the relay, from the direct stream to one neighbour: the one place where the relay takes bytes of it."""
+"""Pads for the relay, from the direct stream to one neighbour: the one place where the relay takes bytes of it.
+
+The next one waits at the leasing. As long as that one leaves what is kept back of the stream (`leasing.shares`), those
+that somebody at this KME waits for pass it: they have that as soon as it is enough, in their turns. Their flows pay for
+it, so what is kept for all pads that wait goes to the others meanwhile.
+"""
 
 from collections import Counter
 from collections.abc import Callable
@@ -48,7 +53,20 @@ class _Asked:
     size_bytes: int
     deadline: float
     use: Use
-    urgent: bool
+    asked_for: bool
+    passes: bool = False
+    """It does not wait for its turn: there is enough that the next one leaves."""
+    give_up: Cancel = lambda: None
+    """Once it waits at the leasing."""
+
+    @property
+    def units(self) -> int:
+        return units_for(self.size_bytes)
+
+    @property
+    def is_sparing(self) -> bool:
+        """Whether it leaves what is kept back."""
+        return not self.asked_for and self.priority <= USUAL_PRIORITY
 
 
 class Pads:
@@ -60,9 +78,10 @@ class Pads:
         self._standing = standing
         self._queue: FairQueue[tuple[KmeId, KmeId, KmeId], _Asked] = FairQueue()
         self._first: _Asked | None = None
-        """The one that waits at the leasing."""
-        self._give_up: Cancel = lambda: None
+        """The one whose turn it is."""
+        self._passing_units = 0
         self._going_on = False
+        leasing.when_served(self._go_on)
 
     def take(self, flow: Flow, size_bytes: int, deadline: float, use: Use, *, asked_for: bool = False) -> Cancel:
         """Calls `use` with a MAC key and a pad of that size, or with None at the deadline (monotonic seconds).
@@ -71,17 +90,14 @@ class Pads:
         (`leasing.shares`), and so has what comes before the usual.
         """
         priority, weight = self._standing(flow)
-        urgent = asked_for or priority > USUAL_PRIORITY
-        asked = _Asked(flow, priority, MAC_KEY_BYTES + size_bytes, deadline, use, urgent)
-        units = units_for(asked.size_bytes)
-        if asked_for and self._may_pass(asked, units):
-            return self._leasing.wait(asked.size_bytes, 1, "pad", deadline, use)
+        asked = _Asked(flow, priority, MAC_KEY_BYTES + size_bytes, deadline, use, asked_for)
         whose, head_start = (flow.brought_by, flow.source, flow.destination), _head_start_units(size_bytes)
-        self._queue.add(whose, priority, weight, units, asked, head_start=head_start)
-        if self._first is not None and self._queue.put_back():
+        self._queue.add(whose, priority, weight, asked.units, asked, head_start=head_start)
+        first = self._first
+        if first is not None and self._queue.put_back():
             self._first = None
             self._leasing.expect_pads(self._queue.size)
-            self._give_up()
+            first.give_up()
         self._go_on()
         if len(self._queue) > MAX_WAITING:
             self._make_room()
@@ -110,41 +126,70 @@ class Pads:
             return
         self._going_on = True
         try:
-            while self._first is None and self._queue:
-                asked = self._first = self._queue.pop()
-                came = partial(self._came, asked)
-                size, deadline, sparing = asked.size_bytes, asked.deadline, not asked.urgent
-                self._give_up = self._leasing.wait(size, 1, "pad", deadline, came, sparing=sparing)
+            while self._next_waits() or self._next_passes():
+                pass
         finally:
             self._going_on = False
             self._leasing.expect_pads(self._queue.size)
         if self._first is None:
             self._queue.rest()
 
+    def _next_waits(self) -> bool:
+        if self._first is not None or not self._queue:
+            return False
+        asked = self._first = self._queue.pop()
+        self._wait(asked, self._came)
+        return True
+
+    def _next_passes(self) -> bool:
+        if self._first is None or not self._first.is_sparing:
+            return False
+        asked = self._queue.first_of(lambda each: each.asked_for)
+        if asked is None or self._passing_units + asked.units > self._leasing.common_units:
+            return False
+        self._drop(asked)
+        asked.passes = True
+        self._passing_units += asked.units
+        self._wait(asked, self._passed)
+        return True
+
+    def _wait(self, asked: _Asked, came: Callable[[_Asked, Taken | None], None]) -> None:
+        size, sparing = asked.size_bytes, asked.is_sparing
+        asked.give_up = self._leasing.wait(size, 1, "pad", asked.deadline, partial(came, asked), sparing=sparing)
+
     def _came(self, asked: _Asked, taken: Taken | None) -> None:
         self._first = None
         asked.use(taken)
         self._go_on()
 
-    def _may_pass(self, asked: _Asked, units: int) -> bool:
-        """Whether there is enough that those who wait may not have."""
-        kept_for_first = self._first is not None and (self._first.urgent or self._first.priority > asked.priority)
-        return self._first is not None and not kept_for_first and units <= self._leasing.common_units
+    def _passed(self, asked: _Asked, taken: Taken | None) -> None:
+        self._passes_no_more(asked)
+        asked.use(taken)
+
+    def _passes_no_more(self, asked: _Asked) -> None:
+        asked.passes = False
+        self._passing_units -= asked.units
 
     def _make_room(self) -> None:
         waiting = self._queue.latest()
         ((whose, _),) = Counter(_whose(asked) for asked in waiting).most_common(1)
         last = next(asked for asked in waiting if _whose(asked) == whose)
-        self._queue.keep([asked for asked in waiting if asked is not last])
+        self._drop(last)
         last.use(None)
 
     def _cancel(self, asked: _Asked) -> None:
         if asked is self._first:
             self._first = None
-            self._give_up()
+            asked.give_up()
             self._go_on()
+        elif asked.passes:
+            self._passes_no_more(asked)
+            asked.give_up()
         else:
-            self._queue.keep([other for other in self._queue.items() if other is not asked])
+            self._drop(asked)
+
+    def _drop(self, asked: _Asked) -> None:
+        self._queue.keep([other for other in self._queue.items() if other is not asked])
 
 
 def _head_start_units(size_bytes: int) -> int:

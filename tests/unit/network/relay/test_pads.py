@@ -3,78 +3,15 @@
 from functools import partial
 
 import pytest
+from padded import PAD, PADDED, Padded, flow
 
-from keyhop.core.ids import KmeId, SaeId
-from keyhop.core.journal import Journal
-from keyhop.core.store.memory import MemoryStore
-from keyhop.core.streams import ID_KEY_UNITS, Block, OwnedStream, StreamRef
-from keyhop.core.units import UNIT_BYTES, units_for
-from keyhop.network.leasing import Leasing
+from keyhop.core.ids import SaeId
+from keyhop.core.units import units_for
 from keyhop.network.relay import pads
 from keyhop.network.relay.messages import SECRET_HEAD_BYTES
-from keyhop.network.relay.pads import Pads, Standing
-from keyhop.network.relay.parcels import Flow
 from keyhop.network.sealing import MAC_KEY_BYTES
-from keyhop.network.wire import Body, Leased, LeaseNoted
-from keyhop.testing.virtual import VirtualClock
 
-PADDED = 800
-"""What a share takes, in bytes; it is too large to be a key that somebody waits for."""
-PAD = PADDED - MAC_KEY_BYTES
 SMALL = SECRET_HEAD_BYTES + pads.SMALL_BYTES
-
-
-def flow(source: str, priority: int = 4) -> Flow:
-    return Flow(KmeId(source), KmeId(source), KmeId("z"), priority)
-
-
-def standing(flow: Flow) -> Standing:
-    return Standing(min(flow.priority, 5 if flow.source == "foreign" else 7), {"heavy": 3.0}.get(flow.source, 1.0))
-
-
-class Padded:
-    """A direct stream whose follower notes every lease at once."""
-
-    def __init__(self) -> None:
-        store = MemoryStore()
-        self.stream = OwnedStream(StreamRef(KmeId("a"), KmeId("b")), store, Journal(store, lambda: None))
-        self.clock = VirtualClock()
-        self._told: list[Leased] = []
-        self.leasing = Leasing(self.stream, self.clock, self._hear)
-        self.leasing.synchronised()
-        self.pads = Pads(self.leasing, self.clock, standing)
-        self.served: list[str] = []
-        self.produce(8 * ID_KEY_UNITS)
-
-    def _hear(self, body: Body) -> None:
-        assert isinstance(body, Leased)
-        self._told.append(body)
-
-    def produce(self, size_bytes: int) -> None:
-        self.stream.append(Block(bytes(size_bytes), 32, b"tag", 0.0, "test"))
-        self.leasing.stock_changed()
-        self.note()
-
-    def note(self) -> None:
-        while self._told:
-            told = self._told.pop()
-            self.leasing.noted(LeaseNoted(told.epoch, told.taken))
-
-    def bring(self, seconds: int) -> None:
-        """The link brings four kilobytes a second."""
-        for _ in range(seconds):
-            self.clock.advance(1.0)
-            self.leasing.demand.brought(4096 // UNIT_BYTES)
-            self.produce(4096)
-
-    def ask(
-        self, name: str, of: Flow, within_s: float = 1e9, *, size_bytes: int = PAD, asked_for: bool = False
-    ) -> None:
-        def use(taken: object) -> None:
-            self.served.append(name if taken else f"no {name}")
-
-        self.pads.take(of, size_bytes, self.clock.monotonic() + within_s, use, asked_for=asked_for)
-        self.note()
 
 
 @pytest.fixture
@@ -137,6 +74,15 @@ def test_who_has_kept_nobody_waiting_owes_nothing(padded: Padded) -> None:
     padded.ask("key", flow("x"), size_bytes=SMALL)
     padded.produce(MAC_KEY_BYTES + SMALL)
     assert padded.served[-1] == "key"
+
+
+def test_what_has_gathered_for_who_is_overtaken_is_for_who_overtakes(padded: Padded) -> None:
+    padded.leasing.reserve(40 * PADDED, [(SaeId("x"), SaeId("y"))], 1 << 20)
+    padded.ask("first", flow("x", 1))
+    padded.produce(PADDED)
+    padded.ask("urgent", flow("y", 7))
+    padded.produce(PADDED)
+    assert padded.served == ["urgent"]
 
 
 def test_a_source_has_no_higher_priority_than_it_may_have(padded: Padded) -> None:
@@ -224,58 +170,3 @@ def test_when_too_many_wait_the_flow_with_most_of_them_makes_room(
     assert padded.served == ["no greedy 5", "no greedy 4", "no greedy 6"]
     padded.produce(1 << 16)
     assert sorted(padded.served[3:]) == ["greedy 0", "greedy 1", "greedy 2", "greedy 3", "honest"]
-
-
-@pytest.fixture
-def flowing() -> Padded:
-    """A link that has brought 80 kB, at four a second."""
-    padded = Padded()
-    padded.leasing.reserve(0, (), 1 << 20)
-    padded.bring(20)
-    return padded
-
-
-def burst(padded: Padded) -> int:
-    """What keys of others that are relayed ahead get at once; as many as would empty the link ask."""
-    before = len(padded.served)
-    for _ in range(200):
-        padded.ask("burst", flow("others"))
-    return len(padded.served) - before
-
-
-def test_a_burst_of_what_is_relayed_ahead_leaves_something_of_a_link(flowing: Padded) -> None:
-    assert burst(flowing) > 80
-    left = flowing.leasing.entitled_units(None) * UNIT_BYTES
-    assert 4 * 800 < left <= 4096 + PADDED
-    assert flowing.leasing.spare_units == 0
-
-
-def test_who_asks_at_this_kme_finds_it_at_once_and_so_does_what_comes_first(flowing: Padded) -> None:
-    burst(flowing)
-    flowing.ask("asked for", flow("here"), asked_for=True)
-    assert flowing.served[-1] == "asked for"
-    flowing.ask("first", flow("others", 6))
-    assert flowing.served[-1] == "first"
-    flowing.ask("not first", flow("others", 4))
-    assert flowing.served[-1] == "first"
-
-
-def test_what_is_relayed_ahead_is_not_starved_by_what_is_asked_for_here(flowing: Padded) -> None:
-    burst(flowing)
-    had = len(flowing.served)
-    for _ in range(20):
-        flowing.bring(1)
-        for _ in range(10):
-            flowing.ask("asked for", flow("here"), asked_for=True)
-    served = flowing.served[had:]
-    assert 0.4 < served.count("burst") / len(served) < 0.7
-
-
-def test_a_link_that_brings_nothing_any_more_keeps_nothing_back(flowing: Padded) -> None:
-    burst(flowing)
-    had = len(flowing.served)
-    flowing.clock.advance(100.0)
-    flowing.leasing.tick()
-    flowing.note()
-    assert len(flowing.served) > had
-    assert flowing.leasing.entitled_units(None) * UNIT_BYTES < PADDED
