@@ -7,7 +7,7 @@ from functools import partial
 from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.network.feeder.options import FeederOptions
-from keyhop.service.etsi020.calls import Answer, Call, Reply
+from keyhop.service.etsi020.calls import REACHED, Answer, Call, Reply
 from keyhop.service.etsi020.interchange import Other
 from keyhop.service.etsi020.problems import Problem
 from keyhop.service.foreign import ForeignSaes
@@ -139,8 +139,8 @@ class Domains:
 
     def _arrive(self, caller: KmeId, kms: KmeId, call: Call) -> None:
         path = call.target.removeprefix(f"https://{kms}")
-        if self.cut:
-            call.answered(None)
+        if self.cut or call.method is None:
+            call.answered(None if self.cut else REACHED)
             return
 
         def respond(answer: Answer | Problem) -> None:

@@ -9,7 +9,7 @@ from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.base import Slot
 from keyhop.core.store.memory import MemoryStore
-from keyhop.service.etsi020.calls import Answer, Call, Reply
+from keyhop.service.etsi020.calls import REACHED, Answer, Call, Reply
 from keyhop.service.etsi020.interchange import Interchange, Other
 from keyhop.service.etsi020.problems import KEY_ROUTING_ERROR, Problem
 from keyhop.service.etsi020.transfer import Recalled, Relayed, Saes, Transfer
@@ -186,6 +186,9 @@ class TwoKms:
             if not self._cut:
                 self.lose_calls.remove(path)
             call.answered(None)
+            return
+        if call.method is None:
+            call.answered(REACHED)
             return
 
         def respond(answer: Answer | Problem) -> None:

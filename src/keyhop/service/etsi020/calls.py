@@ -41,16 +41,24 @@ class Reply:
 class Call:
     """A request to the other KMS: a path there, or the URL of a callback that was found to be there.
 
-    `answered` gets None when there was no answer that could be used, or none in time.
+    `answered` gets None when there was no answer that could be used, or none in time. Without a `method` nothing is
+    asked: a connection to the other KMS is made and closed, and `REACHED` is the answer if there was one to be had.
     """
 
-    method: str
+    method: str | None
     target: str
     body: bytes | None = field(repr=False)
     answered: Callable[[Reply | None], None]
 
 
 type Make = Callable[[Call], None]
+
+REACHED = Reply(204)
+
+
+def knock(answered: Callable[[Reply | None], None]) -> Call:
+    """Finds out whether the other KMS is there, without a request."""
+    return Call(None, "", None, answered)
 
 
 def delay_s(attempt: int, first_s: float, most_s: float) -> float:

@@ -2,11 +2,12 @@
 
 import asyncio
 import ssl
+from contextlib import suppress
 
 import httpx
 import structlog
 
-from keyhop.service.etsi020.calls import Call, Reply
+from keyhop.service.etsi020.calls import REACHED, Call, Reply
 from keyhop.service.etsi020.models import MAX_BODY_BYTES
 
 MAX_CALLS = 64
@@ -14,6 +15,7 @@ MAX_CALLS = 64
 KEEP_S = 100.0
 """How long a connection without calls is kept: a new one takes two round trips more."""
 CONNECT_S = 5.0
+CLOSE_S = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -24,6 +26,7 @@ class KmsClient:
     def __init__(self, url: str, context: ssl.SSLContext, timeout_s: float, server_name: str | None = None) -> None:
         self._url = url.rstrip("/")
         self._timeout_s = timeout_s
+        self._context = context
         self._extensions = {"sni_hostname": server_name} if server_name else {}
         self._http = httpx.AsyncClient(
             verify=context,
@@ -49,20 +52,34 @@ class KmsClient:
         await self._http.aclose()
 
     async def _make(self, call: Call) -> None:
-        url = call.target if call.target.startswith("https://") else self._url + call.target
-        headers = {"Content-Type": "application/json"} if call.body is not None else {}
+        reply: Reply | None = None
         try:
-            async with (
-                asyncio.timeout(self._timeout_s),
-                self._http.stream(
-                    call.method, url, content=call.body, headers=headers, extensions=self._extensions
-                ) as response,
-            ):
-                reply: Reply | None = Reply(response.status_code, await _bounded(response))
+            async with asyncio.timeout(self._timeout_s):
+                reply = await (self._knock() if call.method is None else self._request(call.method, call))
         except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as failure:
             _log.warning("another KMS did not answer", url=self._url, reason=type(failure).__name__)
-            reply = None
         call.answered(reply)
+
+    async def _request(self, method: str, call: Call) -> Reply:
+        url = call.target if call.target.startswith("https://") else self._url + call.target
+        headers = {"Content-Type": "application/json"} if call.body is not None else {}
+        async with self._http.stream(
+            method, url, content=call.body, headers=headers, extensions=self._extensions
+        ) as response:
+            return Reply(response.status_code, await _bounded(response))
+
+    async def _knock(self) -> Reply:
+        """Its certificate is checked as for a request. Whether it takes ours, only an answer would tell."""
+        url = httpx.URL(self._url)
+        name = self._extensions.get("sni_hostname", url.host)
+        async with asyncio.timeout(CONNECT_S):
+            _, writer = await asyncio.open_connection(
+                url.host, url.port or 443, ssl=self._context, server_hostname=name, ssl_shutdown_timeout=CLOSE_S
+            )
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+        return REACHED
 
 
 async def _bounded(response: httpx.Response) -> bytes:

@@ -15,7 +15,7 @@ from keyhop.core.store.base import KeyStore
 from keyhop.service.etsi020.accounts import Accounts
 from keyhop.service.etsi020.acknowledgements import Acknowledgements
 from keyhop.service.etsi020.callbacks import Callbacks
-from keyhop.service.etsi020.calls import ACK, EXT_KEYS, VERSIONS, VOID, Answer, Call, Make, Reply, Respond
+from keyhop.service.etsi020.calls import ACK, EXT_KEYS, VERSIONS, VOID, Answer, Call, Make, Reply, Respond, knock
 from keyhop.service.etsi020.memory import KeyMemory
 from keyhop.service.etsi020.models import SYNCHRONOUS, Acks, ExtKeyContainer, Versions, VoidContainer, read, write
 from keyhop.service.etsi020.problems import Problem
@@ -81,8 +81,8 @@ class Interchange:
         self.versions: Versions | None = None
         """What it last said that it speaks."""
         self.reachable: bool | None = None
-        """Whether the last call was answered; None before the first."""
-        self._ask_versions_at = 0.0
+        """Whether it was there when it was asked last; None before that."""
+        self._ask_at = 0.0
         self._expire_at = clock.monotonic() + EXPIRE_S
 
     def resume(self) -> None:
@@ -111,9 +111,9 @@ class Interchange:
             self._expire_at = now + EXPIRE_S
             for memory in (self.sent, self.received):
                 memory.expire()
-        if not self.other.is_draft and now >= self._ask_versions_at:
-            self._ask_versions_at = now + ASK_AGAIN_S
-            self._make(Call("GET", VERSIONS, None, self._versions_answered))
+        if now >= self._ask_at:
+            self._ask_at = now + ASK_AGAIN_S
+            self._make(self._question())
 
     @property
     def trouble(self) -> str | None:
@@ -150,15 +150,22 @@ class Interchange:
 
         def answered(reply: Reply | None) -> None:
             if reply is None and self.reachable is not False:
-                self._ask_versions_at = self._clock.monotonic()
+                self._ask_at = self._clock.monotonic()
             call.answered(reply)
 
         self._make(replace(call, answered=answered))
 
-    def _versions_answered(self, reply: Reply | None) -> None:
+    def _question(self) -> Call:
+        """Is it there? The draft has no request for that, of which we know."""
+        return knock(self._answered) if self.other.is_draft else Call("GET", VERSIONS, None, self._versions_answered)
+
+    def _answered(self, reply: Reply | None) -> None:
         self.reachable = reply is not None
         if reply is None:
-            self._ask_versions_at = self._clock.monotonic() + SILENT_AGAIN_S
+            self._ask_at = self._clock.monotonic() + SILENT_AGAIN_S
+
+    def _versions_answered(self, reply: Reply | None) -> None:
+        self._answered(reply)
         if reply is not None and reply.status == 200:
             try:
                 self.versions = read(reply.body, Versions)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 from keyhop.core.ids import KmeId
-from keyhop.service.etsi020.calls import Answer, Call, Reply
+from keyhop.service.etsi020.calls import REACHED, Answer, Call, Reply
 from keyhop.service.etsi020.interchange import Edition, Other
 from keyhop.service.etsi020.problems import Problem
 from keyhop.service.gateway import Joint
@@ -80,7 +80,7 @@ class Crossing:
         caller.power.point("before a call leaves")
         way = _UnderWay(caller, kms, call)
         self._noting(partial(self._handed_over.called, call, way.path))
-        caller.note("called", kms, call.method, way.path)
+        caller.note("called", kms, call.method or "connection", way.path)
         self._loop.after(ANSWERED_WITHIN_S, partial(self._end, way, None))
         self._carry(caller.name, kms, partial(self._arrive, way, self._machines[kms]))
 
@@ -108,6 +108,9 @@ class Crossing:
             body = answer.document() if isinstance(answer, Problem) else answer.body
             self._carry(callee.name, way.caller.name, partial(self._end, way, Reply(answer.status, body)))
 
+        if way.call.method is None:
+            self._carry(callee.name, way.caller.name, partial(self._end, way, REACHED))
+            return
         assert callee.kme is not None
         interchange = callee.kme.gateway[way.caller.name]
         interchange.handle(way.call.method, way.path, way.call.body or b"", respond)
