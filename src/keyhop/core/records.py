@@ -100,15 +100,16 @@ class RecordBook:
         return key_id in self._records or key_id in self.endings
 
     def came_in(self, batch: bytes, key_id: bytes, master: SaeId) -> bool:
-        """Whether that batch brought this master's key, which is here or was.
-
-        What a KME or another domain has made comes under its ID with the same bytes only, in whatever batch.
-        """
+        """Whether that batch brought this master's key, which is here or was."""
         record, ending = self._records.get(key_id), self.endings.get(key_id)
         if record is not None:
-            origin = record.origin
-            return origin.master == master and (origin.source != "sae" or origin.batch == batch)
+            return (record.origin.master, record.origin.batch) == (master, batch)
         return ending is not None and (ending.master, ending.batch) == (master, batch)
+
+    def holds(self, key_id: bytes, master: SaeId, key: KeyMaterial) -> bool:
+        """Whether this very key of that master is here."""
+        record = self._records.get(key_id)
+        return record is not None and record.origin.master == master and KeyMaterial(record.key) == key
 
     def entitles(self, key_id: bytes, master: SaeId, slave: SaeId) -> bool:
         """Whether that slave may still fetch the key as one of that master's."""

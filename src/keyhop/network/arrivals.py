@@ -1,10 +1,15 @@
 """Records that come from another KME: which of them are kept, for whom, and which are here already.
 
+A batch comes again as often as its answer is lost, and has the same answer. Another batch under IDs that are here is
+opened, and has to bring the same keys: who handed them over may have forgotten that he did. Else it is refused, and the
+sender hears that what is here is not his to take back.
+
 Those for SAEs of another network are passed on (`exports`) and kept by nobody here.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from keyhop.core.clock import Clock
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId, each_id
@@ -21,6 +26,27 @@ from keyhop.network.wire import Carry
 from keyhop.network.wire_types import words
 
 NOT_THESE = "these are no records that may come"
+OTHERS_ARE_HERE = "there are others under one of these IDs"
+
+
+_ANSWERS: dict[Exported, str | None] = {"yes": None, "no": NOT_THESE, "others": OTHERS_ARE_HERE}
+
+
+class KeptOthers(str):
+    """Why a KME refused a batch, of which it keeps nothing: it has, or had, another key under one of its IDs."""
+
+    __slots__ = ()
+
+
+def refused_for(reason: str, told: str) -> str:
+    """Of a refusal that came from another KME: what is told of it."""
+    return KeptOthers(told) if reason == OTHERS_ARE_HERE else told
+
+
+class Foreseen(NamedTuple):
+    """An answer: None, or why not."""
+
+    refusal: str | None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -69,24 +95,45 @@ class Arrivals:
         if self._exports.concern(batch.slaves):
             self._pass_on(source, batch, size_bytes, keys, answer)
             return
-        stored = self._holds(source, batch)
-        if not stored and self._may_come(source, batch, size_bytes):
-            opened = keys()
-            if opened is not None:
-                self._keep(source, batch, self._made(source, batch, opened))
-                self._expect(source)
-                stored = True
-        answer(None if stored else NOT_THESE)
+        foreseen = self._foreseen_here(source, batch, size_bytes)
+        if foreseen is not None:
+            answer(foreseen.refusal)
+            return
+        opened = keys()
+        answer(NOT_THESE if opened is None else self._stored(source, batch, self._made(source, batch, opened)))
 
-    def foreseen(self, source: KmeId, batch: Carry | RecordsPayload, size_bytes: int) -> bool | None:
+    def foreseen(self, source: KmeId, batch: Carry | RecordsPayload, size_bytes: int) -> Foreseen | None:
         """The answer, if it is known before the batch can be opened."""
-        if self._exports.concern(batch.slaves):
-            outcome = self._outcome(source, batch)
-            if outcome != "new":
-                return {"yes": True, "no": False}.get(outcome)
-        elif self._holds(source, batch):
-            return True
-        return None if self._may_come(source, batch, size_bytes) else False
+        if not self._exports.concern(batch.slaves):
+            return self._foreseen_here(source, batch, size_bytes)
+        match self._outcome(source, batch):
+            case "new":
+                return None if self._may_come(source, batch, size_bytes) else Foreseen(NOT_THESE)
+            case "under way":
+                return None
+            case outcome:
+                return Foreseen(_ANSWERS[outcome])
+
+    def _foreseen_here(self, source: KmeId, batch: Carry | RecordsPayload, size_bytes: int) -> Foreseen | None:
+        if self._holds(source, batch):
+            return Foreseen(None)
+        if not self._is_sound(source, batch, size_bytes):
+            return Foreseen(NOT_THESE)
+        ids = each_id(batch.ids)
+        if any(map(self._records.knows, ids)):
+            return None if all(key_id in self._records for key_id in ids) else Foreseen(OTHERS_ARE_HERE)
+        return None if self._records.has_room(SaeId(batch.master), len(ids)) else Foreseen(NOT_THESE)
+
+    def _stored(self, source: KmeId, batch: Carry | RecordsPayload, opened: Opened) -> str | None:
+        """The answer to what is new, or is here from another batch."""
+        ids, master = each_id(batch.ids), SaeId(batch.master)
+        if ids[0] not in self._records:
+            self._keep(source, batch, opened)
+            self._expect(source)
+            return None
+        keys = KeyMaterial(opened.keys).each(len(ids))
+        same = all(self._records.holds(key_id, master, key) for key_id, key in zip(ids, keys, strict=True))
+        return None if same else OTHERS_ARE_HERE
 
     def _holds(self, source: KmeId, batch: Carry | RecordsPayload) -> bool:
         """Whether it comes again: its records are here, or were if slaves could know their IDs before the answer."""
@@ -137,7 +184,7 @@ class Arrivals:
             return
         opened = keys() if outcome == "new" and self._may_come(source, batch, size_bytes) else None
         if opened is None:
-            answer(None if outcome == "yes" else NOT_THESE)
+            answer(NOT_THESE if outcome == "new" else _ANSWERS[outcome])
             return
         slaves = tuple(map(SaeId, batch.slaves))
         origin = self._origin(source, batch, opened.sources)
@@ -150,22 +197,25 @@ class Arrivals:
         return self._exports.outcome(master, batch.slaves, batch.ids, batch.batch)
 
     def _may_come(self, source: KmeId, batch: Carry | RecordsPayload, size_bytes: int) -> bool:
-        """Whether these are new records, with keys of `size_bytes` in all, which that KME may send for our SAEs.
+        """Whether these are new records that may be passed on."""
+        master, ids = SaeId(batch.master), each_id(batch.ids)
+        known = any(self._records.knows(self._exports.kept_as(master, key_id)) for key_id in ids)
+        return self._is_sound(source, batch, size_bytes) and not known and self._records.has_room(master, len(ids))
+
+    def _is_sound(self, source: KmeId, batch: Carry | RecordsPayload, size_bytes: int) -> bool:
+        """Whether these are records, with keys of `size_bytes` in all, which that KME may send for our SAEs.
 
         What is passed on may have any ID: others have chosen it, and it is kept under another one.
         """
         count, rest = divmod(len(batch.ids), KEY_ID_BYTES)
-        ids = each_id(batch.ids)
-        if exported := self._exports.concern(batch.slaves):
-            ids = [self._exports.kept_as(SaeId(batch.master), key_id) for key_id in ids]
+        exported = self._exports.concern(batch.slaves)
         return (
             count > 0
             and rest == 0
             and (exported or record_ids(batch.ids) == batch.ids)  # else they could be the IDs of a stream's keys
-            and len({key_id for key_id in ids if not self._records.knows(key_id)}) == count
+            and len(set(each_id(batch.ids))) == count
             and size_bytes > 0
             and size_bytes % count == 0
-            and self._records.has_room(SaeId(batch.master), count)
             and self._home(SaeId(batch.master)) == source
             and all(self._home(SaeId(slave)) == self._me for slave in batch.slaves)
             and len(set(batch.slaves)) == len(batch.slaves)

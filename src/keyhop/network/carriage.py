@@ -20,7 +20,7 @@ from keyhop.core.origin import Path, crossed
 from keyhop.core.records import RecordSource
 from keyhop.core.streams import Admission, FollowedStream, OwnedStream, StreamRef, Taken
 from keyhop.core.xor import xor
-from keyhop.network.arrivals import Arrivals, Opened
+from keyhop.network.arrivals import Arrivals, Opened, refused_for
 from keyhop.network.expanding.held import HeldSeeds
 from keyhop.network.expanding.own import ExpandedPad, OwnSeed
 from keyhop.network.hybrid.records import Masked
@@ -140,7 +140,8 @@ class Carriage:
         """The peer's answer."""
         under_way = self._under_way.pop(message.batch, None)
         if under_way:
-            under_way.done(message.refusal)
+            refusal = message.refusal
+            under_way.done(None if refusal is None else refused_for(refusal, refusal))
 
     def synchronised(self) -> None:
         """A session begins: what was not answered is sent again."""

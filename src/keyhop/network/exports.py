@@ -7,7 +7,7 @@ from keyhop.core.ids import SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.records import RecordOrigin
 
-type Exported = Literal["new", "under way", "yes", "no"]
+type Exported = Literal["new", "under way", "yes", "no", "others"]
 
 type Passed = Callable[[str | None], None]
 """Gets None once every slave can have the records, or the reason why none will."""
@@ -25,7 +25,8 @@ class Exports(Protocol):
         ...
 
     def outcome(self, master: SaeId, slaves: Iterable[str], ids: bytes, batch: bytes) -> Exported:
-        """What is known of the records that came in that batch: `yes` if every slave can have them now."""
+        """What is known of the records that came in that batch: `yes` if every slave can have them now; `others` if
+        others were passed on under one of their IDs."""
         ...
 
     def export(

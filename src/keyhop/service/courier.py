@@ -8,6 +8,7 @@ from keyhop.core.ids import KmeId, SaePair
 from keyhop.core.priority import USUAL_PRIORITY
 from keyhop.core.streams import Admission
 from keyhop.core.units import units_for
+from keyhop.network.arrivals import KeptOthers
 from keyhop.network.carriage import Batch, Done
 from keyhop.network.feeder.planning import Routes, Terms, plan
 from keyhop.network.pair import Pair
@@ -145,7 +146,10 @@ class Courier:
         until = min(deadline, now() + ATTEMPT_S * 2 ** max(0, tried - ATTEMPTS))
 
         def answered(reason: str | None) -> None:
-            if reason is None or now() >= deadline or (tried >= ATTEMPTS and now() < until):
+            over = reason is None or isinstance(
+                reason, KeptOthers
+            )  # whose keys are there already knows them by any way
+            if over or now() >= deadline or (tried >= ATTEMPTS and now() < until):
                 done(reason)
             elif way.fresh is None:
                 self._attempt(kme, batch, way, deadline, done, tried)

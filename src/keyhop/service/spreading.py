@@ -12,6 +12,7 @@ from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId, each_id
 from keyhop.core.records import RecordBook, RecordOrigin
+from keyhop.network.arrivals import KeptOthers
 from keyhop.network.carriage import Batch
 from keyhop.network.hybrid.records import Masked
 from keyhop.network.peer import Peer
@@ -185,6 +186,8 @@ class Spreading:
         spread.waiting.discard(leg)
         if leg[0] == "kms":
             spread.kmss.add(leg[1])
+        elif isinstance(failure, KeptOthers) and spread.name is not None:
+            self._undoing.spare(spread.name, leg[1])
         if failure is not None and not spread.failed:
             spread.failed = True
             kind = "KME" if leg[0] == "kme" else "KMS"

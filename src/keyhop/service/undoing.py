@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+import msgspec
+
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
@@ -61,6 +63,17 @@ class Undoing:
     def settle(self, name: bytes) -> None:
         """All slaves can have them, and the master may know."""
         self._outgoing.drop(name)
+
+    def spare(self, name: bytes, kme: KmeId) -> None:
+        """That KME has kept nothing of them, and what it has under one of their IDs stays."""
+        if name not in self._outgoing:
+            return
+        sent = self._outgoing[name]
+        rest = {each: slaves for each, slaves in sent.slaves_at.items() if each != kme}
+        if rest:
+            self._outgoing.add(name, msgspec.structs.replace(sent, slaves_at=rest))
+        else:
+            self._outgoing.drop(name)
 
     def undo(self, name: bytes) -> None:
         """Nothing more of them leaves, and nobody was given them or will be."""

@@ -6,11 +6,12 @@ from base64 import b64encode
 import pytest
 
 from keyhop.core.errors import BadRequest, KeyhopError, StoreFailure, Unauthorised, Unavailable
-from keyhop.core.ids import SaeId, key_id_text
+from keyhop.core.ids import KmeId, SaeId, key_id_text
 from keyhop.core.record_ids import chosen_record_id
 from keyhop.core.records import MAX_RECORDS
+from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.wire_types import MAX_RECORDS_PER_BATCH
-from keyhop.service.etsi020.calls import EXT_KEYS
+from keyhop.service.etsi020.calls import EXT_KEYS, Answer
 from keyhop.service.etsi020.problems import KEY_ROUTING_ERROR, Problem
 from keyhop.service.etsi020.transfer import Saes
 from keyhop.service.gateway.importing import Importing
@@ -18,9 +19,10 @@ from keyhop.service.kme_options import OtherDomains
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.service.spreading import Spreading
 from keyhop.service.undoing import LATE_S
-from keyhop.testing.domains import ALICE, BOB, EAST, WEST, TwoDomains
+from keyhop.testing.domains import ALICE, BOB, EAST, WEST, Domain, Domains, TwoDomains
 from keyhop.testing.network import VirtualNetwork
 
+CAROL = KmeId("carol")
 A, A2, W, B, B2, E = map(SaeId, ("a", "a2", "w", "b", "b2", "e"))
 
 
@@ -114,6 +116,36 @@ def test_a_key_that_is_here_or_was_is_not_replaced_once_its_hand_over_is_forgott
         assert bytes_of(given(fetched(E))) == b"1" * 32
     assert bytes_of(given(fetched(B))) == b"1" * 32
     assert east.records.has_room(A, MAX_RECORDS)  # nothing of it counts any more
+
+
+@pytest.mark.parametrize("by_relay", [False, True])
+def test_what_comes_again_while_the_first_waits_to_be_fetched_has_to_be_the_same_key(by_relay: bool) -> None:
+    """The gateway forgot that it took the key; a KME behind it has it still."""
+    links = ((EAST, CAROL), (CAROL, BOB)) if by_relay else None
+    east = Domain((BOB, EAST, CAROL), {EAST: {WEST: ("a",)}}, links=links, feeder=FeederOptions("on-demand"))
+    both = Domains({A: ALICE, B: BOB, SaeId("c"): CAROL}, Domain((ALICE, WEST), {WEST: {EAST: ("b",)}}), east)
+    both.network(EAST).produce(8)
+    both.pass_time(2.0)
+    gateway, interchange = both.network(EAST).kmes[EAST], both.network(EAST).kmes[EAST].kme.gateway[WEST]
+    answers: list[Answer | Problem] = []
+
+    def hand_over(number: int, fill: bytes) -> list[int]:
+        keys = [{"key_id": key_id_text(bytes([number]) * 16), "value": b64encode(fill * 32).decode()}]
+        body = {"keys": keys, "initiator_sae_id": "a", "target_sae_ids": ["b"]}
+        interchange.received._keys.clear()
+        interchange.handle("POST", EXT_KEYS, json.dumps(body).encode(), answers.append)
+        both.pass_time(3.0)
+        return [answer.status for answer in answers]
+
+    hand_over(1, b"1")
+    hand_over(2, b"2")
+    assert hand_over(1, b"1") == [200, 200, 200]
+    assert hand_over(2, b"3") == [200, 200, 200, 503]
+    assert hand_over(2, b"of another size") == [200, 200, 200, 503, 503]
+    both.pass_time(LATE_S + 5.0)  # what failed would have been taken back by now
+    for number, fill in ((1, b"1"), (2, b"2")):
+        assert bytes_of(given(both.get_key_with_ids(GetKeyWithIds(B, A, bytes([number]) * 16)))) == fill * 32
+    assert len(gateway.records.outgoing) == 0
 
 
 def test_if_one_slave_cannot_have_it_nobody_keeps_it() -> None:
@@ -353,7 +385,7 @@ def test_another_kme_cannot_ask_for_what_it_did_not_send() -> None:
     ids = ids_of(given(answers))
     batch = gateway[EAST].sent[ids].mark
     assert gateway.outcome(A, (B,), ids, batch) == "yes"
-    assert gateway.outcome(W, (B,), ids, batch) == gateway.outcome(A, (B,), ids, bytes(16)) == "no"
+    assert gateway.outcome(W, (B,), ids, batch) == gateway.outcome(A, (B,), ids, bytes(16)) == "others"
     gateway.take_back(EAST, W, ids)
     both.pass_time(2.0)
     given(both.get_key_with_ids(GetKeyWithIds(B, A, ids)))

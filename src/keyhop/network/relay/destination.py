@@ -13,7 +13,7 @@ from keyhop.core.errors import PeerError
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.xor import xor
-from keyhop.network.arrivals import NOT_THESE, Arrivals, Opened
+from keyhop.network.arrivals import Arrivals, Opened
 from keyhop.network.relay.announcing import header_of, plan_of, size_of
 from keyhop.network.relay.assembly import Assembly
 from keyhop.network.relay.memory import ITEM_BYTES, Budget, Remembered
@@ -129,7 +129,7 @@ class Destination:
         if isinstance(payload, RecordsPayload):
             foreseen = self._arrivals.foreseen(source, payload, announce.size)
             if foreseen is not None:
-                return _records_answer(announce.parcel, None if foreseen else NOT_THESE)
+                return _records_answer(announce.parcel, foreseen.refusal)
         if not self._budget.has_room(source, source, size):
             return Refused(announce.parcel, "too much waits here")
         return None

@@ -16,6 +16,7 @@ from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path
 from keyhop.core.streams import Taken
+from keyhop.network.arrivals import refused_for
 from keyhop.network.relay.announcing import announced
 from keyhop.network.relay.messages import (
     MAX_DATA_BYTES,
@@ -89,7 +90,7 @@ class Source:
         if under_way:
             if message.reason == NOT_PROVEN:
                 self._doubt(under_way, NOT_PROVEN)
-            under_way.done(f"KME {peer} refused it: {message.reason}")
+            under_way.done(refused_for(message.reason, f"KME {peer} refused it: {message.reason}"))
 
     def stuck(self, peer: KmeId, message: Stuck) -> None:
         """A node on the path of a share cannot go on."""

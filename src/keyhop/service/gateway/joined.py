@@ -153,10 +153,11 @@ class Gateway:
         if not any(entries):
             return "new"
         same = [entry for entry in entries if entry and (entry.initiator, entry.mark) == (master, batch)]
-        are_relayed = len(same) == len(entries) and all(entry.fate == "relayed" for entry in same)
+        if len(same) < len(entries):
+            return "others"
         kept = (self.kept_as(master, key_id) for key_id in each_id(ids))
         ours_have_them = None not in ways or all(key_id in self._records for key_id in kept)
-        return "yes" if ours_have_them and are_relayed else "no"
+        return "yes" if ours_have_them and all(entry.fate == "relayed" for entry in same) else "no"
 
     def export(
         self,
