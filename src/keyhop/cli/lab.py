@@ -15,7 +15,6 @@ from keyhop.cli.node_tables import told_readiness
 from keyhop.cli.output import print_json, print_note, print_table
 from keyhop.lab import Lab, NodeState, NotReady
 from keyhop.lab.topology import shipped_topologies
-from keyhop.lab.waiting import READY_TIMEOUT_S
 from keyhop.node.state import Attack, Disturbance, Eavesdropper, LinkInfo, MeasuringBasis
 
 app = typer.Typer(help="Whole networks of real nodes on this machine.", no_args_is_help=True)
@@ -23,7 +22,12 @@ app = typer.Typer(help="Whole networks of real nodes on this machine.", no_args_
 Directory = Annotated[
     Path, typer.Option("--dir", envvar="KEYHOP_LAB", help="The directory of the lab.", file_okay=False)
 ]
-Timeout = Annotated[float, typer.Option(help="Seconds to wait until the nodes are ready.", min=0.001)]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds to wait until all is ready. Default: 60, and more for each node and with bb84 links.", min=0.001
+    ),
+]
 Node = Annotated[str, typer.Argument(metavar="NODE", help="The ID of the node's KME.")]
 Link = Annotated[str, typer.Argument(metavar="LINK", help="The ID of the link.")]
 
@@ -40,13 +44,7 @@ def up(
     ],
     directory: Directory,
     detach: Annotated[bool, typer.Option("--detach", help="Leave the nodes running and return.")] = False,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            help="Seconds to wait until all is ready. Default: 60, and more for each node and with bb84 links.",
-            min=0.001,
-        ),
-    ] = None,
+    timeout: Timeout = None,
 ) -> None:
     """Start a network, or bring back the one that DIR holds."""
     stop_on_signals()
@@ -83,7 +81,7 @@ def status(
 def start(
     node: Node,
     directory: Directory,
-    timeout: Timeout = READY_TIMEOUT_S,
+    timeout: Timeout = None,
 ) -> None:
     """Bring back a node that was stopped or killed, and wait until it has keys for all others, if they run."""
     lab = Lab.load(directory)
@@ -98,8 +96,10 @@ def start(
 @app.command()
 def kill(node: Node, directory: Directory) -> None:
     """End a node as `kill -9` does, with no chance to stop in order."""
-    Lab.load(directory).kill(node)
-    print_note(f"{node} was killed; bring it back with: keyhop lab start {node} --dir {directory}")
+    lab = Lab.load(directory)
+    done = "was killed" if node in lab.running() else "did not run"
+    lab.kill(node)
+    print_note(f"{node} {done}; bring it back with: keyhop lab start {node} --dir {directory}")
 
 
 @app.command()

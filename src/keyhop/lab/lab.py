@@ -23,7 +23,6 @@ from keyhop.lab.node import LabNode, NodeState
 from keyhop.lab.setup import set_up
 from keyhop.lab.topology import Topology, load_topology
 from keyhop.lab.waiting import (
-    READY_TIMEOUT_S,
     LabError,
     NotReady,
     Progress,
@@ -34,6 +33,7 @@ from keyhop.lab.waiting import (
     wait_until,
 )
 from keyhop.management import Management
+from keyhop.node.planned import PlannedLink
 from keyhop.node.state import Disturbance
 from keyhop.pki.files import PUBLIC, write_file
 
@@ -82,7 +82,7 @@ class Lab:
         if not lab._layout.topology.exists():
             progress("making certificates, link secrets and configuration")
         set_up(lab._layout, topology)
-        plans = planned([lab._layout.config(kme) for kme in lab._nodes])
+        plans = lab._plans()
         for plan in plans:
             if plan.warning:
                 progress(plan.warning)
@@ -113,12 +113,15 @@ class Lab:
             )
         return cls(layout, load_topology(layout.topology))
 
-    def start(self, kme: str, *, timeout_s: float = READY_TIMEOUT_S) -> int:
+    def start(self, kme: str, *, timeout_s: float | None = None) -> int:
         """Bring one node (back) up and wait until it is ready; its process ID. Raises LabError.
 
-        While others are stopped it lacks keys for them; then it is waited for until it answers.
+        While others are stopped it lacks keys for them; then it is waited for until it answers. Without `timeout_s` it
+        is given as long as in a whole lab.
         """
         node = self._node(kme)
+        if timeout_s is None:
+            timeout_s = usual_timeout_s(len(self._nodes), self._plans())
         for device in self._devices:
             if device.process() is None:
                 device.spawn()
@@ -184,6 +187,9 @@ class Lab:
         for end in ends.values():
             end.disturb(link, disturbance)
         return disturbance
+
+    def _plans(self) -> list[PlannedLink]:
+        return planned([self._layout.config(kme) for kme in self._nodes])
 
     def _ends(self, link: str) -> tuple[str, str]:
         links = self.links()
