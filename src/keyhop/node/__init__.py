@@ -3,6 +3,8 @@
 config/            node.toml as typed, checked dataclasses
 from_config        what the layers want of a configuration, in their own terms
 node               a Node: store, KME, links and their servers
+commits            when it commits what its event loop decided, and what it does when that fails
+reloading          what it takes over from its configuration while it runs
 node_links         its links, together (node_link: one of them; link_end: what its adapter is given)
 audit_log          its audit log, and the seals that it tells elsewhere
 copies             tells of a store that was set back, and of nodes that run twice

@@ -5,7 +5,6 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 
@@ -21,6 +20,7 @@ from keyhop.core.witness.file import FileWitness
 from keyhop.network.connections import Connections, PeerAddress
 from keyhop.node.address import host_and_port
 from keyhop.node.audit_log import Anchors, open_audit_log
+from keyhop.node.commits import Commits
 from keyhop.node.config import NodeConfig
 from keyhop.node.copies import CopyWatch, tell_of_store
 from keyhop.node.credentials import credentials_of
@@ -32,6 +32,7 @@ from keyhop.node.network_state import NetworkState
 from keyhop.node.node_gateway import NodeGateway
 from keyhop.node.node_link import SAMPLE_S
 from keyhop.node.node_links import NodeLinks, forget_what_adapters_kept
+from keyhop.node.reloading import taken_over
 from keyhop.node.telemetry import Metrics, configure_logging
 from keyhop.service.etsi014.server import Etsi014Server
 from keyhop.service.kme import Kme
@@ -40,19 +41,6 @@ from keyhop.service.kme_options import OtherDomains
 TICK_S = 0.1
 CERTIFICATE_CHECK_S = 5.0
 DRAIN_S = 5.0
-_RESTART_ONLY = (
-    "node",
-    "tls",
-    "etsi014",
-    "management",
-    "peers",
-    "store",
-    "audit",
-    "kmes",
-    "links",
-    "etsi020",
-    "gateways",
-)
 
 _log = structlog.get_logger(__name__)
 
@@ -65,7 +53,7 @@ class Node:
         self.id = config.node.id
         self._clock = SteadyClock(clock)  # keys have their ages by it, certificates theirs by the machine's
         self._on_failure = on_failure
-        self._loop = asyncio.get_running_loop()
+        self._commits = Commits(self._clock, asyncio.get_running_loop(), self._committed, on_failure)
         self.store = open_store(config)
         self._audit = open_audit_log(config, clock)
         self._anchors = Anchors(self._audit, clock)
@@ -82,7 +70,7 @@ class Node:
             self._audit,
             self._clock,
             entropy,
-            self._wake,
+            self._commits.wake,
             kme_options(config, self.directory, self.id),
             keeper,
             psks(config),
@@ -92,7 +80,7 @@ class Node:
         self.kme.open(partial(forget_what_adapters_kept, config, self.kme, self.store))
         tell_of_store(self.kme, config)
         self._copies = CopyWatch(self.kme)
-        self.kme.journal.on_failure.append(self._store_failed)
+        self._commits.attach(self.kme)
         self.credentials = credentials_of(config, clock)
         self._links = NodeLinks(config, self.kme, self.store, self._clock, clock, entropy)
         network = NetworkState(self.kme, self._links, self._gateway, self._audit)
@@ -161,7 +149,7 @@ class Node:
         with contextlib.suppress(StoreFailure):
             self.kme.seal()
             self.kme.journal.record(event_record("stopped"))
-        self._flush_last()
+        self._commits.last()
         await self._connections.stop()
         self.kme.journal.on_failure.clear()
         self.kme.journal.fail(StoreFailure("the node has stopped"))  # what peers said since the flush is not noted
@@ -177,9 +165,7 @@ class Node:
 
         Raises ConfigurationError.
         """
-        running = {name: getattr(self.config, name) for name in _RESTART_ONLY}
-        changed = [name for name, value in running.items() if getattr(config, name) != value]
-        config = replace(config, **running)  # who is served where follows from them too
+        config, waiting = taken_over(self.config, config)  # who is served where follows from them too
         directory = sae_directory(config)
         options = kme_options(config, directory, self.id)
         self.credentials.renew()
@@ -189,8 +175,8 @@ class Node:
         self.kme.reconfigure(options)
         if self._server is not None:
             self._server.replace_directory(sae_directory(config, self.id))
-        if changed:
-            _log.warning("these sections change only with a restart", sections=changed)
+        if waiting:
+            _log.warning("these sections change only with a restart", sections=waiting)
         configure_logging(config.log.level, config.log.format)
         self.config = config
         _log.info("configuration reloaded")
@@ -210,28 +196,8 @@ class Node:
             return None
         return listen_privately(section.proxy_socket, section.proxy_socket_group)
 
-    def _wake(self) -> None:
-        """A turn later: what its sockets bring shares the commit, which costs as much as several requests."""
-        self._loop.call_soon(self._loop.call_soon, self._flush)
-
-    def _flush(self) -> None:
-        dirty, since = self.kme.journal.dirty, self._clock.monotonic()
-        self.kme.flush()
-        if dirty:
-            self._metrics.store_commit(self._clock.monotonic() - since)
-
-    def _flush_last(self) -> None:
-        """Whatever the effects raise: what is open is closed all the same."""
-        try:
-            self.kme.flush()
-        except ExceptionGroup as broken:
-            for error in broken.exceptions:
-                _log.error("an effect of the last commit failed", kind=type(error).__name__, reason=str(error))
-
-    def _store_failed(self, failure: StoreFailure) -> None:
-        self._on_failure()  # first: nothing that the rest meets may keep the node alive
-        _log.critical("the store failed: the node gives out no more keys and stops", reason=failure.message)
-        self.kme.abandon()
+    def _committed(self, took_s: float) -> None:
+        self._metrics.store_commit(took_s)
 
     def _part_ended(self, part: str, error: Exception) -> None:
         """A node that no longer follows its clock or certificates, or has no more peers or SAEs, shall not go on."""
