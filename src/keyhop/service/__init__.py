@@ -17,6 +17,7 @@
     copies      records on their way
     suiting     what suits all of their slaves: pads, and ways
     spreading   records at several KMEs and in other domains: all of them, or none
+    recall      keys taken back wherever their slaves are
     undoing     those that did not come together are taken back, until that has been answered
     abroad      the way into other domains
     voiding     keys that a master voids: what it asks for; `taking_back`: what the KMEs of its slaves do

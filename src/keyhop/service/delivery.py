@@ -28,6 +28,7 @@ from keyhop.service.from_streams import FromStreams, stopping
 from keyhop.service.limits import Limits, charged
 from keyhop.service.multicast import Multicast
 from keyhop.service.policy import Policies
+from keyhop.service.recall import Recall
 from keyhop.service.redelivery import Redelivery
 from keyhop.service.requests import (
     GetKey,
@@ -60,6 +61,7 @@ class Delivery:
         feeder: Feeder,
         courier: Courier,
         spreading: Spreading,
+        recall: Recall,
         records: RecordBook,
         redelivery: Redelivery,
         journal: Journal,
@@ -79,7 +81,7 @@ class Delivery:
         self._lists = Lists(me, home, crossing, policies, self.routes)
         self._multicast = multicast = Multicast(me, spreading, records, replies, journal, clock, entropy)
         self._from_streams = FromStreams(self.routes, feeder, self._lists, limits, multicast, replies, journal, clock)
-        self._voiding = Voiding(spreading, journal)
+        self._voiding = Voiding(recall, journal)
         self._claims = Claims(me, peers, records, redelivery, replies, crossing, clock)
 
     def get_status(self, request: GetStatus) -> Status:

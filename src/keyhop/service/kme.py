@@ -38,6 +38,7 @@ from keyhop.service.gateway import Admitting, Gateway
 from keyhop.service.kme_options import KmeOptions, OtherDomains, Settings
 from keyhop.service.limits import Limits
 from keyhop.service.policy import Policies
+from keyhop.service.recall import Recall
 from keyhop.service.redelivery import Redelivery
 from keyhop.service.spreading import Spreading
 from keyhop.service.taking_back import TakingBack
@@ -121,10 +122,10 @@ class Kme:
         self.relay.on_stuck.append(self.feeder.path_failed)
         self.courier = courier = Courier(me, self.peers, self.view, self.relay, self.settings.terms, clock)
         self.undoing = Undoing(self.peers, self.records.outgoing, self.settings.key_lifetime_s, clock, entropy)
-        taking = (taking_back.take_back, self.undoing)
-        spreading = Spreading(me, self.peers, courier, self.records, *taking, self.gateway, clock, entropy)
+        spreading = Spreading(me, self.peers, courier, self.records, self.undoing, self.gateway, clock, entropy)
+        recall = Recall(me, self.peers, taking_back.take_back, self.undoing, self.gateway, clock)
         admitting = Admitting(self.policies, self.limits, self.crossing)
-        self.gateway.open(spreading, admitting, store, self.journal, self.records)
+        self.gateway.open(spreading, recall, admitting, store, self.journal, self.records)
         self._limit_pairs()
         self.redelivery = Redelivery(clock, options.policy)
         self.delivery = Delivery(
@@ -137,6 +138,7 @@ class Kme:
             self.feeder,
             courier,
             spreading,
+            recall,
             self.records,
             self.redelivery,
             self.journal,

@@ -10,15 +10,15 @@ from keyhop.core.audit import event_record
 from keyhop.core.errors import Unavailable
 from keyhop.core.ids import KmeId, SaeId, each_id
 from keyhop.core.journal import Journal
+from keyhop.service.recall import Recall
 from keyhop.service.requests import VoidedKeys, VoidKeys, VoidReply
-from keyhop.service.spreading import Spreading
 
 
 class Voiding:
     """Answers void_keys."""
 
-    def __init__(self, spreading: Spreading, journal: Journal) -> None:
-        self._spreading = spreading
+    def __init__(self, recall: Recall, journal: Journal) -> None:
+        self._recall = recall
         self._journal = journal
 
     def void_keys(self, request: VoidKeys, homes: Mapping[SaeId, KmeId], reply: VoidReply) -> None:
@@ -39,4 +39,4 @@ class Voiding:
             self._journal.record(event_record("void asked for", **names, asked=ids.hex(), voided=void.hex()))
             self._journal.then(lambda: reply(VoidedKeys(ids, voided)), reply)
 
-        self._spreading.reclaim(master, homes, ids, told)
+        self._recall.reclaim(master, homes, ids, told)

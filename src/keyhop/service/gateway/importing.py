@@ -15,6 +15,7 @@ from keyhop.service.etsi020.problems import KEY_ROUTING_ERROR, Problem
 from keyhop.service.etsi020.transfer import Recalled, Relayed, Saes, Transfer
 from keyhop.service.gateway.admitting import Admitting
 from keyhop.service.policy import PairPolicy
+from keyhop.service.recall import Recall
 from keyhop.service.requests import FOREIGN_SOURCE
 from keyhop.service.spreading import Spreading
 
@@ -36,6 +37,7 @@ class Importing:
         clock: Clock,
         abroad: Abroad,
         spreading: Spreading,
+        recall: Recall,
     ) -> None:
         self._kms = kms
         self._me = me
@@ -46,6 +48,7 @@ class Importing:
         self._clock = clock
         self._abroad = abroad
         self._spreading = spreading
+        self._recall = recall
 
     def check_route(self, saes: Saes) -> None:
         """From that KMS's SAEs to ours, or to those of a third domain, wherever it is joined.
@@ -105,14 +108,14 @@ class Importing:
         def told(gone: frozenset[bytes], _silent: KmeId | None) -> None:
             done(gone)
 
-        self._spreading.reclaim(saes.initiator, self._homes(saes), b"".join(ids), told, spare_fetched=True)
+        self._recall.reclaim(saes.initiator, self._homes(saes), b"".join(ids), told, spare_fetched=True)
 
     def forget(self, ids: tuple[bytes, ...], saes: Saes) -> None:
         """At the KMEs of their targets, however long that takes."""
         self._undo(b"".join(ids), saes)
 
     def _undo(self, ids: bytes, saes: Saes) -> None:
-        self._spreading.undo(saes.initiator, self._homes(saes), ids)
+        self._recall.undo(saes.initiator, self._homes(saes), ids)
 
     def _homes(self, saes: Saes) -> dict[SaeId, KmeId]:
         return {target: home for target in saes.targets if (home := self._home(target))}

@@ -23,6 +23,7 @@ from keyhop.service.etsi020.transfer import Saes, Transfer, Voided
 from keyhop.service.foreign import ForeignSaes
 from keyhop.service.gateway.admitting import Admitting
 from keyhop.service.gateway.importing import Importing
+from keyhop.service.recall import Recall
 from keyhop.service.spreading import Spreading
 
 EXPORT_S = 65.0
@@ -70,14 +71,20 @@ class Gateway:
         self._records: RecordBook
 
     def open(
-        self, spreading: Spreading, admitting: Admitting, store: KeyStore, journal: Journal, records: RecordBook
+        self,
+        spreading: Spreading,
+        recall: Recall,
+        admitting: Admitting,
+        store: KeyStore,
+        journal: Journal,
+        records: RecordBook,
     ) -> None:
         """Once, when the domain is there."""
         self._spreading, self._records = spreading, records
         for joint in self._joints:
             kms = joint.other.id
             domain = Importing(
-                kms, self._me, self._home, self._foreign, admitting, records, self._clock, self, spreading
+                kms, self._me, self._home, self._foreign, admitting, records, self._clock, self, spreading, recall
             )
 
             def make(call: Call, kms: KmeId = kms) -> None:
