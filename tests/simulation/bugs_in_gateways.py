@@ -11,8 +11,9 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.service.copies import Copies
 from keyhop.service.etsi020.calls import Reply
 from keyhop.service.etsi020.receiving import Receiving
-from keyhop.service.etsi020.sending import Sending, _Sending
+from keyhop.service.etsi020.sending import Sending
 from keyhop.service.etsi020.transfer import Relayed, Saes, Transfer
+from keyhop.service.etsi020.under_way import Request
 from keyhop.service.gateway import Gateway
 from keyhop.service.gateway.importing import Importing
 
@@ -21,11 +22,11 @@ def accepted_is_relayed(patch: pytest.MonkeyPatch) -> None:
     """A master gets its key once the other gateway has it, wherever its slave is."""
     answered = Sending._answered
 
-    def hasty(self: Sending, sending: _Sending, reply: Reply | None) -> None:
-        if reply is not None and reply.status == 202 and self._is_live(sending):
-            self._good(sending, sending.transfer.ids)
+    def hasty(self: Sending, request: Request, reply: Reply | None) -> None:
+        if reply is not None and reply.status == 202 and request in self._under_way:
+            self._good(request)
             return
-        answered(self, sending, reply)
+        answered(self, request, reply)
 
     patch.setattr(Sending, "_answered", hasty)
 
@@ -77,8 +78,8 @@ def what_is_void_stays_at_the_slaves(patch: pytest.MonkeyPatch) -> None:
 def what_failed_is_not_voided(patch: pytest.MonkeyPatch) -> None:
     """What a gateway gives up stays where it may have come to."""
 
-    def give_up(self: Sending, sending: _Sending, reason: str) -> None:
-        self._end(sending, reason)
+    def give_up(self: Sending, request: Request, reason: str) -> None:
+        self._end(request, reason)
 
     patch.setattr(Sending, "_give_up", give_up)
 

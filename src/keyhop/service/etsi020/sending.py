@@ -9,15 +9,14 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from keyhop.core.clock import Clock
 from keyhop.core.errors import StoreFailure
-from keyhop.core.ids import KmeId, SaeId, key_id_text
+from keyhop.core.ids import KmeId, key_id_text
 from keyhop.core.journal import Journal
 from keyhop.service.etsi020.accounts import Accounts
 from keyhop.service.etsi020.acks import all_relayed, concerns, harmless
-from keyhop.service.etsi020.calls import EXT_KEYS, Call, Make, Reply, delay_s
+from keyhop.service.etsi020.calls import EXT_KEYS, Call, Make, Reply
 from keyhop.service.etsi020.memory import KeyMemory
 from keyhop.service.etsi020.models import (
     MAX_BODY_BYTES,
@@ -30,27 +29,13 @@ from keyhop.service.etsi020.models import (
 )
 from keyhop.service.etsi020.problems import KEY_NOT_PRESENT, Problem, said_in
 from keyhop.service.etsi020.transfer import Transfer
+from keyhop.service.etsi020.under_way import Request, Sent, UnderWay
 from keyhop.service.etsi020.voiding import Voiding
 
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 8.0
 ACK_S = 3.0
 """How long to wait for an acknowledgement before the request is repeated, the first time."""
-
-type Sent = Callable[[str | None], None]
-"""Gets None once all keys are relayed, or the reason why they are not and will never be used."""
-
-
-@dataclass(slots=True)
-class _Sending:
-    transfer: Transfer
-    body: bytes = field(repr=False)
-    deadline: float
-    done: Sent
-    unacknowledged: dict[bytes, set[SaeId]]
-    attempts: int = 0
-    next_at: float | None = None
-    """When it is sent again; None while an answer is awaited."""
 
 
 class Sending:
@@ -76,8 +61,7 @@ class Sending:
         self._make = make
         self._accounts = accounts
         self._callback = callback
-        self._sendings: dict[bytes, _Sending] = {}
-        """By each of their key IDs."""
+        self._under_way = UnderWay()
 
     def resume(self) -> None:
         """After a start."""
@@ -98,18 +82,17 @@ class Sending:
         if len(body) > MAX_BODY_BYTES:
             done("these are too many bytes of key for one request")
             return
-        waiting = {key_id: set(transfer.saes.targets) for key_id in transfer.ids}
-        sending = _Sending(transfer, body, deadline, done, waiting)
+        request = Request(transfer, body, deadline, done)
         for key_id in transfer.ids:
             self._memory.add(key_id, transfer.saes, "under way", mark=transfer.batch)
-            self._sendings[key_id] = sending
+        self._under_way.add(request)
         self._accounts.note("sent", "handed over", transfer.saes, transfer.ids)
-        self._journal.then(lambda: self._post(sending), lambda failure: self._end(sending, failure.message))
+        self._journal.then(lambda: self._post(request), lambda failure: self._end(request, failure.message))
 
     def give_up(self, ids: Iterable[bytes], reason: str) -> None:
         """Whoever waits for these keys hears that they failed, and they are voided over there."""
-        for sending in _each(self._sendings.get(key_id) for key_id in ids):
-            self._give_up(sending, reason)
+        for request in self._under_way.those(ids):
+            self._give_up(request, reason)
 
     def acknowledged(self, acks: tuple[Ack, ...]) -> None:
         """What the other KMS says became of keys. Those that are known count; Problem 400 names one that is not."""
@@ -129,19 +112,19 @@ class Sending:
     def tick(self) -> None:
         """Time has passed."""
         now = self._clock.monotonic()
-        for sending in _each(self._sendings.values()):
-            if sending.deadline <= now:
-                self._give_up(sending, "it was not acknowledged in time")
-            elif sending.next_at is not None and sending.next_at <= now:
-                self._post(sending)
+        for request in self._under_way.those():
+            if request.deadline <= now:
+                self._give_up(request, "it was not acknowledged in time")
+            elif request.next_at is not None and request.next_at <= now:
+                self._post(request)
 
     def abandon(self) -> None:
         """The store has failed: nobody waits any longer."""
         self._voiding.abandon()
-        for sending in _each(self._sendings.values()):
-            self._forget(sending)
+        for request in self._under_way.those():
+            self._under_way.drop(request)
             with suppress(StoreFailure):  # who recalls other copies finds that the journal takes nothing any more
-                sending.done("the store of this KME has failed")
+                request.done("the store of this KME has failed")
 
     def _container(self, transfer: Transfer) -> ExtKeyContainer:
         keys = tuple(
@@ -153,29 +136,25 @@ class Sending:
             keys, saes.initiator, saes.targets, self._callback(), extension_optional=transfer.optional
         )
 
-    def _post(self, sending: _Sending) -> None:
-        if not self._is_live(sending):
+    def _post(self, request: Request) -> None:
+        if request not in self._under_way:
             return
-        sending.next_at = None
-        self._make(Call("POST", EXT_KEYS, sending.body, lambda reply: self._answered(sending, reply)))
+        request.next_at = None
+        self._make(Call("POST", EXT_KEYS, request.body, lambda reply: self._answered(request, reply)))
 
-    def _answered(self, sending: _Sending, reply: Reply | None) -> None:
-        if not self._is_live(sending):
+    def _answered(self, request: Request, reply: Reply | None) -> None:
+        if request not in self._under_way:
             return
         said = f": {words}" if reply and (words := said_in(reply.body)) else ""
         match reply.status if reply else None:
             case 200 if reply and all_relayed(reply.body):
-                self._good(sending, sending.transfer.ids)
+                self._good(request)
             case 202:
-                self._again(sending, ACK_S, ACK_S * 2)
+                request.later(self._clock.monotonic(), ACK_S, ACK_S * 2)
             case 400 | 401 as status:
-                self._refused(sending, f"KMS {self._peer} refuses the keys ({status}{said})")
+                self._refused(request, f"KMS {self._peer} refuses the keys ({status}{said})")
             case _:
-                self._again(sending, FIRST_RETRY_S, LAST_RETRY_S)
-
-    def _again(self, sending: _Sending, first_s: float, most_s: float) -> None:
-        sending.next_at = self._clock.monotonic() + delay_s(sending.attempts, first_s, most_s)
-        sending.attempts += 1
+                request.later(self._clock.monotonic(), FIRST_RETRY_S, LAST_RETRY_S)
 
     def _count(self, ack: Ack, ids: list[bytes]) -> None:
         if ack.ack_status == "relayed":
@@ -188,50 +167,32 @@ class Sending:
 
     def _relayed(self, ack: Ack, ids: list[bytes]) -> None:
         for key_id in ids:
-            sending = self._sendings.get(key_id)
-            if sending is not None:
-                sending.unacknowledged[key_id] -= set(ack.target_sae_ids)
-                if not sending.unacknowledged[key_id]:
-                    self._good(sending, (key_id,))
+            request = self._under_way.of(key_id)
+            if request is not None and request.relayed(key_id, ack.target_sae_ids):
+                self._good(request)
 
-    def _good(self, sending: _Sending, ids: tuple[bytes, ...]) -> None:
-        for key_id in ids:
-            sending.unacknowledged.pop(key_id, None)
-        if sending.unacknowledged:
-            return
-        self._memory.settle(sending.transfer.ids, "relayed")
-        self._accounts.note("sent", "relayed", sending.transfer.saes, sending.transfer.ids)
-        self._end(sending, None)
+    def _good(self, request: Request) -> None:
+        self._memory.settle(request.transfer.ids, "relayed")
+        self._accounts.note("sent", "relayed", request.transfer.saes, request.transfer.ids)
+        self._end(request, None)
 
-    def _refused(self, sending: _Sending, reason: str) -> None:
+    def _refused(self, request: Request, reason: str) -> None:
         """Nothing of this attempt was kept; of an earlier one nobody knows."""
-        if sending.attempts:
-            self._give_up(sending, reason)
+        if request.attempts:
+            self._give_up(request, reason)
             return
-        self._memory.settle(sending.transfer.ids, "failed")
-        self._accounts.note("sent", "refused", sending.transfer.saes, sending.transfer.ids, reason)
-        self._end(sending, reason)
+        self._memory.settle(request.transfer.ids, "failed")
+        self._accounts.note("sent", "refused", request.transfer.saes, request.transfer.ids, reason)
+        self._end(request, reason)
 
-    def _give_up(self, sending: _Sending, reason: str) -> None:
-        self._accounts.note("sent", "failed", sending.transfer.saes, sending.transfer.ids, reason)
-        self._voiding.void(sending.transfer.saes, sending.transfer.ids)
-        self._end(sending, reason)
+    def _give_up(self, request: Request, reason: str) -> None:
+        self._accounts.note("sent", "failed", request.transfer.saes, request.transfer.ids, reason)
+        self._voiding.void(request.transfer.saes, request.transfer.ids)
+        self._end(request, reason)
 
-    def _end(self, sending: _Sending, reason: str | None) -> None:
-        self._forget(sending)
+    def _end(self, request: Request, reason: str | None) -> None:
+        self._under_way.drop(request)
         if self._journal.failure is not None:
-            sending.done(self._journal.failure.message)
+            request.done(self._journal.failure.message)
         else:
-            self._journal.then(lambda: sending.done(reason), lambda failure: sending.done(failure.message))
-
-    def _forget(self, sending: _Sending) -> None:
-        for key_id in sending.transfer.ids:
-            self._sendings.pop(key_id, None)
-
-    def _is_live(self, sending: _Sending) -> bool:
-        return self._sendings.get(sending.transfer.ids[0]) is sending
-
-
-def _each(sendings: Iterable[_Sending | None]) -> list[_Sending]:
-    """Each once, although it is there under each of its keys."""
-    return list({id(sending): sending for sending in sendings if sending is not None}.values())
+            self._journal.then(lambda: request.done(reason), lambda failure: request.done(failure.message))

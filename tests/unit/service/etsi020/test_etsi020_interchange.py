@@ -4,7 +4,7 @@ import base64
 import json
 
 import pytest
-from kms_requests import BEN, BOB, container, fates, ok, problem, transfer, void
+from kms_requests import BEN, BOB, acks, container, fates, ok, problem, transfer, void
 
 from keyhop.core.ids import SaeId, key_id_text
 from keyhop.core.keys import KeyMaterial
@@ -410,6 +410,18 @@ def test_unknown_keys_of_an_acknowledgement_are_named_and_the_others_count() -> 
     ]
     unknown = problem(two.near.ask(ACK, json.dumps(acks).encode()))
     assert (unknown.status, unknown.kind) == (400, KEY_NOT_PRESENT)
+    assert outcomes == [None]
+
+
+def test_one_of_two_keys_may_be_acknowledged_twice_before_the_other_one_is() -> None:
+    two = TwoKms()
+    two.far.domain.holding = True
+    outcomes = two.near.send(transfer(1, 2))
+    two.settle()
+    for _ in range(2):
+        ok(two.near.ask(ACK, acks(1, "relayed", "bob")))
+        assert outcomes == []
+    ok(two.near.ask(ACK, acks(2, "relayed", "bob")))
     assert outcomes == [None]
 
 
