@@ -66,6 +66,10 @@ class Windows:
         self._used = True
         return True
 
+    def use(self) -> None:
+        """Something is delivered this moment, for which a window was open, if not now: a higher mark follows."""
+        self._used = True
+
     def enter(self, deliver: Callable[[], None], late: Callable[[], None]) -> None:
         """Calls `deliver` within a window: at once if that is admitted. Or `late`, after WAIT_S."""
         if self.admits():

@@ -36,8 +36,16 @@ def enter(through: tuple[Pair, ...], act: Callable[[], None], late: Callable[[Km
     if closed:
         for gate in closed[:-1]:
             gate.windows.expect()  # so that all of them open at the same time
+        act = partial(_act, through, act)
         for gate in through:
             act = partial(gate.windows.enter, act, partial(late, gate.peer))
+    act()
+
+
+def _act(through: tuple[Pair, ...], act: Callable[[], None]) -> None:
+    """A window that was open may be over by the time that the others are."""
+    for gate in through:
+        gate.windows.use()
     act()
 
 
