@@ -24,6 +24,7 @@ type _Name = tuple[bytes, SaeId, SaeId]
 
 class _Sent(NamedTuple):
     key: KeyMaterial
+    at: float
     until: float
     mark: Mark | None
 
@@ -49,8 +50,8 @@ class Redelivery:
 
     def limit(self, policy: Policy) -> None:
         """Takes over another policy. A shorter window holds at once, also for what is kept."""
-        latest = self._clock.monotonic() + policy.redelivery_s
-        self._sent = {name: sent._replace(until=min(sent.until, latest)) for name, sent in self._sent.items()}
+        window_s = policy.redelivery_s
+        self._sent = {n: sent._replace(until=min(sent.until, sent.at + window_s)) for n, sent in self._sent.items()}
         self._policy = policy
         self.tick()
 
@@ -58,12 +59,13 @@ class Redelivery:
         """Notes keys that are sent for the first time, while the policy has a window."""
         if not self.on:
             return
-        until = self._clock.monotonic() + self._policy.redelivery_s
+        now = self._clock.monotonic()
+        until = now + self._policy.redelivery_s
         ids, size, secret = run.ids, run.size_bytes, run.material.reveal()
         for index in range(run.count):
             name = (ids[KEY_ID_BYTES * index : KEY_ID_BYTES * (index + 1)], master, slave)
             self._forget(name)
-            self._sent[name] = _Sent(KeyMaterial(secret[size * index : size * (index + 1)]), until, run.mark)
+            self._sent[name] = _Sent(KeyMaterial(secret[size * index : size * (index + 1)]), now, until, run.mark)
             self._bytes += size + OVERHEAD_BYTES
         self._make_room()
 

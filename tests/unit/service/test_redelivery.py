@@ -169,6 +169,20 @@ def test_a_reload_that_switches_it_off_forgets_everything(sites: Sites) -> None:
     assert isinstance(sites.fetch(key_id), BadRequest)
 
 
+@pytest.mark.parametrize(("window_s", "for_s"), [(1.0, 1.0), (60.0, WINDOW_S)])
+def test_a_reload_shortens_the_window_of_what_was_sent_and_never_makes_it_longer(window_s: float, for_s: float) -> None:
+    for waits_s, is_there in ((for_s - 0.5, True), (for_s, False)):
+        sites = Sites(redelivery_s=WINDOW_S)
+        (key_id,) = sites.make()
+        keys_of(sites.fetch(key_id))
+        sites.pass_time(0.5)
+        bob = sites.kmes[BOB]
+        bob.kme.reconfigure(bob.options_with(Policy(redelivery_s=window_s)))
+        if waits_s > 0.5:
+            sites.pass_time(waits_s - 0.5)
+        assert isinstance(sites.fetch(key_id), Keys if is_there else BadRequest)
+
+
 def test_a_crash_forgets_it(sites: Sites) -> None:
     (key_id,) = sites.make()
     sites.fetch(key_id)
