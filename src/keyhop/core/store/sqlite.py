@@ -16,14 +16,13 @@ from keyhop.core.errors import ConfigurationError, StoreFailure
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.base import Kind, Slot
 from keyhop.core.store.sealing import Sealing
+from keyhop.core.store.wal import Wal
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS slots(
     kind TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY(kind, name)) STRICT;
 """
 _DAMAGED = "look at the disk; move the store away to begin anew, without the keys that it held"
-_WRITE_BYTES = 1 << 16
-"""SQLite's own file system writes less than twice as much at a time."""
 _WRITE = (
     "INSERT INTO slots(kind, name, value) VALUES(?, ?, ?) ON CONFLICT(kind, name) DO UPDATE SET value = excluded.value"
 )
@@ -31,7 +30,6 @@ _PRAGMAS = (
     "page_size = 16384",  # three chunks of 4 KiB a page: half the work for each of the default, whose rows overflow
     "locking_mode = EXCLUSIVE",
     "journal_mode = WAL",
-    "wal_autocheckpoint = 250",  # pages: some 4 MiB, which nobody waits for long
     "synchronous = FULL",
     "secure_delete = ON",
     "trusted_schema = OFF",
@@ -57,10 +55,11 @@ class SqliteStore:
         except apsw.Error as error:
             raise self._failure(error) from None
         try:
+            self._wal = Wal(self._db)
             for pragma in _PRAGMAS:
                 self._db.execute(f"PRAGMA {pragma}")
             self._db.execute(_SCHEMA)
-            self._write_wal_anew()
+            self._wal.open()
             self._check_key()
         except apsw.Error as error:
             self.close()
@@ -75,11 +74,13 @@ class SqliteStore:
         gone = [slot for slot, value in writes.items() if value is None]
         try:
             self._db.execute("BEGIN IMMEDIATE")
+            self._wal.committing()
             if kept:
                 self._db.executemany(_WRITE, kept)
             if gone:
                 self._db.executemany("DELETE FROM slots WHERE kind = ? AND name = ?", gone)
             self._db.execute("COMMIT")
+            self._wal.committed()
         except apsw.Error as error:
             raise self._failure(error) from None
 
@@ -105,22 +106,6 @@ class SqliteStore:
         self._failed = self._failed or "the store is closed"
         with suppress(apsw.Error):  # whatever was committed is in the WAL, also on a disk that fails now
             self._db.close(True)
-
-    def _write_wal_anew(self) -> None:
-        """Writes once more, and syncs, what the WAL shows.
-
-        After a failed sync the system's cache shows bytes that are not on the disk, and no later sync writes them. We
-        go on from what we read there, so it must be on the disk before anything is added behind it.
-        """
-        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_WAL
-        wal = apsw.VFSFile(self._db.open_vfs, self._db.filename_wal, [flags, 0])
-        try:
-            size = wal.xFileSize()
-            for offset in range(0, size, _WRITE_BYTES):
-                wal.xWrite(wal.xRead(min(_WRITE_BYTES, size - offset), offset), offset)
-            wal.xSync(apsw.SQLITE_SYNC_FULL)
-        finally:
-            wal.xClose()
 
     def _check_key(self) -> None:
         """Another key opens nothing at all; a single value that was altered is found out when it is read."""
