@@ -4,9 +4,7 @@ What is true of a lab stands in its directory and in the running processes, not 
 look at the same lab, from several programs.
 """
 
-import signal
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -18,7 +16,7 @@ from keyhop.lab.delay_proxy import delay_proxy
 from keyhop.lab.file_device import file_device
 from keyhop.lab.inventory import Inventory, SaeEntry
 from keyhop.lab.layout import Layout
-from keyhop.lab.managed import Managed
+from keyhop.lab.managed import Managed, stop_all
 from keyhop.lab.node import LabNode, NodeState
 from keyhop.lab.setup import set_up
 from keyhop.lab.topology import Topology, load_topology
@@ -36,8 +34,6 @@ from keyhop.management import Management
 from keyhop.node.planned import PlannedLink
 from keyhop.node.state import Disturbance
 from keyhop.pki.files import PUBLIC, write_file
-
-STOP_TIMEOUT_S = 15.0
 
 
 def _silent(message: str) -> None:
@@ -94,10 +90,10 @@ class Lab:
             if keep_late:
                 lab._record()
             else:
-                _stop(started)
+                stop_all(started)
             raise
         except BaseException:
-            _stop(started)
+            stop_all(started)
             raise
         lab._record()
         return lab
@@ -132,15 +128,12 @@ class Lab:
 
     def kill(self, kme: str) -> None:
         """`kill -9`: the node gets no chance to end in order."""
-        process = self._node(kme).process()
-        if process is not None:
-            process.signal(signal.SIGKILL)
-            process.wait(STOP_TIMEOUT_S)
+        self._node(kme).kill()
         self._record()
 
     def down(self) -> None:
         """Stop every node and device in order, and with force those that do not end within 15 s."""
-        _stop([*self._nodes.values(), *self._devices])
+        stop_all([*self._nodes.values(), *self._devices])
         self._record()
 
     def inventory(self) -> Inventory:
@@ -223,14 +216,3 @@ class Lab:
         nodes = list(self._nodes.values())
         raise_if_off([node for node in nodes if node not in started], self.directory)
         wait_until(lacks_nothing, nodes, self._devices, timeout_s, progress)
-
-
-def _stop(running: Sequence[Managed]) -> None:
-    processes = [process for each in running if (process := each.process())]
-    for process in processes:
-        process.signal(signal.SIGTERM)
-    deadline = time.monotonic() + STOP_TIMEOUT_S
-    for process in processes:
-        if not process.wait(max(0.0, deadline - time.monotonic())):
-            process.signal(signal.SIGKILL)
-            process.wait(STOP_TIMEOUT_S)

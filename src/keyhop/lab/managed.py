@@ -1,6 +1,8 @@
 """A process that a lab keeps: started by one program, found again by another, through the number in a file."""
 
 import json
+import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from keyhop.lab.process import NodeProcess
 from keyhop.pki.files import PUBLIC, write_file
 
 LOG_TAIL_LINES = 15
+STOP_TIMEOUT_S = 15.0
 
 
 class Managed:
@@ -35,6 +38,13 @@ class Managed:
         write_file(self._pid_file, f"{process.pid}\n".encode(), PUBLIC)
         return process
 
+    def kill(self) -> None:
+        """It ends with no chance to do so in order; nothing happens when it does not run."""
+        process = self.process()
+        if process is not None:
+            process.signal(signal.SIGKILL)
+            process.wait(STOP_TIMEOUT_S)
+
     def log_tail(self) -> str:
         """The last lines that it wrote since it was started here, or since ever when it was not."""
         try:
@@ -42,6 +52,18 @@ class Managed:
         except FileNotFoundError:
             lines = []
         return "\n".join(map(_readable, lines[-LOG_TAIL_LINES:])) or "(empty)"
+
+
+def stop_all(running: Sequence[Managed]) -> None:
+    """Ends all of them in order, and with force those that do not end in time."""
+    processes = [process for each in running if (process := each.process())]
+    for process in processes:
+        process.signal(signal.SIGTERM)
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    for process in processes:
+        if not process.wait(max(0.0, deadline - time.monotonic())):
+            process.signal(signal.SIGKILL)
+            process.wait(STOP_TIMEOUT_S)
 
 
 def _readable(line: str) -> str:
