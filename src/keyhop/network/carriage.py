@@ -29,6 +29,9 @@ from keyhop.network.sealing import MAC_KEY_BYTES, claimed, is_tagged, pad_of, pl
 from keyhop.network.wire import Body, Carried, Carry
 
 RESEND_S = 1.0
+ANSWER_S = 2.0
+"""How long the answer to what has left is waited for at least, whatever the deadline of its pad was: where nobody waits
+for pads, a message still has its way."""
 
 
 type Done = Callable[[str | None], None]
@@ -101,7 +104,8 @@ class Carriage:
                 done("no key material is left for its pad")
                 return
             batch.crossed.update(crossed((age.source for _, age in taken.ages), self._owned.ref.ends))
-            self._begin(tagged(_sealed(batch, taken), taken, self._owned), deadline, done)
+            until = max(deadline, self._clock.monotonic() + ANSWER_S)
+            self._begin(tagged(_sealed(batch, taken), taken, self._owned), until, done)
 
         pair = (batch.master, batch.slaves[0])
         self._leasing.wait(batch.pad_bytes, 1, "pad", deadline, padded, pair, batch.admission)

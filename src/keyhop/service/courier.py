@@ -82,7 +82,8 @@ class Courier:
                 pair.carriage.carry(batch, deadline, done)
                 return
         terms = self._relaying(kme, way)
-        barred = way.direct_only or not _admitted(terms, batch.admission)
+        refused_when_dry = deadline <= self._clock.monotonic()
+        barred = refused_when_dry or way.direct_only or not _admitted(terms, batch.admission)
         if barred or isinstance(self._plan(kme, terms, batch.pad_bytes), str):
             pairs[0].carriage.carry(batch, deadline, done)  # it may get its pad while it waits
         else:

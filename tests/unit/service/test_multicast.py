@@ -6,11 +6,13 @@ from keyhop.core import records
 from keyhop.core.errors import Unavailable
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.network import wire
+from keyhop.network.feeder.options import FeederOptions
+from keyhop.service.policy import PairPolicy, Policy
 from keyhop.service.requests import GetKey, Keys
 from keyhop.testing.network import VirtualNetwork
 
-ALICE, BOB = KmeId("alice"), KmeId("bob")
-A, A2, B, B2 = SaeId("a"), SaeId("a2"), SaeId("b"), SaeId("b2")
+ALICE, BOB, CAROL = map(KmeId, ("alice", "bob", "carol"))
+A, A2, B, B2, C, C2 = map(SaeId, ("a", "a2", "b", "b2", "c", "c2"))
 
 
 def test_a_copy_whose_answer_came_too_late_is_recalled() -> None:
@@ -29,6 +31,41 @@ def test_a_copy_whose_answer_came_too_late_is_recalled() -> None:
     (answer,) = answers
     assert isinstance(answer, Unavailable), answer
     assert len(bob.records) == 0
+
+
+def test_where_a_dry_stream_refuses_what_has_left_is_waited_for_all_the_same() -> None:
+    policy = Policy(PairPolicy(when_dry="refuse", wait_s=0.0))
+    network = VirtualNetwork({A: ALICE, A2: ALICE, B: BOB, B2: BOB}, 1, policy=policy)
+    network.settle()
+    network.produce(16)
+    network.pass_time(1.0)
+    network.get_key(ALICE, GetKey(A, B, additional_slaves=(B2,)))  # after which there is a lease that is long enough
+    network.pass_time(1.0)
+    answers = network.get_key(ALICE, GetKey(A, B, additional_slaves=(B2,)))
+    network.flush()
+    network.clock.advance(1.0)
+    network.kmes[ALICE].tick()
+    network.settle()
+    (answer,) = answers
+    assert isinstance(answer, Keys), answer
+
+
+def test_where_a_dry_stream_refuses_no_pads_are_spent_in_vain() -> None:
+    policy = Policy(PairPolicy(when_dry="refuse", wait_s=0.0))
+    feeder, links = FeederOptions(buffering="on-demand"), ((ALICE, BOB), (BOB, CAROL))
+    home = {A: ALICE, B: BOB, B2: BOB, C: CAROL, C2: CAROL}
+    network = VirtualNetwork(home, 1, policy=policy, feeder=feeder, links=links)
+    network.settle()
+    network.produce(16)
+    network.pass_time(1.0)
+    network.get_key(ALICE, GetKey(A, B, 4, additional_slaves=(B2,)))  # after which there is a lease
+    network.pass_time(1.0)
+    spent = network.kmes[ALICE].peers[BOB].neighbour.owned.ledger.pad
+    answers = network.get_key(ALICE, GetKey(A, C, additional_slaves=(C2,)))
+    network.pass_time(1.0)
+    (answer,) = answers
+    assert isinstance(answer, Unavailable)
+    assert network.kmes[ALICE].peers[BOB].neighbour.owned.ledger.pad == spent
 
 
 def test_when_the_room_has_gone_meanwhile_all_copies_are_recalled(monkeypatch: pytest.MonkeyPatch) -> None:
