@@ -1,7 +1,7 @@
 """KMEs far apart, on virtual time: a message arrives after the one-way delay between its ends, and in its order.
 
-Computing and disks take no time. So how long a request takes, over the delays on its way, is how often somebody has
-waited for somebody else.
+Computing takes no time. So how long a request takes, over the delays on its way, is how often somebody has waited for
+somebody else, or for a disk.
 """
 
 import heapq
@@ -22,11 +22,19 @@ type Answer = Keys | KeyhopError
 
 
 class DistantNetwork(VirtualNetwork):
-    """`delay_s` says how long a message is on its way from one KME to another."""
+    """`delay_s` says how long a message is on its way from one KME to another, `commit_s` how long a commit takes."""
 
-    def __init__(self, home: Mapping[SaeId, KmeId], delay_s: Callable[[KmeId, KmeId], float], **options: Any) -> None:
+    def __init__(
+        self,
+        home: Mapping[SaeId, KmeId],
+        delay_s: Callable[[KmeId, KmeId], float],
+        commit_s: float = 0.0,
+        **options: Any,
+    ) -> None:
         """`options` are those of a VirtualNetwork."""
         self._delay_s = delay_s
+        self._commit_s = commit_s
+        self._committing_s = 0.0
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         super().__init__(home, **options)
@@ -46,7 +54,7 @@ class DistantNetwork(VirtualNetwork):
         begin, answers = self.clock.monotonic(), list[tuple[float, Answer]]()
 
         def answered(answer: Answer) -> None:
-            answers.append((self.clock.monotonic() - begin, answer))
+            answers.append((self.clock.monotonic() + self._committing_s - begin, answer))
 
         delivery = self.kmes[kme].delivery
         if isinstance(request, GetKey):
@@ -57,8 +65,15 @@ class DistantNetwork(VirtualNetwork):
         assert answers, "no answer"
         return answers[0]
 
+    def flush(self) -> None:
+        """What waits for a commit happens after it."""
+        for kme in self.kmes.values():
+            self._committing_s = self._commit_s if kme.journal.dirty else 0.0
+            kme.journal.flush()
+            self._committing_s = 0.0
+
     def _send(self, source: KmeId, target: KmeId, data: bytes) -> None:
-        self._at(self._delay_s(source, target), partial(self._arrive, source, target, data))
+        self._at(self._committing_s + self._delay_s(source, target), partial(self._arrive, source, target, data))
 
     def _arrive(self, source: KmeId, target: KmeId, data: bytes) -> None:
         """A message arrives."""

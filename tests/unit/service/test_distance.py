@@ -7,6 +7,7 @@ import pytest
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.feeder.planning import Terms
+from keyhop.network.relay.messages import Strategy
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.distance import DistantNetwork
 
@@ -14,18 +15,22 @@ A, B, C, D, E = (KmeId(name) for name in "ABCDE")
 CHAIN = (A, B, C, D, E)
 HOME = {SaeId(kme.lower()): kme for kme in CHAIN}
 ONE_WAY_S = 0.045
+STRATEGIES: tuple[Strategy, ...] = ("hop-by-hop", "xor-at-destination")
+SERIAL_COMMITS = [(STRATEGIES[0], C, 4), (STRATEGIES[0], E, 6), (STRATEGIES[1], C, 4), (STRATEGIES[1], E, 4)]
 
 
 def hops(source: KmeId, target: KmeId) -> int:
     return abs(CHAIN.index(source) - CHAIN.index(target))
 
 
-def sites(terms: Terms | None = None, buffering: str = "on-demand", produced: int = 100) -> DistantNetwork:
+def sites(
+    terms: Terms | None = None, buffering: str = "on-demand", produced: int = 100, commit_s: float = 0.0
+) -> DistantNetwork:
     """A chain, each site 45 ms from the next, whose links have brought something a while ago."""
     links = tuple(pairwise(CHAIN))
     feeder = FeederOptions("on-demand" if buffering == "on-demand" else "prefetch")
     network = DistantNetwork(
-        HOME, lambda one, other: ONE_WAY_S * hops(one, other), links=links, feeder=feeder, terms=terms
+        HOME, lambda one, other: ONE_WAY_S * hops(one, other), commit_s, links=links, feeder=feeder, terms=terms
     )
     network.run(1.0)
     network.produce(produced)
@@ -51,13 +56,23 @@ def dec_keys(network: DistantNetwork, target: KmeId, keys: Keys) -> float:
 
 
 @pytest.mark.parametrize("target", [C, D, E])
-@pytest.mark.parametrize("strategy", ["hop-by-hop", "xor-at-destination"])
-def test_a_key_on_demand_takes_one_round_trip(strategy: str, target: KmeId) -> None:
-    network = sites(Terms("hop-by-hop" if strategy == "hop-by-hop" else "xor-at-destination"))
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_key_on_demand_takes_one_round_trip(strategy: Strategy, target: KmeId) -> None:
+    network = sites(Terms(strategy))
     least_s = network.round_trip_s(CHAIN[: hops(A, target) + 1])
     for _ in range(3):
         took_s, _ = enc_keys(network, target)
         assert took_s == pytest.approx(least_s, abs=1e-4)
+
+
+@pytest.mark.parametrize(("strategy", "target", "commits"), SERIAL_COMMITS)
+def test_a_key_on_demand_waits_for_so_many_commits_in_a_row(strategy: Strategy, target: KmeId, commits: int) -> None:
+    """What leaves is noted, each node erases the pad before it, the record is kept, and the note is taken away."""
+    commit_s = 1e-3
+    network = sites(Terms(strategy), commit_s=commit_s)
+    took_s, _ = enc_keys(network, target)
+    waited_s = took_s - network.round_trip_s(CHAIN[: hops(A, target) + 1])
+    assert waited_s == pytest.approx(commits * commit_s, abs=1e-4)
 
 
 def test_keys_that_are_asked_for_at_the_same_time_wait_for_no_lease() -> None:
