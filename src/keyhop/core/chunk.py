@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from keyhop.core.keys import Stored
 from keyhop.core.store.base import Slot
 from keyhop.core.units import UNIT_BYTES
 
 CHUNK_UNITS = 512
 
 
-class _Stored(msgspec.Struct, array_like=True):
+class _Stored(Stored, array_like=True):
     produced_at: float
     source: str
     live: bytes

@@ -4,6 +4,8 @@ import hmac
 from collections.abc import Buffer
 from typing import NoReturn
 
+import msgspec
+
 
 class KeyMaterial:
     """Secret bytes. Shows only its length, compares in constant time, cannot be pickled, hashed or formatted.
@@ -41,3 +43,10 @@ class KeyMaterial:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("key material cannot be pickled")
+
+
+class Stored(msgspec.Struct):
+    """What is stored as it is, with key bytes in it: none of it is shown."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__qualname__}>"

@@ -15,7 +15,7 @@ from keyhop.core.combiners import Combiner
 from keyhop.core.endings import Ending, Endings
 from keyhop.core.ids import SaeId
 from keyhop.core.journal import Journal
-from keyhop.core.keys import KeyMaterial
+from keyhop.core.keys import KeyMaterial, Stored
 from keyhop.core.origin import Path
 from keyhop.core.outgoing import Outgoing
 from keyhop.core.store.base import KeyStore, Slot
@@ -46,12 +46,12 @@ class RecordOrigin(NamedTuple):
     ways: tuple[str, ...] = ()
 
 
-class _Record(msgspec.Struct):
+class _Record(Stored):
     origin: RecordOrigin
     waiting: list[SaeId]
     key: bytes
-    served: list[SaeId] = []
-    voided: list[SaeId] = []
+    served: list[SaeId] = msgspec.field(default_factory=list)
+    voided: list[SaeId] = msgspec.field(default_factory=list)
 
 
 class RecordBook:

@@ -2,11 +2,12 @@
 
 import msgspec
 
+from keyhop.core.keys import Stored
 from keyhop.core.ledger import Ledger
 from keyhop.core.streams.base import ID_KEY_UNITS
 
 
-class EpochState(msgspec.Struct):
+class EpochState(Stored):
     """One epoch. Before `confirmed` the owner surely has what we have: it appended that before it placed what follows.
 
     `history` and `confirmed_history` are the digests of the blocks before `produced` and `confirmed`, in their order.

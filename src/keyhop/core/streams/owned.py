@@ -10,6 +10,7 @@ import msgspec
 from keyhop.core.chunk import Chunk, split
 from keyhop.core.journal import Journal
 from keyhop.core.key_id import ID_KEY_BYTES, EpochKeyIds
+from keyhop.core.keys import Stored
 from keyhop.core.ledger import Ledger, Purpose
 from keyhop.core.store.base import KeyStore
 from keyhop.core.streams.base import (
@@ -26,7 +27,7 @@ from keyhop.core.streams.base import (
 from keyhop.core.units import MAX_POSITION, UNIT_BYTES, units_for
 
 
-class _OwnerState(msgspec.Struct):
+class _OwnerState(Stored):
     epoch: int = 1
     produced: int = 0
     taken: int = 0

@@ -4,6 +4,7 @@ import msgspec
 
 from keyhop.core.journal import Journal
 from keyhop.core.key_id import Located
+from keyhop.core.keys import Stored
 from keyhop.core.store.base import KeyStore, Slot
 from keyhop.core.streams import FollowedStream, Place
 from keyhop.network.expanding.messages import SeedTaken
@@ -13,7 +14,7 @@ MAX_HELD = 2
 """The one in use, and the one that its owner may not know to be here."""
 
 
-class _Seed(msgspec.Struct):
+class _Seed(Stored):
     epoch: int
     position: int
     seed: bytes

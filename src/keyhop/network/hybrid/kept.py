@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from keyhop.core.journal import Journal
-from keyhop.core.keys import KeyMaterial
+from keyhop.core.keys import KeyMaterial, Stored
 from keyhop.core.store.base import KeyStore, Slot
 from keyhop.core.streams import FollowedStream
 from keyhop.core.units import MAX_POSITION
@@ -18,7 +18,7 @@ MAX_KEPT = 64
 """Of one stream. With another one the oldest goes, and keys that were made with it are not found any more."""
 
 
-class _Stored(msgspec.Struct):
+class _Stored(Stored):
     epoch: int
     shared: bytes
     number: int

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from keyhop.core.errors import PeerError
 from keyhop.core.ids import KmeId
 from keyhop.core.journal import Journal
-from keyhop.core.keys import KeyMaterial
+from keyhop.core.keys import KeyMaterial, Stored
 from keyhop.core.store.base import KeyStore, Slot
 
 FRESH_BYTES = 32
@@ -50,7 +50,7 @@ class Generation(NamedTuple):
     check: bytes
 
 
-class _State(msgspec.Struct):
+class _State(Stored):
     file: str
     secrets: dict[int, bytes]
     check: bytes = b""
