@@ -24,21 +24,27 @@ def check(found: Iterable[Found], policy: PairPolicy, records: RecordBook, clock
     """Raises BadRequest for bytes that are too old, Unauthorised for what the policy does not allow."""
     admission = policy.admission
     for each in found:
-        if isinstance(each, InRecord):
-            _check_record(records.origin(each.record_id), policy)
+        origin = records.origin(each.record_id) if isinstance(each, InRecord) else None
+        if origin is not None:
+            _check_made(origin, policy)
         if policy.direct_only and isinstance(each, InStream) and each.stream.ref.route != "direct":
             raise Unauthorised(RELAYED)
         if admission is not None:
             for age in _ages(each, records):
                 _check_age(age, admission, clock.wall())
+        if origin is not None:
+            _check_ways(origin, policy)
 
 
-def _check_record(origin: RecordOrigin, policy: PairPolicy) -> None:
-    """A key is no safer than the pads that it came under, or the way that it was relayed."""
+def _check_made(origin: RecordOrigin, policy: PairPolicy) -> None:
     if origin.expanded and policy.when_dry != "expand":
         raise Unauthorised("these SAEs may not share expanded keys")
     if policy.hybrid != "none":
         _check_combined(origin, COMBINERS[policy.hybrid])
+
+
+def _check_ways(origin: RecordOrigin, policy: PairPolicy) -> None:
+    """A key is no safer than the pads that it came under, or the way that it was relayed."""
     for way in origin.ways:
         if policy.direct_only and hides_from(way) is not None:
             raise Unauthorised(RELAYED)
