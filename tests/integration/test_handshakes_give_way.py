@@ -9,6 +9,7 @@ import pytest
 
 from keyhop.service.etsi014 import handshakes as handshakes_module
 from keyhop.service.etsi014.handshakes import HandshakeLimits, Handshakes
+from keyhop.service.etsi014.tls import Tls
 
 CLIENTS = 6
 
@@ -20,6 +21,7 @@ class Held:
         self.notes = notes
         self.held, self.go_on = threading.Event(), threading.Event()
         self.freed = threading.Semaphore(0)
+        self.freed_on: set[str] = set()
 
     def wrap_bio(self, *_: object, **__: object) -> Any:
         return HeldTls(self)
@@ -33,6 +35,7 @@ class HeldTls:
 
     def __del__(self) -> None:
         self._context.notes.append("freed")
+        self._context.freed_on.add(threading.current_thread().name)
         self._context.freed.release()
 
     def do_handshake(self) -> None:
@@ -101,6 +104,34 @@ def test_clients_that_go_together_are_freed_one_at_a_time(monkeypatch: pytest.Mo
     notes = [note for note in door.stop() if note != "refused"]
     assert notes.count("freed") == CLIENTS
     assert all(notes[at - 1] == "way" for at, note in enumerate(notes) if note == "freed")
+
+
+def test_what_ended_connections_leave_is_freed_on_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    door = Door(monkeypatch, timeout_s=0.01)
+    door.clients[0].sendall(b"hello")
+    assert door.context.held.wait(10)
+    for _ in range(CLIENTS):
+        door.handshakes.free(cast(Tls, HeldTls(door.context)))
+    door.context.go_on.set()
+    assert all(door.context.freed.acquire(timeout=10) for _ in range(CLIENTS))
+    notes = door.stop()
+    assert door.context.freed_on == {"handshakes"}
+    assert all(notes[at - 1] == "way" for at, note in enumerate(notes) if note == "freed")
+
+
+def test_a_thread_that_waits_for_nobody_frees_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    door = Door(monkeypatch, timeout_s=10.0)
+    door.context.go_on.set()
+    for client in door.clients:
+        client.sendall(b"hello")
+        assert client.recv(1) == b""
+        client.close()
+    assert all(door.context.freed.acquire(timeout=10) for _ in range(CLIENTS))
+    for _ in range(2):
+        door.handshakes.free(cast(Tls, HeldTls(door.context)))
+        assert door.context.freed.acquire(timeout=10)
+    door.handshakes.stop()
+    door.handshakes.free(cast(Tls, HeldTls(door.context)))  # a connection that outlives the thread
 
 
 def test_way_is_given_before_each_client_that_is_too_slow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

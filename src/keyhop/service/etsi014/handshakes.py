@@ -18,6 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from keyhop.core.scheduling import ask_for_slices, give_way
@@ -71,8 +72,10 @@ class Handshakes:
         self._on_failure = on_failure
         self._pending: dict[HandshakingClient, float] = {}  # their deadlines; the oldest is the first
         self._leaving: dict[HandshakingClient, float] = {}  # refused: to close at once could lose the reason, an alert
+        self._spent: deque[Tls] = deque()  # of connections that have ended, to be freed
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
+        self._wake.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="handshakes", daemon=True)
 
     @property
@@ -86,6 +89,17 @@ class Handshakes:
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._thread.start()
+
+    def free(self, tls: Tls) -> None:
+        """Has the thread free what a connection leaves that has ended; on any thread, which then forgets it.
+
+        OpenSSL takes a lock to free it, as handshakes do all the time. When this thread has been stopped between two
+        steps of that lock, who wants it spins until it goes on; the event loop would do so for all of nine slices.
+        """
+        self._spent.append(tls)
+        if len(self._spent) == 1:
+            with suppress(OSError):  # it has been woken often enough, or has ended
+                self._wake.send(b"\0")
 
     def stop(self) -> None:
         """Accepts nobody any more and drops what is pending; when it returns no callback will be called again."""
@@ -129,12 +143,15 @@ class Handshakes:
         while self._leaving and _first_deadline(self._leaving) <= now:
             give_way()
             self._end(next(iter(self._leaving)))
+        while self._spent:
+            give_way()
+            self._spent.popleft()
         return True
 
     def _serve(self, ready: selectors.SelectorKey) -> bool:
         """Whether to go on. Nobody else holds the client: the TLS of many that end together takes long to free."""
         if ready.fileobj is self._woken:
-            return False
+            return bool(self._woken.recv(READ_BYTES))
         if ready.fileobj is self._listener:
             if not self._door.open():
                 time.sleep(PAUSE_S)

@@ -143,7 +143,7 @@ class Etsi014Server:
             sock.close()
             self._on_refused()
             return
-        self._connect(SocketWire(self._loop, sock, tls), Peer(certificate=certificate))
+        self._connect(SocketWire(self._loop, sock, tls, self._handshakes.free), Peer(certificate=certificate))
 
     def _connect(self, wire: SocketWire, peer: Peer, early: bytes = b"") -> None:
         registry = self._registry

@@ -11,6 +11,7 @@ import fcntl
 import socket
 import struct
 import termios
+from collections.abc import Callable
 from typing import Protocol
 
 from keyhop.service.etsi014.tls import Tls
@@ -58,11 +59,18 @@ _NOBODY = _Nobody()
 class SocketWire:
     """`connection.Wire` on a socket, once `start` has been called."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, tls: Tls | None = None) -> None:
-        """`tls` is there, its handshake done, unless the socket is a plain one."""
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        tls: Tls | None = None,
+        free: Callable[[Tls], None] = lambda tls: None,
+    ) -> None:
+        """`tls` is there, its handshake done, unless the socket is a plain one; `free` gets it in the end."""
         self._loop = loop
         self._sock = sock
         self._tls = tls
+        self._free = free
         self._fd = sock.fileno()
         self._rest = b""
         self._early: bytes | None = None
@@ -149,6 +157,9 @@ class SocketWire:
         self._ended = True
         self._rest = b""
         self._sock.close()
+        if self._tls is not None:
+            self._free(self._tls)
+            self._tls = None
         owner, self.owner = self.owner, _NOBODY
         owner.lost()
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import datetime
+import gc
 import socket
 import ssl
 import struct
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,6 +87,7 @@ class Ends:
     client: ssl.SSLObject
     to_client: ssl.MemoryBIO
     records: Records
+    freed: list[Tls]
 
     async def said(self) -> bytes:
         """What the client understands next."""
@@ -126,11 +129,12 @@ def connected(certificate: Path, folder: Path, with_the_last: bytes = b"") -> En
     near, far = socket.socketpair()
     near.setblocking(False)
     far.setblocking(False)
-    wire = SocketWire(asyncio.get_running_loop(), near, tls)
+    freed: list[Tls] = []
+    wire = SocketWire(asyncio.get_running_loop(), near, tls, freed.append)
     heard = Heard(wire)
     wire.start(heard)
     to_client.write(tls.due())
-    return Ends(wire, heard, far, client, to_client, records)
+    return Ends(wire, heard, far, client, to_client, records, freed)
 
 
 def test_new_keys_without_end_hold_nobody_up(certificate: Path, tmp_path: Path) -> None:
@@ -145,6 +149,21 @@ def test_new_keys_without_end_hold_nobody_up(certificate: Path, tmp_path: Path) 
         assert ends.heard.received == [b"at last"]
         assert turns >= len(sent) // READ_BYTES
         ends.wire.abort()
+        ends.far.close()
+
+    asyncio.run(run())
+
+
+def test_tls_is_handed_over_to_be_freed_and_not_kept(certificate: Path, tmp_path: Path) -> None:
+    async def run() -> None:
+        ends = connected(certificate, tmp_path)
+        assert ends.freed == []
+        ends.wire.abort()
+        ends.wire.abort()
+        assert len(ends.freed) == 1
+        tls = weakref.ref(ends.freed.pop())
+        gc.collect()  # the traceback of the handshake, which waited for more, knows it
+        assert tls() is None
         ends.far.close()
 
     asyncio.run(run())
