@@ -25,6 +25,7 @@ class RedeliveryMachine(RuleBasedStateMachine):
         self.redelivery = Redelivery(self.clock, self.policy())
         self.count = 0
         self.until: dict[tuple[bytes, SaeId, SaeId], float] = {}
+        self.sent_at: dict[bytes, float] = {}
         self.keys: dict[bytes, bytes] = {}
         self.sent: list[tuple[bytes, SaeId, SaeId]] = []
 
@@ -38,6 +39,7 @@ class RedeliveryMachine(RuleBasedStateMachine):
         ids, keys = [n.to_bytes(16) for n in numbers], [n.to_bytes(SIZE) for n in numbers]
         self.redelivery.keep(master, slave, KeyRun(b"".join(ids), SIZE, KeyMaterial(b"".join(keys))))
         self.keys.update(zip(ids, keys, strict=True))
+        self.sent_at.update(dict.fromkeys(ids, self.clock.monotonic()))
         self.sent.extend((key_id, master, slave) for key_id in ids)
         if self.window_s:
             self.until.update(((key_id, master, slave), self.clock.monotonic() + self.window_s) for key_id in ids)
@@ -70,8 +72,7 @@ class RedeliveryMachine(RuleBasedStateMachine):
     def reload(self, window_s: float) -> None:
         self.window_s = window_s
         self.redelivery.limit(self.policy())
-        latest = self.clock.monotonic() + window_s
-        self.until = {name: min(until, latest) for name, until in self.until.items()}
+        self.until = {name: min(until, self.sent_at[name[0]] + window_s) for name, until in self.until.items()}
 
     @rule()
     def fail(self) -> None:
