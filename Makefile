@@ -14,7 +14,7 @@ demo: $(READY) ## Bring up two sites, exchange keys, show each step
 	$(BIN)/keyhop demo $(ARGS)
 
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	tools/test $(ARGS)
 
 lint: $(READY) ## Check style, types and the import rule
 	$(BIN)/ruff check .
