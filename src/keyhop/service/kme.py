@@ -19,6 +19,7 @@ from keyhop.core.streams import Route
 from keyhop.core.witness import Witness, WitnessKeeper
 from keyhop.network.arrivals import Arrivals
 from keyhop.network.feeder.feeder import Feeder
+from keyhop.network.hybrid.kem import Kem, MlKem768
 from keyhop.network.hybrid.secret import Secret
 from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
@@ -66,13 +67,15 @@ class Kme:
         keeper: WitnessKeeper | None = None,
         psks: Psks = NO_PSKS,
         abroad: OtherDomains | None = None,
+        kem: Kem | None = None,
     ) -> None:
         """`peers` are all other KMEs of the network, `neighbours` those of them that links join with this one.
 
         `home` tells which KME serves an SAE; `wake` asks for a `flush` at the end of this turn.
 
         With a `keeper` of a witness, `open` finds out a store that is an old copy. Peers that are not among `psks` are
-        authenticated by certificates. `abroad` are the other domains.
+        authenticated by certificates. `abroad` are the other domains. `kem` stands in for ML-KEM, where a run is to be
+        repeated exactly.
         """
         abroad = abroad or OtherDomains()
         self.home = home
@@ -99,7 +102,7 @@ class Kme:
         def pair(peer: KmeId, route: Route) -> Pair:
             stored = (store, self.journal, self.records, arrivals)
             told = (taking_back.take_back, relay, self.settings.standing, self.gossip if route == "relayed" else None)
-            return Pair(me, peer, route, *stored, clock, entropy, *told, options.pairs)
+            return Pair(me, peer, route, *stored, clock, entropy, *told, options.pairs, kem or MlKem768())
 
         def made(peer: KmeId) -> Peer:
             direct = pair(peer, "direct") if peer in neighbours else None

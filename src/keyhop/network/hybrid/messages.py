@@ -31,11 +31,18 @@ class HybridSealed(OfHybrid, frozen=True):
     sealed: Annotated[bytes, Meta(min_length=SEALED_BYTES, max_length=SEALED_BYTES)]
 
 
-class HybridStored(OfHybrid, frozen=True):
-    """The follower holds the secret with this check durably."""
+class HybridNamed(OfHybrid, frozen=True):
+    """Does the follower hold the owner's secret of that epoch, with this check? It says `HybridStored`."""
 
     epoch: Number
     check: Id
 
 
-type HybridMessage = HybridAsked | HybridOffered | HybridSealed | HybridStored
+class HybridStored(OfHybrid, frozen=True):
+    """The follower holds the secret with this check durably; none that was asked for, with a check of zeros."""
+
+    epoch: Number
+    check: Id
+
+
+type HybridMessage = HybridAsked | HybridOffered | HybridSealed | HybridNamed | HybridStored

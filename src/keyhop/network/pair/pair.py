@@ -21,6 +21,7 @@ from keyhop.network.expanding.held import HeldSeeds
 from keyhop.network.expanding.own import OwnSeed
 from keyhop.network.filling import Filling
 from keyhop.network.hybrid.agreeing import Agreeing
+from keyhop.network.hybrid.kem import Kem
 from keyhop.network.hybrid.kept import KeptSecrets
 from keyhop.network.leasing import Leasing
 from keyhop.network.leasing.shares import Pairs
@@ -65,6 +66,7 @@ class Pair:
         standing: StandingOf,
         gossip: Gossip | None,
         options: PairOptions,
+        kem: Kem,
     ) -> None:
         """`take_back` takes keys back from slaves here. `relay` takes what the peer's relay says to ours; `standing`
         is a flow's, beside others that need pads.
@@ -105,7 +107,7 @@ class Pair:
         self._least_paths = 1
         """On so many paths somebody has to be to learn bytes of the owned stream."""
         self._channels = LinkChannels(self.session.tell_now)
-        self.hybrid = Agreeing(self.owned, KeptSecrets(self.followed, store, journal), clock, entropy, self.tell)
+        self.hybrid = Agreeing(self.owned, KeptSecrets(self.followed, store, journal), clock, entropy, self.tell, kem)
         self._parts: list[_Part] = [
             self.filling,
             self.leasing,

@@ -11,12 +11,14 @@ from keyhop.core.streams import FollowedStream, OwnedStream, StreamRef
 from keyhop.core.streams.base import Block
 from keyhop.network import wire
 from keyhop.network.hybrid.agreeing import Agreeing
+from keyhop.network.hybrid.kem import MlKem768
 from keyhop.network.hybrid.kept import MAX_KEPT, KeptSecrets
 from keyhop.network.hybrid.messages import (
     PUBLIC_KEY_BYTES,
     SEALED_BYTES,
     HybridAsked,
     HybridMessage,
+    HybridNamed,
     HybridOffered,
     HybridSealed,
     HybridStored,
@@ -41,7 +43,7 @@ class End:
         followed.append(1, [block])
         self.kept = KeptSecrets(followed, store, journal)
         self.said: list[HybridMessage] = []
-        self.agreeing = Agreeing(self.owned, self.kept, self.clock, SeededEntropy(1), self.said.append)
+        self.agreeing = Agreeing(self.owned, self.kept, self.clock, SeededEntropy(1), self.said.append, MlKem768())
         self.agreeing.wanted = True
         self.agreeing.synchronised()
 
@@ -56,6 +58,24 @@ def key_of(end: End) -> bytes:
     offered = end.said[-1]
     assert isinstance(offered, HybridOffered)
     return offered.key
+
+
+def secret_of(end: End) -> Secret | None:
+    return end.agreeing.secret
+
+
+def agreed(end: End) -> Secret:
+    """With a follower that answers as it shall."""
+    end.agreeing.received(HybridOffered(key_of(end)))
+    sealed = end.said[-1]
+    assert isinstance(sealed, HybridSealed)
+    end.agreeing.received(sealed)
+    stored = end.said[-1]
+    assert isinstance(stored, HybridStored)
+    end.agreeing.received(stored)
+    secret = end.agreeing.secret
+    assert secret is not None
+    return secret
 
 
 def test_a_key_that_is_none_is_a_broken_protocol(end: End) -> None:
@@ -78,6 +98,42 @@ def test_a_secret_that_was_garbled_is_not_used_and_asked_for_again(end: End) -> 
     end.clock.advance(1.0)
     end.agreeing.tick()
     assert isinstance(end.said[-1], HybridAsked)
+
+
+def test_a_secret_that_its_follower_has_forgotten_is_not_used_from_the_next_session_on(end: End) -> None:
+    """It may have been restored to a copy; and an epoch of which nothing was produced is not closed by that."""
+    secret = agreed(end)
+    end.agreeing.interrupted()
+    assert secret_of(end) == secret
+    end.agreeing.synchronised()
+    assert secret_of(end) is None
+    assert end.said[-1] == HybridNamed(1, secret.check)
+    end.agreeing.received(HybridStored(1, bytes(16)))
+    assert secret_of(end) is None
+    assert isinstance(end.said[-1], HybridAsked)
+
+
+def test_a_secret_that_its_follower_still_has_is_used_on(end: End) -> None:
+    secret = agreed(end)
+    end.agreeing.interrupted()
+    end.agreeing.synchronised()
+    end.clock.advance(1.0)
+    end.agreeing.tick()
+    assert end.said[-2:] == [HybridNamed(1, secret.check)] * 2
+    end.agreeing.received(HybridStored(1, secret.check))
+    assert end.agreeing.secret == secret
+    end.agreeing.tick()
+    assert len(end.said) == 6
+
+
+def test_a_follower_says_whether_it_has_a_secret(end: End) -> None:
+    kept = Secret(1, KeyMaterial(bytes(32)))
+    end.kept.add(kept, 0.0)
+    for asked, answer in ((kept.check, kept.check), (bytes(16), bytes(16))):
+        end.agreeing.received(HybridNamed(1, asked))
+        assert end.said[-1] == HybridStored(1, answer)
+    end.agreeing.received(HybridNamed(2, kept.check))
+    assert end.said[-1] == HybridStored(2, bytes(16))
 
 
 def test_what_was_sealed_to_no_key_of_ours_is_answered_but_not_kept(end: End) -> None:
