@@ -217,7 +217,7 @@ def the_policy_stays_as_it_was(patch: pytest.MonkeyPatch) -> None:
 
 PLANTED: dict[Plant, set[int]] = {
     records_are_not_removed: {3},
-    ids_not_bound_to_the_pair: {0, 4},
+    ids_not_bound_to_the_pair: {0, 1, 4},
     records_for_anyone: {4},
     multicast_replies_before_carried: {5},
     claim_is_consumed_in_part: {5},

@@ -9,6 +9,7 @@ paced_network        a network whose links bring key at the rates of real ones
 distance             the same, where messages take time
 history              the promises, checked against what SAEs saw; material: where bytes come from, and their one use;
                      handed_over: what two domains say to each other of keys
+hybrid_keys          keys that are combined with ML-KEM, made anew from what the reference says
 simulation           whole networks on machines that fail, drawn from a seed, with every promise checked
 store_conformance    what every KeyStore does
 link_conformance     what every LinkAdapter does

@@ -10,7 +10,9 @@ knew it to be well (`excuse`).
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from keyhop.core.combiners import KDF, XOR
 from keyhop.core.ids import KmeId, SaeId, each_id
 from keyhop.core.record_ids import chosen_record_id, is_chosen
 from keyhop.service.requests import GetKey, GetKeyWithIds, InsertedKeys, InsertKeys, Keys, VoidedKeys, VoidKeys
@@ -18,8 +20,16 @@ from keyhop.testing.handed_over import HandedOver
 from keyhop.testing.material import Material
 from keyhop.testing.violation import Violation
 
-type Holds = Callable[[bytes, SaeId, SaeId], bytes | None]
-"""The bytes that the slave's KME holds durably for (key ID, master, slave)."""
+
+class Held(NamedTuple):
+    """A key that a KME holds, and the bytes that it is made of: its own, unless an ML-KEM secret comes to them."""
+
+    key: bytes
+    part: bytes
+
+
+type Holds = Callable[[bytes, SaeId, SaeId], Held | None]
+"""What the slave's KME holds durably for (key ID, master, slave)."""
 
 
 @dataclass(slots=True)
@@ -76,9 +86,14 @@ class History:
         for run in keys.runs:
             for key_id, key in _keys(run.ids, run.material.reveal(), run.size_bytes):
                 self._given(Seen(key_id, request.master, slaves, key, at), at)
-                self.material.trace(key_id, key, self._home[request.master])
-                self._check_held(self.keys[key_id], holds)
-            self.material.trace_pad(run.ids, run.material.reveal())
+                part: bytes | None = key
+                held = self._check_held(self.keys[key_id], holds)
+                if run.mark in (XOR, KDF):
+                    self.material.combined(key)
+                    part = held.part if held else None
+                if part is not None:
+                    self.material.trace(key_id, part, self._home[request.master])
+            self.material.trace_pad(run.ids, run.material.reveal(), expanded=run.mark == "expanded")
 
     def offers(self, request: InsertKeys) -> None:
         """A master brings keys. If it has chosen their IDs, its slaves may have them before it hears of that."""
@@ -139,16 +154,19 @@ class History:
         seen.got_at = at
         self.keys[name] = seen
 
-    def _check_held(self, seen: Seen, holds: Holds | None) -> None:
+    def _check_held(self, seen: Seen, holds: Holds | None) -> Held | None:
+        """Returns what one of the slaves' KMEs holds, if any has to."""
+        held = None
         if holds is None:
-            return
+            return None
         for slave in (slave for slave in seen.slaves if slave not in {*seen.fetched, *seen.voided}):
             held = holds(seen.key_id, seen.master, slave)
             if held is None:
                 raise Violation(5, f"the KME of {slave} does not hold the key")
-            if held != seen.key:
+            if held.key != seen.key:
                 altered = seen.name in self._altered
                 raise Violation(6 if altered else 1, f"the KME of {slave} holds another key")
+        return held
 
     def _fetched(self, request: GetKeyWithIds, key_id: bytes, key: bytes, asked_at: float, at: float) -> None:
         seen, slave = self._seen(request.master, key_id), request.slave

@@ -10,7 +10,10 @@ from keyhop.core.ids import KmeId, each_id
 from keyhop.core.streams import StreamRef
 from keyhop.core.units import UNIT_BYTES
 from keyhop.core.xor import xor
-from keyhop.network.relay.messages import SECRET_HEAD_BYTES, Announce, Forward, PadPlace
+from keyhop.network.expanding.pads import SEED_BYTES
+from keyhop.network.psk.generations import FRESH_BYTES
+from keyhop.network.psk.messages import InStream, PskProposed
+from keyhop.network.relay.messages import SECRET_HEAD_BYTES, Announce, Forward, PadPlace, RecordsPayload
 from keyhop.network.wire import Body, Carry
 from keyhop.testing.violation import Violation
 
@@ -34,10 +37,14 @@ class Material:
         self._drawn: defaultdict[tuple[KmeId, int], deque[bytes]] = defaultdict(lambda: deque(maxlen=LATELY))
         """What a KME drew, by its size."""
         self._announced: dict[bytes, Announce] = {}
+        self._tokens: set[bytes] = set()
+        """The units of all that KMEs drew, however little."""
         self._bad: set[bytes] = set()
         self._uses: dict[bytes, str] = {}
         self._carried: dict[bytes, dict[bytes, Carry]] = {}
         self._places: dict[tuple[StreamRef, int, int], bytes] = {}
+        self._numbers: dict[tuple[StreamRef, int, int, int], bytes] = {}
+        """Of pads that were expanded from the seed at a place."""
 
     def produced(self, left: bytes | None, right: bytes | None) -> None:
         """A link produced a block: the same at both ends, different ones, or one at one end only."""
@@ -50,6 +57,7 @@ class Material:
 
     def drew(self, kme: KmeId, data: bytes) -> None:
         """A KME drew these random bytes: what it relays is of such bytes, and keys that its masters get may be."""
+        self._tokens.update(_units(data))
         if len(data) >= LEAST_RELAYED_BYTES:
             self._makers[len(self._blocks)] = kme
             self._note_block(data)
@@ -72,6 +80,8 @@ class Material:
                 self._trace_share(message)
             case PadPlace():
                 self._pad(stream, message, message.size)
+            case PskProposed(place=InStream(epoch, position)):
+                self._occupy(stream, epoch, position, FRESH_BYTES // UNIT_BYTES, message.check)
 
     def given(self, stream: StreamRef, epoch: int, start: int, units: int, key_id: bytes) -> None:
         """A master got these units of a stream, from the key with this ID on."""
@@ -80,6 +90,7 @@ class Material:
     def begins_anew(self, kme: KmeId) -> None:
         """A KME knows nothing of its streams any more: epochs of other bytes may have numbers that were used before."""
         self._places = {place: use for place, use in self._places.items() if kme not in place[0][:2]}
+        self._numbers = {number: use for number, use in self._numbers.items() if kme not in number[0][:2]}
 
     def _note_block(self, data: bytes) -> None:
         first = len(self._blocks) * MAX_BLOCK_UNITS
@@ -87,7 +98,13 @@ class Material:
         self._blocks.append(data)
 
     def _pad(self, stream: StreamRef, message: Carry | Forward | PadPlace, size_bytes: int) -> None:
-        """Each unit may pad one message only."""
+        """Each unit may pad one message only; or be of a seed, each number of which may."""
+        if isinstance(message, Carry) and message.number:
+            self._occupy(stream, message.epoch, message.pad, SEED_BYTES // UNIT_BYTES, b"seed")
+            number = (stream, message.epoch, message.pad, message.number)
+            if self._numbers.setdefault(number, message.tag) != message.tag:
+                raise Violation(2, f"a number of a seed of {stream} was used twice")
+            return
         units = -(-(MAC_KEY_BYTES + size_bytes) // UNIT_BYTES)
         self._occupy(stream, message.epoch, message.pad, units, message.tag)
 
@@ -102,7 +119,7 @@ class Material:
         """What is relayed as a whole, its source has drawn, so we know the pads under which it goes; what is shared, no
         node on its way can read."""
         announce, source = self._announced.get(message.parcel), KmeId(message.route[0])
-        if announce is None or announce.size < LEAST_RELAYED_BYTES:
+        if announce is None or announce.size < LEAST_RELAYED_BYTES or _hides_a_masters_keys(announce):
             return
         sealed, shared = message.sealed[SECRET_HEAD_BYTES:], announce.strategy == "secret-shared"
         for data in reversed(self._drawn[source, announce.size]):
@@ -137,6 +154,11 @@ class Material:
                     raise Violation(6, "a key ends in bytes that no link produced")
                 self._use(shared, f"key {key_id.hex()}")
 
+    def combined(self, key: bytes) -> None:
+        """A key needs an ML-KEM secret too: it is nothing that a link produced, or a KME drew, as it is."""
+        if any(unit in self._good or unit in self._tokens for unit in _units(key)):
+            raise Violation(0, "a key that needs an ML-KEM secret is what it would be without")
+
     def carried_ids(self) -> set[bytes]:
         """Of all records that one KME sent to another."""
         return {key_id for ids in self._carried for key_id in each_id(ids)}
@@ -145,13 +167,20 @@ class Material:
         """A master brings a key of its own."""
         self._use(key, f"key {key_id.hex()}")
 
-    def trace_pad(self, ids: bytes, keys: bytes) -> None:
-        """The master knows the keys that were carried, so we know the pads under which they went."""
+    def trace_pad(self, ids: bytes, keys: bytes, *, expanded: bool = False) -> None:
+        """The master knows the keys that were carried, so we know the pads under which they went; it is told when these
+        were `expanded` from a seed. What is combined with a secret is carried as parts that nobody is told."""
         for message in self._carried.get(ids, {}).values():
-            self._trace_one_pad(message, keys)
+            if expanded != (message.number > 0):
+                raise Violation(0, f"expanded pads: {message.number > 0}, but the master is told: {expanded}")
+            if message.combined is None:
+                self._trace_one_pad(message, keys)
 
     def _trace_one_pad(self, message: Carry, keys: bytes) -> None:
         pad = xor(message.sealed, keys)
+        if message.number:
+            self._use(pad, f"pad {message.batch.hex()}")
+            return
         self._use_pad(pad, f"pad {message.batch.hex()}")
         block, index = divmod(self._good[pad[:UNIT_BYTES]], MAX_BLOCK_UNITS)
         start = index * UNIT_BYTES - MAC_KEY_BYTES
@@ -172,6 +201,12 @@ class Material:
         for unit in _units(data):
             if self._uses.setdefault(unit, purpose) != purpose:
                 raise Violation(2, f"a byte was used for {self._uses[unit]} and for {purpose}")
+
+
+def _hides_a_masters_keys(announce: Announce) -> bool:
+    """What is relayed is parts of keys that a master has brought."""
+    payload = announce.payload
+    return isinstance(payload, RecordsPayload) and payload.combined is not None and payload.made_by == "sae"
 
 
 def _units(data: bytes) -> list[bytes]:

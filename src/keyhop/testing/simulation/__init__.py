@@ -21,7 +21,10 @@ and a schedule that breaks a promise can be shortened and told as a story.
     sqlite_disk   the production store on them
     audit         its audit log                                  witness    its witness
     wires         latency, loss, repetition, order, partitions   connections   who has which connection
-    crossing      calls between the gateways of two domains
+    lines         one end of a connection                        meetings    handshakes with keys between KMEs
+    refreshing    of these keys, which ends no session           crossing    calls between the gateways of two domains
+
+    marks         what keys say of how they were made          kem      what stands in for ML-KEM
 
     saes          what was asked, and that it is answered once
     watch         what must hold inside KMEs and between them    padded     what went under which pads

@@ -24,20 +24,22 @@ from keyhop.network.relay.messages import (
     Stored,
     Stuck,
 )
+from keyhop.network.wire.words import Word
 from keyhop.testing.simulation.doings import Choose, enc_for_several, enc_much, flipped
 from keyhop.testing.simulation.simulation import Simulation
 from keyhop.testing.simulation.wires import Message
 
 ALONG_PATHS: tuple[type[OfRelay], ...] = (Announce, Forward, Forward, Stored, Stuck)
-AT_ONCE: tuple[type[OfRelay], ...] = (Announce, PadPlace, Contribution, Contribution, Request, Stored)
+AT_ONCE: tuple[type[OfRelay], ...] = (Announce, PadPlace, PadPlace, Contribution, Contribution, Request, Stored)
 """What is said of a parcel by either kind of strategy."""
 
 
 def alter(sim: Simulation, choose: Choose) -> None:
-    """Alters a message on its way; the true one may come too."""
+    """Alters a message on its way, or two; the true ones may come too."""
     if sim.sites.relays and choose(4):
         kinds = AT_ONCE if sim.setting.terms.strategy == "xor-at-destination" else ALONG_PATHS
-        sim.wires.ambushes.append((kinds[choose(len(kinds))], partial(_alter, sim, choose)))
+        for _ in range(2):
+            sim.wires.ambushes.append((kinds[choose(len(kinds))], partial(_alter, sim, choose)))
         for _ in range(2):
             enc_much(sim, choose)
             sim.produce_everywhere(2048)
@@ -68,7 +70,7 @@ def _carries(sim: Simulation) -> list[Message]:
     return [m for m in sim.wires.on_the_way if isinstance(m.body, wire.Carry) and not m.lost]
 
 
-def _ids(sim: Simulation, body: wire.Body) -> bytes:
+def _ids(sim: Simulation, body: wire.Body | Word) -> bytes:
     """Of the records that it is about, as far as it says."""
     match body:
         case wire.Carry():

@@ -41,4 +41,13 @@ def restore_one(sim: Simulation, name: KmeId, choose: Callable[[int], int]) -> N
     sim.watch.restored(name)
     machine.disk.restore(image)
     machine.note("restored", round(sim.loop.now - made_at, 3))
+    if sim.setting.psk_refresh_s is not None:
+        _give_other_psks(sim, name)
     machine.start()
+
+
+def _give_other_psks(sim: Simulation, name: KmeId) -> None:
+    """A copy may have only generations that others have forgotten: operators know that it takes other keys then."""
+    for peer in sim.sites.peers(name):
+        sim.give_psk((name, peer))
+        sim.machines[peer].stop_gracefully()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from keyhop.core.ids import SaeId
 from keyhop.service.requests import GetKey, GetKeyWithIds
 from keyhop.testing.history import Seen
+from keyhop.testing.simulation.saes import ids_of
 from keyhop.testing.simulation.simulation import Simulation
 
 type Choose = Callable[[int], int]
@@ -45,6 +46,25 @@ def enc_much(sim: Simulation, choose: Choose) -> None:
     if choose(2):
         a, b = b, a
     sim.get_key(GetKey(sim.sites.at(a)[0], sim.sites.at(b)[0], 8 + choose(24), 1000))
+
+
+def enc_dry(sim: Simulation, choose: Choose) -> None:
+    """A stream runs out, and somebody asks who may have expanded keys then."""
+    home = sim.sites.home
+    expands = [rule for rule in sim.setting.rules if rule.gives.get("when_dry") == "expand"]
+    pairs = [(SaeId(rule.master), SaeId(rule.slave)) for rule in expands]
+    pairs = [(master, slave) for master, slave in pairs if home[master] != home[slave]]
+    if not pairs:
+        return
+    master, slave = pairs[choose(len(pairs))]
+    for number in (32, 16, 8, 4, 2, 1):
+        sim.get_key(GetKey(sim.sites.at(home[master])[0], sim.sites.at(home[slave])[0], number, 1000))
+        sim.run(0.005)
+    for _ in range(2 + choose(3)):
+        asked = sim.get_key(GetKey(master, slave, 1 + choose(8), SIZES[choose(len(SIZES))]))
+        sim.run((0.0, 0.005, 0.05)[choose(3)])
+        if asked.keys is not None and choose(2):
+            sim.get_key_with_ids(GetKeyWithIds(slave, master, b"".join(ids_of(asked.keys))))
 
 
 def dec(sim: Simulation, choose: Choose) -> None:

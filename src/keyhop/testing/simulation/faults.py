@@ -192,13 +192,16 @@ def relapse(sim: Simulation, choose: Choose) -> None:
 
 
 def change_policy(sim: Simulation, choose: Choose) -> None:
-    """An operator changes how long requests wait, how many keys one may ask for, or what is reserved."""
+    """An operator changes how long requests wait, how many keys one may ask for, what is reserved, or takes back the
+    rules for single pairs."""
     machine = _machine(sim, choose)
     usual = machine.options.policy.base
     usual = replace(usual, wait_s=(0.0, 0.3, 1.0)[choose(3)], max_keys_per_request=(64, 64, 4)[choose(3)])
     pairs = replace(machine.options.pairs, reserved_bytes_per_pair=(0, 512)[choose(2)])
-    policy = replace(machine.options.policy, base=usual)
-    machine.note("policy changed", usual.wait_s, usual.max_keys_per_request, pairs.reserved_bytes_per_pair)
+    rules = () if not choose(4) else sim.setting.rules
+    policy = replace(machine.options.policy, base=usual, rules=rules)
+    change = (usual.wait_s, usual.max_keys_per_request, pairs.reserved_bytes_per_pair, len(rules))
+    machine.note("policy changed", *change)
     machine.reconfigure(replace(machine.options, policy=policy, pairs=pairs))
 
 

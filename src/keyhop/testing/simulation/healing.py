@@ -1,6 +1,7 @@
 """What happens at the end of every schedule, and now and then before: faults cease, and everything must work again."""
 
 from keyhop.testing.simulation.reach import exchange
+from keyhop.testing.simulation.refreshing import refreshes
 from keyhop.testing.simulation.simulation import Simulation
 from keyhop.testing.simulation.wires import FAIR
 from keyhop.testing.violation import Violation
@@ -36,6 +37,7 @@ def works(sim: Simulation) -> None:
         sim.produce_everywhere(2048)
         sim.run(0.1 if number else OFFERED_AGAIN_S)
     exchange(sim, [direction for a, b in sim.sites.pairs for direction in ((a, b), (b, a))])
+    refreshes(sim)
     _settles(sim)
     sim.watch.held(sim.loop.now, sim.saes)
     sim.saes.check()

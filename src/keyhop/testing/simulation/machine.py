@@ -13,11 +13,13 @@ from keyhop.core.errors import KeyhopError, PeerError, StoreFailure
 from keyhop.core.ids import KmeId, LinkId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.witness import WitnessKeeper
+from keyhop.network.psk.generations import NO_PSKS
 from keyhop.service.kme import Kme
 from keyhop.service.kme_options import KmeOptions, OtherDomains
 from keyhop.testing.simulation.audit import SimulatedAudit
 from keyhop.testing.simulation.clocks import MachineClock
 from keyhop.testing.simulation.disk import Disk
+from keyhop.testing.simulation.kem import SimulatedKem
 from keyhop.testing.simulation.loop import Loop
 from keyhop.testing.simulation.power import Power, PowerCut
 from keyhop.testing.simulation.trace import Trace
@@ -75,6 +77,7 @@ class Machine:
         self.audit: SimulatedAudit
         self.keeper: WitnessKeeper | None = None
         self.abroad: OtherDomains | None = None
+        self.psks = NO_PSKS
         self.kme: Kme | None = None
         self.life = 0
         self.aged = False
@@ -124,7 +127,9 @@ class Machine:
                 partial(self._wake, self.life),
                 self.options,
                 self.keeper,
+                self.psks,
                 abroad=self.abroad,
+                kem=SimulatedKem(self.entropy),
             )
             self.kme.open()
         except PowerCut:
@@ -194,13 +199,12 @@ class Machine:
             for neighbour in self._neighbours:
                 self.kme.peers[neighbour].neighbour.generating = neighbour not in self.dark
 
-    def receive(self, peer: KmeId, data: bytes, refuse: Callable[[], None]) -> None:
+    def receive(self, peer: KmeId, takes: Callable[[], None], refuse: Callable[[], None]) -> None:
         """A message from a peer; one that breaks the protocol, or that we cannot note, costs the connection."""
 
         def received() -> None:
-            assert self.kme is not None
             try:
-                self.kme.peers[peer].received(data)
+                takes()
             except PeerError as error:
                 self.note("refused a message", peer, error.message)
                 refuse()

@@ -20,6 +20,8 @@ class Padded:
 
     def transmitted(self, stream: StreamRef, message: Body) -> None:
         """A KME sends something to the follower of the stream."""
+        if isinstance(message, Carry) and message.number:
+            return  # no bytes of the stream, but of a seed
         if isinstance(message, Carry | Forward | PadPlace):
             place = (stream, message.epoch, message.pad)
             if place not in self._seen:

@@ -47,9 +47,9 @@ def exchange(sim: Simulation, directions: Collection[Direction]) -> None:
     Raises Violation.
     """
     for source, target in directions:
-        if not _may_be_served(sim, source, target):
+        if not may_be_served(sim, source, target):
             _refused(sim, source, target)
-    left = [direction for direction in directions if _may_be_served(sim, *direction)]
+    left = [direction for direction in directions if may_be_served(sim, *direction)]
     attempts, until = 1, sim.loop.now + (SERVED_WITHIN_S if len(sim.sites.kmes) > 2 else 0.0)
     if any(sim.watch.aged(*_saes(sim, direction)) for direction in left):
         attempts = REQUESTS_FOR_OLD_BYTES
@@ -101,7 +101,8 @@ def cut_off(sim: Simulation) -> None:
     exchange(sim, [(other, lost)])
 
 
-def _may_be_served(sim: Simulation, source: KmeId, target: KmeId) -> bool:
+def may_be_served(sim: Simulation, source: KmeId, target: KmeId) -> bool:
+    """Whether there are paths enough between two KMEs, as keys are relayed here."""
     if target not in sim.sites.domain(source):
         return True
     if target in sim.sites.neighbours(source) or sim.setting.terms.strategy != "secret-shared":

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import SaeId, each_id
+from keyhop.service.policy import Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, InsertedKeys, InsertKeys, Keys, VoidedKeys, VoidKeys
 from keyhop.testing.history import record_name
 from keyhop.testing.simulation.machine import Machine
@@ -32,8 +33,8 @@ class Asked:
     machine: Machine
     life: int
     at: float
-    most: int = 0
-    """How many keys its KME let it ask for when it arrived."""
+    policy: Policy = field(default_factory=Policy)
+    """What its KME went by when it arrived."""
     answers: list[Success | KeyhopError] = field(default_factory=list)
 
     @property
@@ -78,7 +79,7 @@ class Saes:
     def _arrive(self, asked: Asked) -> None:
         kme, request, reply = asked.machine.kme, asked.request, partial(self._reply, asked)
         assert kme is not None  # only a machine that is up is awake
-        asked.most = asked.machine.options.policy.base.max_keys_per_request
+        asked.policy = asked.machine.options.policy
         match request:
             case GetKey():
                 kme.delivery.get_key(request, reply)
@@ -100,7 +101,7 @@ class Saes:
             self._violated(Violation(0, f"{machine.name} answers request {asked.number} of an earlier life"))
         if not isinstance(answer, KeyhopError):
             self._note(asked, answer)
-            if _keys_in(asked.request) > asked.most:
+            if _keys_in(asked.request) > asked.policy.base.max_keys_per_request:
                 self._violated(Violation(0, f"request {asked.number} is for more keys than its policy allows"))
             if machine.failed:
                 self._violated(Violation(0, f"{machine.name} says yes although its store has failed"))

@@ -7,16 +7,20 @@ same details as before.
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import permutations
 from typing import NamedTuple
 
 from keyhop.network.feeder.options import Buffering
 from keyhop.network.feeder.planning import Terms
 from keyhop.service.etsi020.interchange import Edition
+from keyhop.service.policy import Hybrid, Rule
 from keyhop.testing.simulation import alterations, doings, faults, masters
 from keyhop.testing.simulation.crossing import Manners
 from keyhop.testing.simulation.doings import Choose
 from keyhop.testing.simulation.setting import DiskKind, Setting
 from keyhop.testing.simulation.simulation import Simulation
+from keyhop.testing.simulation.sites import NETWORKS, Sites
 
 type Do = Callable[[Simulation, Choose], None]
 
@@ -48,6 +52,7 @@ SOMETIMES: tuple[dict[Do, int], ...] = (
     {doings.wait_long: 1},
     {faults.calm: 2},
     {faults.change_policy: 3},
+    {doings.enc_dry: 3},
     {masters.insert: 4, masters.insert_again: 1},
     {masters.void: 4, masters.void_wrong: 1, masters.ask_for_void: 3},
 )
@@ -67,6 +72,10 @@ TERMS = (
 SQLITE_SHARE = 0.1
 """How many of the schedules run on the production store."""
 BUFFERING: tuple[Buffering, ...] = ("prefetch", "prefetch", "on-demand")
+SPECIAL_SHARE = 0.3
+"""How many of the schedules have pairs of SAEs with rules of their own."""
+HYBRIDS: tuple[Hybrid, ...] = ("xor", "kdf")
+PSK_REFRESH_S = (None, None, None, None, 4.0)
 EDITIONS: tuple[Edition, ...] = ("1.1.1", "1.1.1", "0.5.1")
 GAPS_S = (0.0, 0.0, 0.0, 0.001, 0.003, 0.01, 0.05, 0.3)
 STEPS = (12, 60)
@@ -99,7 +108,9 @@ def draw(seed: int, network: str | None = None, disk: DiskKind | None = None) ->
     terms, buffering = chance.choice(TERMS), chance.choice(BUFFERING)
     manners = Manners(chance.choice(EDITIONS), chance.random() < 0.4)
     network = network or drawn
-    setting = Setting(seed, network, disk or on, tick_s, witness, redelivery_s, reserved, terms, buffering, manners)
+    setting = Setting(
+        seed, network, disk or on, tick_s, witness, redelivery_s, reserved, terms, buffering, manners=manners
+    )
     weights = dict(DOINGS)
     for group in SOMETIMES:
         if chance.random() < 0.4:
@@ -109,4 +120,20 @@ def draw(seed: int, network: str | None = None, disk: DiskKind | None = None) ->
     gaps = chance.choices(GAPS_S, k=steps)
     chosen = chance.choices(names, list(weights.values()), k=steps)
     actions = tuple(Action(gap, name, chance.getrandbits(32)) for gap, name in zip(gaps, chosen, strict=True))
-    return Schedule(setting, actions)
+    rules, psk_refresh_s = _rules(NETWORKS[network], chance), chance.choice(PSK_REFRESH_S)
+    return Schedule(replace(setting, rules=rules, psk_refresh_s=psk_refresh_s), actions)
+
+
+def _rules(sites: Sites, chance: random.Random) -> tuple[Rule, ...]:
+    """What some pairs of a domain want in some schedules. The first master of each KME has no expanded keys, because at
+    the end of a schedule it uses up what it can have."""
+    if chance.random() > SPECIAL_SHARE:
+        return ()
+    hybrid = chance.choice(HYBRIDS)
+    gives: list[dict[str, str]] = [{}, {"hybrid": hybrid}, {"when_dry": "expand"}]
+    rules = []
+    for master, slave in permutations(sites.saes, 2):
+        given = chance.choice(gives if master not in sites.first_saes else gives[:2])
+        if given and not sites.is_foreign(sites.home[master], slave):
+            rules.append(Rule(master, slave, given))
+    return tuple(rules)

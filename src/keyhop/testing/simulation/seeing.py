@@ -5,12 +5,16 @@ from typing import TYPE_CHECKING
 
 from keyhop.core.ids import KEY_ID_BYTES, SaeId, each_id
 from keyhop.core.record_ids import chosen_record_id
-from keyhop.core.streams import StreamRef
+from keyhop.core.streams import OwnedStream, StreamRef
 from keyhop.core.units import units_for
 from keyhop.network import wire
+from keyhop.network.hybrid.combining import use_of
+from keyhop.network.peer import Peer
+from keyhop.network.psk.messages import PskProposed
 from keyhop.network.relay.messages import OfRelay
-from keyhop.service.requests import GetKey, GetKeyWithIds, InsertedKeys, InsertKeys, Keys, VoidedKeys, VoidKeys
+from keyhop.service.requests import GetKey, GetKeyWithIds, InsertedKeys, InsertKeys, KeyRun, Keys, VoidedKeys, VoidKeys
 from keyhop.testing.history import Holds, record_name
+from keyhop.testing.simulation.marks import Marks, marks_of
 from keyhop.testing.simulation.saes import Asked, Success, ids_of
 from keyhop.testing.simulation.setting import LIFETIME_S
 from keyhop.testing.simulation.wires import Message
@@ -19,8 +23,8 @@ from keyhop.testing.violation import Violation
 if TYPE_CHECKING:
     from keyhop.testing.simulation.simulation import Simulation
 
-UNDER_PADS = (wire.Carry, OfRelay)
-"""What is sent under a pad, and what is said of that."""
+OF_BYTES = (wire.Carry, OfRelay, PskProposed)
+"""What is sent under a pad, and what is said of that; and of bytes for another generation of a peer's key."""
 
 
 class Seeing:
@@ -28,12 +32,13 @@ class Seeing:
 
     def __init__(self, sim: "Simulation") -> None:
         self._sim = sim
+        self._marks = Marks(sim.sites.home)
 
     def transmitted(self, message: Message) -> None:
         """A KME sent a message."""
         sim = self._sim
         sim.trace.counts[f"message {type(message.body).__name__}"] += 1
-        if not isinstance(message.body, UNDER_PADS):
+        if not isinstance(message.body, OF_BYTES):
             return
         ref = StreamRef(message.source, message.target, message.envelope.route)
         sim.watch.transmitted(ref, message.body)
@@ -49,6 +54,7 @@ class Seeing:
                 self._audited(asked, request.slave, ids_of(keys))
                 self._sim.watch.got(asked.request, keys)
                 self._sim.noting(partial(self._sim.history.slave_got, request, keys, asked.at, self._sim.loop.now))
+                self._sim.noting(partial(self._marks.slave_got, request, keys, asked.policy))
             case InsertKeys() as request, InsertedKeys() as inserted:
                 self._audited(asked, request.master, each_id(inserted.ids))
                 self._sim.noting(partial(self._brought, request, inserted))
@@ -64,6 +70,8 @@ class Seeing:
     def _master_got(self, asked: Asked, request: GetKey, keys: Keys) -> None:
         sim, slaves = self._sim, (request.slave, *request.additional_slaves)
         sim.watch.got(request, keys)
+        self._marks.master_got(request, keys, asked.policy)
+        sim.trace.counts.update(f"key {mark}" for mark in marks_of(keys))
         self._place(asked, request, keys)
         sim.history.master_got(request, keys, sim.loop.now, self._holds(request.master, slaves))
         for run in keys.runs:
@@ -127,7 +135,16 @@ class Seeing:
                 assert stream.key_ids is not None
                 key_id = run.ids[:KEY_ID_BYTES]
                 located = stream.key_ids.locate(key_id)
-                if located and stream.key_ids.pair(request.master, request.slave).recognises(key_id, located):
+                bound = stream.key_ids.pair(request.master, request.slave, _use(peer, stream, run))
+                if located and bound.recognises(key_id, located):
                     units = units_for(run.size_bytes) * run.count
                     given = self._sim.history.material.given
                     given(stream.ref, stream.epoch, located.position, units, key_id)
+
+
+def _use(peer: Peer, stream: OwnedStream, run: KeyRun) -> bytes:
+    """To what an ID is bound beside its SAEs: to a secret that its KME has at this moment."""
+    if run.mark is None or run.mark == "expanded":
+        return b""
+    secret = next(pair.hybrid.secret for pair in peer.pairs if pair.owned is stream)
+    return use_of(run.mark, secret) if secret else b""

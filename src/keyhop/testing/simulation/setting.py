@@ -8,7 +8,7 @@ from keyhop.network.feeder.options import Buffering, FeederOptions
 from keyhop.network.feeder.planning import Terms
 from keyhop.network.pair import PairOptions
 from keyhop.service.kme_options import KmeOptions
-from keyhop.service.policy import PairPolicy, Policy, sae_pairs
+from keyhop.service.policy import PairPolicy, Policy, Rule, sae_pairs
 from keyhop.testing.simulation.crossing import Manners
 from keyhop.testing.simulation.sites import Sites
 
@@ -33,17 +33,24 @@ class Setting:
     terms: Terms = field(default_factory=Terms)
     """How keys are relayed."""
     buffering: Buffering = "prefetch"
+    rules: tuple[Rule, ...] = ()
+    """What single pairs of SAEs want: hybrid keys, or expanded ones while there are no others."""
+    psk_refresh_s: float | None = None
+    """How often the keys are refreshed that authenticate KMEs to each other; None where certificates do."""
     manners: Manners = field(default_factory=Manners)
     """How gateways speak with each other, where there are any."""
 
 
 def options_of(setting: Setting, sites: Sites, name: KmeId) -> KmeOptions:
     """How one KME of the network is configured."""
-    policy = Policy(
-        PairPolicy(wait_s=1.0, max_keys_per_request=64, abroad_wait_s=6.0), redelivery_s=setting.redelivery_s
-    )
+    usual = PairPolicy(wait_s=1.0, max_keys_per_request=64, abroad_wait_s=6.0)
+    policy = Policy(usual, redelivery_s=setting.redelivery_s, rules=setting.rules)
     pairs = PairOptions(
-        stock_bytes=64 << 10, key_lifetime_s=LIFETIME_S, reserved_bytes_per_pair=setting.reserved_bytes_per_pair
+        stock_bytes=64 << 10,
+        key_lifetime_s=LIFETIME_S,
+        reserved_bytes_per_pair=setting.reserved_bytes_per_pair,
+        hybrid=policy.has_hybrid,
+        expand=policy.has_expand,
     )
     homes = {sae: home for sae, home in sites.home.items() if not sites.is_foreign(name, sae)}
     pairs_of_saes = sae_pairs(policy, homes, name)

@@ -10,6 +10,8 @@ from functools import partial
 from itertools import count
 
 from keyhop.core.ids import KmeId
+from keyhop.core.keys import KeyMaterial
+from keyhop.network.psk.generations import Psks
 from keyhop.service.requests import GetKey, GetKeyWithIds, InsertKeys, VoidKeys
 from keyhop.testing.history import History
 from keyhop.testing.simulation.audit import SimulatedAudit
@@ -18,10 +20,11 @@ from keyhop.testing.simulation.crossing import Crossing
 from keyhop.testing.simulation.disk import FastDisk, Image
 from keyhop.testing.simulation.loop import Loop
 from keyhop.testing.simulation.machine import Machine
+from keyhop.testing.simulation.meetings import Meetings
 from keyhop.testing.simulation.saes import Asked, Saes
 from keyhop.testing.simulation.seeing import Seeing
 from keyhop.testing.simulation.setting import LIFETIME_S, Setting, options_of
-from keyhop.testing.simulation.sites import NETWORKS, Sites
+from keyhop.testing.simulation.sites import NETWORKS, Sites, Wire
 from keyhop.testing.simulation.sqlite_disk import SqliteDisk
 from keyhop.testing.simulation.trace import Trace
 from keyhop.testing.simulation.watch import Watch
@@ -54,7 +57,12 @@ class Simulation:
         self.crossing = Crossing(self.loop, self._draw, self.machines, self.wires, handed_over, self.noting)
         self._seeing = Seeing(self)
         transmitted = self._seeing.transmitted
-        self.connections = Connections(self.loop, self._draw, self.machines, self.wires, transmitted)
+        self.wires.reliable = setting.psk_refresh_s is not None
+        meetings = Meetings(self.violated)
+        self.connections = Connections(self.loop, self._draw, self.machines, self.wires, transmitted, meetings)
+        if setting.psk_refresh_s is not None:
+            for pair in self.sites.wires:
+                self.give_psk(pair)
         self.saes = Saes(self._seeing.got, self.violated)
         self.watch = Watch(self.machines, self.sites, LIFETIME_S, self.history, self.violated)
         for machine in self.machines.values():
@@ -76,6 +84,14 @@ class Simulation:
         machine.started.append(lambda started: self.watch.started(started))
         machine.broke = lambda error: self.violated(Violation(0, f"{name} broke: {error!r}"))
         return machine
+
+    def give_psk(self, pair: Wire) -> None:
+        """Operators give another key to two KMEs, from their next start on."""
+        assert self.setting.psk_refresh_s is not None
+        key = KeyMaterial(self._draw.randbytes(32))
+        for me, peer in (pair, pair[::-1]):
+            machine = self.machines[me]
+            machine.psks = Psks({**machine.psks.configured, peer: key}, self.setting.psk_refresh_s)
 
     def close(self) -> None:
         """Lets go of what the disks hold open."""

@@ -44,6 +44,11 @@ class Sites:
         """All SAEs."""
         return tuple(self.home)
 
+    @cached_property
+    def first_saes(self) -> frozenset[SaeId]:
+        """The first SAE of each KME."""
+        return frozenset(self.at(kme)[0] for kme in self.kmes)
+
     def at(self, kme: KmeId) -> tuple[SaeId, ...]:
         """The SAEs of one KME."""
         return tuple(sae for sae, home in self.home.items() if home == kme)

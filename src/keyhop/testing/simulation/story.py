@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from keyhop.core.ids import each_id, key_id_text
 from keyhop.network import wire
 from keyhop.network.relay.messages import Announce, Forward, OfRelay, Refused, Stuck, Vouch
+from keyhop.network.wire.words import word_of
 from keyhop.service.requests import GetKey, GetKeyWithIds, InsertKeys
 from keyhop.testing.simulation.saes import Question
 from keyhop.testing.simulation.trace import Entry, Trace
@@ -34,7 +35,7 @@ def _message(how: str) -> Callable[[str, bytes], str]:
 
 
 def _shown(data: bytes) -> str:
-    body = wire.decode(data).body
+    body = word_of(data) or wire.decode(data).body
     match body:
         case wire.Placing():
             return f"Placing {len(body.parts)} blocks at {body.start} of epoch {body.epoch}"

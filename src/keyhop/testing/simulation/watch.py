@@ -17,7 +17,7 @@ from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
 from keyhop.network.wire import Body
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
-from keyhop.testing.history import History, Seen
+from keyhop.testing.history import Held, History, Seen
 from keyhop.testing.material import STREAM_ID_VERSION
 from keyhop.testing.simulation.machine import Machine
 from keyhop.testing.simulation.padded import Padded
@@ -130,7 +130,10 @@ class Watch:
                 if self.aged(key.master, slave):
                     continue
                 gone = saes.may_be_gone[key.name, slave]
-                if not gone and self.holds(key.key_id, key.master, slave) != key.key:
+                if gone:
+                    continue
+                held = self.holds(key.key_id, key.master, slave)
+                if held is None or held.key != key.key:
                     self._violated(Violation(5, f"a key was lost to {slave}"))
         self._unknown_to_others(seen)
 
@@ -142,7 +145,7 @@ class Watch:
             if any(key.key[:UNIT_BYTES] in kept for key in elsewhere):
                 self._violated(Violation(4, f"{name} keeps a key that is for SAEs of other KMEs"))
 
-    def holds(self, key_id: bytes, master: SaeId, slave: SaeId) -> bytes | None:
+    def holds(self, key_id: bytes, master: SaeId, slave: SaeId) -> Held | None:
         """What the slave's KME could give him if its machine lost power now."""
         home = self._home[slave]
         foreign = self._sites.is_foreign(home, master)

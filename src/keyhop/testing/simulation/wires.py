@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from keyhop.core.ids import KmeId
 from keyhop.network import wire
 from keyhop.network.relay.messages import OfRelay
+from keyhop.network.wire.words import Word, word_of
 from keyhop.testing.simulation.loop import Loop
 from keyhop.testing.simulation.trace import Trace
 
@@ -36,13 +37,19 @@ class Message:
     target: KmeId
     connection: int
     data: bytes
-    envelope: wire.Envelope
+    said: wire.Envelope | Word
     lost: bool = False
 
     @property
-    def body(self) -> wire.Body:
+    def envelope(self) -> wire.Envelope:
+        """Of what is no word about connections."""
+        assert isinstance(self.said, wire.Envelope)
+        return self.said
+
+    @property
+    def body(self) -> wire.Body | Word:
         """What it says."""
-        return self.envelope.body
+        return self.said.body if isinstance(self.said, wire.Envelope) else self.said
 
 
 class Wires:
@@ -53,7 +60,10 @@ class Wires:
         self._draw = draw
         self._trace = trace
         self._arrive = arrive
-        self._last: dict[tuple[KmeId, KmeId], float] = {}
+        self._last: dict[tuple[KmeId, KmeId, int], float] = {}
+        self.reliable = False
+        """Whether connections give everything in its order, or break: `broken` hears of what is lost."""
+        self.broken: Callable[[Message], None] = lambda message: None
         self.weather = FAIR
         self.blocked: set[tuple[KmeId, KmeId]] = set()
         self.on_the_way: list[Message] = []
@@ -66,22 +76,27 @@ class Wires:
 
     def send(self, source: KmeId, target: KmeId, connection: int, data: bytes) -> Message:
         """Puts a message on its way, more than once or not at all."""
-        message = Message(source, target, connection, data, wire.decode(data))
+        message = Message(source, target, connection, data, word_of(data) or wire.decode(data))
         weather = self.weather
         fate = self._draw.random() if weather.loss or weather.repeat else 1.0
         if (source, target) in self.blocked:
-            self._note("lost in a partition", message)
+            self._lost("lost in a partition", message)
         elif fate < weather.loss:
-            self._note("lost", message)
+            self._lost("lost", message)
         else:
             self._note("sent", message)
             self.put(message)
             if self.ambushes:
                 self._spring(message)
-            if fate > 1.0 - weather.repeat and not isinstance(message.body, wire.Replaced):
+            if fate > 1.0 - weather.repeat and not self.reliable and not isinstance(message.body, wire.Replaced):
                 self._note("repeated", message)
-                self.put(Message(source, target, connection, data, message.envelope), again=True)
+                self.put(Message(source, target, connection, data, message.said), again=True)
         return message
+
+    def _lost(self, how: str, message: Message) -> None:
+        self._note(how, message)
+        if self.reliable:
+            self.broken(message)
 
     def _spring(self, message: Message) -> None:
         for ambush in self.ambushes:
@@ -93,14 +108,22 @@ class Wires:
 
     def put(self, message: Message, *, again: bool = False) -> None:
         """A message that will arrive."""
-        weather, direction = self.weather, (message.source, message.target)
+        weather, direction = self.weather, self._direction(message.source, message.target, message.connection)
         latency = weather.latency_s * (1.0 + self._draw.random() * (30.0 if weather.reorder or again else 0.2))
         when = self._loop.now + latency
-        if not (weather.reorder or again):
+        if self.reliable or not (weather.reorder or again):
             when = max(when, self._last.get(direction, 0.0))
             self._last[direction] = when
         self.on_the_way.append(message)
         self._loop.at(when, lambda: self._arrived(message))
+
+    def after_all(self, source: KmeId, target: KmeId, connection: int) -> float:
+        """When its end is heard of, if one end hangs up now: on reliable wires after everything that was sent."""
+        when = self._loop.now + self.weather.latency_s
+        return max(when, self._last.get((source, target, connection), 0.0)) if self.reliable else when
+
+    def _direction(self, source: KmeId, target: KmeId, connection: int) -> tuple[KmeId, KmeId, int]:
+        return (source, target, connection if self.reliable else 0)
 
     def delay(self, message: Message, seconds: float) -> None:
         """A message that has arrived where nobody takes it may be told again."""
@@ -112,7 +135,7 @@ class Wires:
         if message.lost:
             return
         if (message.source, message.target) in self.blocked:
-            self._note("lost in a partition", message)
+            self._lost("lost in a partition", message)
         else:
             self._arrive(message)
 
