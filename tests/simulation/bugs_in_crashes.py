@@ -9,7 +9,7 @@ from keyhop.core.clock import SteadyClock
 from keyhop.core.ids import KmeId
 from keyhop.core.journal import Journal
 from keyhop.core.records import RecordBook
-from keyhop.core.store.sqlite import SqliteStore
+from keyhop.core.store.wal import Wal
 from keyhop.core.streams import OwnedStream
 from keyhop.core.witness import Witness
 from keyhop.network import agreement, pair
@@ -116,12 +116,12 @@ def a_failed_store_stops_nobody(patch: pytest.MonkeyPatch) -> None:
 
 def what_the_cache_shows_is_believed(patch: pytest.MonkeyPatch) -> None:
     """After a failed sync a start goes on from bytes that are not on the disk."""
-    patch.setattr(SqliteStore, "_write_wal_anew", lambda self: None)
+    patch.setattr(Wal, "_write_anew", lambda self: None)
 
 
 def commits_are_not_synced(patch: pytest.MonkeyPatch) -> None:
     """A power cut takes what was acknowledged."""
-    patch.setattr(SqliteStore, "_write_wal_anew", lambda self: self._db.execute("PRAGMA synchronous = OFF"))
+    patch.setattr(Wal, "_write_anew", lambda self: self._db.execute("PRAGMA synchronous = OFF"))
 
 
 def a_stepping_clock_is_believed(patch: pytest.MonkeyPatch) -> None:
