@@ -83,7 +83,7 @@ class ReferenceKms:
         if "no certificate is needed" in self._faults:
             versions.verify_mode = ssl.CERT_OPTIONAL
         server = KmsServer(self._listener, versions, lambda chain: handle)
-        await server.start()
+        server.start()
         self._ready.set()
         while not self._stopping.is_set():
             self._interchange.tick()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from keyhop.service.etsi014.accepting import PAUSE_S
+from keyhop.network.accepting import PAUSE_S
 from keyhop.service.etsi014.offload import Offload
 from keyhop.service.etsi014.surroundings import Peer
 from keyhop.service.etsi014.wire import SocketWire

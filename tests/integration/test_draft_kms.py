@@ -52,7 +52,7 @@ class Draft:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         server = KmsServer(socket.create_server(self.address), self._context, lambda chain: self._handle)
-        await server.start()
+        server.start()
         try:
             yield
         finally:

@@ -91,7 +91,7 @@ class Served:
 @asynccontextmanager
 async def serving(config: NodeConfig) -> AsyncIterator[Served]:
     served = Served(KmsCredentials(config, SystemClock()))
-    await served.server.start()
+    served.server.start()
     try:
         yield served
     finally:

@@ -18,6 +18,7 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.memory import MemoryStore
 from keyhop.lab.ports import free_ports
 from keyhop.network import connections as connections_module
+from keyhop.network import strangers
 from keyhop.network.connections import PeerAddress
 from keyhop.network.peer import Peer
 from keyhop.network.psk.generations import PskGenerations
@@ -286,7 +287,7 @@ async def test_certificates_are_of_no_use_where_keys_are_spoken_nor_keys_elsewhe
 
 
 async def test_a_stranger_that_says_nothing_is_let_go(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections_module, "HANDSHAKE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(strangers, "HANDSHAKE_S", 0.2)
     async with site.running(BOB), asyncio.timeout(10):
         reader, writer = await asyncio.open_connection("127.0.0.1", site.bobs_psk_listen)
         assert await reader.read() == b""

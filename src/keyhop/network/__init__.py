@@ -21,8 +21,9 @@
     psk         a peer that is authenticated by a key, which is refreshed from the streams
     lines       the connections of a peer: how one takes over from another
     proof       who is at the other end of a connection
+    accepting   who waits at a listener, a few at once; strangers: over TLS, before it is known who they are
     connection  the asyncio shell of one connection; connections: of all of them: listening, dialling with back-off
 
-Everything but the last two is a state machine without I/O: link blocks, frames and ticks enter; frames and journal
+Everything but the last three is a state machine without I/O: link blocks, frames and ticks enter; frames and journal
 entries leave. Every message may be lost, repeated or reordered.
 """

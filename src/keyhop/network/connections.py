@@ -8,6 +8,7 @@ each way has a listener of its own. An empty frame every two seconds tells a liv
 import asyncio
 import contextlib
 import random
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,12 +26,11 @@ from keyhop.network.lines import Lines
 from keyhop.network.peer import Peer
 from keyhop.network.proof import Certificates, Proof, Prove
 from keyhop.network.psk.handshakes import PskAdmission, dialled_with, why_not_let_in
+from keyhop.network.strangers import HANDSHAKE_S, TlsListener
 from keyhop.pki.psk import PskServerContext
 
-HANDSHAKE_TIMEOUT_S = 5.0
 HEARTBEAT_S = 2.0
 SILENCE_S = 8.0
-MAX_STRANGERS = 64
 COMPLAIN_S = 60.0
 BACK_OFF_S = (0.1, 5.0)
 OVERDUE_S = 30.0
@@ -71,15 +71,15 @@ class Connections:
         self._lines = {name: Lines[PeerConnection](peer, entropy) for name, peer in peers.items()}
         self._over_since: dict[PeerConnection, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._servers: list[asyncio.Server] = []
+        self._doors: list[TlsListener] = []
 
-    async def listen(self, host: str, port: int) -> None:
-        """For peers with certificates. Raises OSError."""
-        await self._listen(host, port, self._certificates.server_tls, self._certificates.prove)
+    def listen(self, listener: socket.socket) -> None:
+        """For peers with certificates."""
+        self._listen(listener, self._certificates.server_tls, self._certificates.prove)
 
-    async def listen_for_psks(self, host: str, port: int) -> None:
-        """For peers with pre-shared keys. Raises OSError."""
-        await self._listen(host, port, PskServerContext(self._psks.find), self._psks.prove)
+    def listen_for_psks(self, listener: socket.socket) -> None:
+        """For peers with pre-shared keys."""
+        self._listen(listener, PskServerContext(self._psks.find), self._psks.prove)
 
     def start(self) -> None:
         """Dials the peers whose names are higher."""
@@ -91,8 +91,8 @@ class Connections:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for server in self._servers:
-            server.close()
+        for door in self._doors:
+            door.stop()
         for connection in self._open():
             connection.close()
 
@@ -147,16 +147,10 @@ class Connections:
             self._complained[peer, reason] = now
             _log.warning("no connection to peer", peer=peer, reason=reason)
 
-    async def _listen(self, host: str, port: int, tls: ssl.SSLContext, prove: Prove) -> None:
-        server = await asyncio.get_running_loop().create_server(
-            partial(PeerConnection, self, prove),
-            host,
-            port,
-            ssl=tls,
-            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
-            backlog=MAX_STRANGERS,
-        )
-        self._servers.append(server)
+    def _listen(self, listener: socket.socket, tls: ssl.SSLContext, prove: Prove) -> None:
+        door = TlsListener(listener, tls, partial(PeerConnection, self, prove))
+        self._doors.append(door)
+        door.start()
 
     def _open(self) -> list[PeerConnection]:
         return [connection for lines in self._lines.values() for connection in lines.open]
@@ -179,7 +173,7 @@ class Connections:
                 address.host,
                 address.port,
                 ssl=tls,
-                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+                ssl_handshake_timeout=HANDSHAKE_S,
             )
         except OSError as error:
             reason = (why_not_let_in(error, psk) if psk else None) or error.strerror or error

@@ -60,22 +60,16 @@ def listen_privately(path: Path, group: str | None) -> socket.socket:
     return listener
 
 
-async def listen_for_peers(connections: Connections, config: NodeConfig) -> None:
+def listen_for_peers(connections: Connections, config: NodeConfig) -> None:
     """Where peers with certificates come, and where those with pre-shared keys come; not where nobody comes.
 
     Raises ConfigurationError for an address that cannot be had.
     """
     only_psks = bool(config.kmes) and all(kme.psk_file is not None for kme in config.kmes)
-    doors = [
-        (None if only_psks else config.peers.listen, connections.listen),
-        (config.peers.psk_listen, connections.listen_for_psks),
-    ]
-    for address, listen_there in doors:
-        if address is not None:
-            try:
-                await listen_there(*host_and_port(address, "listen"))
-            except OSError as failure:
-                raise not_bound(address, failure) from None
+    if not only_psks:
+        connections.listen(listen(config.peers.listen))
+    if config.peers.psk_listen is not None:
+        connections.listen_for_psks(listen(config.peers.psk_listen))
 
 
 def _somebody_listens(path: Path) -> bool:

@@ -114,7 +114,7 @@ class Node:
         self.credentials.refresh()
         self.kme.journal.record(event_record("started", version=version("keyhop"), pid=os.getpid()))
         listener = listen(self.config.etsi014.listen)
-        await listen_for_peers(self._connections, self.config)
+        listen_for_peers(self._connections, self.config)
         self._connections.start()
         await self._links.start()
         self._server = Etsi014Server(
@@ -130,7 +130,7 @@ class Node:
         )
         self._metrics.connections("etsi014", self._server.count)
         await self._server.start()
-        await self._gateway.start()
+        self._gateway.start()
         works = {"clock": self._tick(), "certificates": self._follow_certificates()}
         self._tasks = [watched(work, partial(self._part_ended, part)) for part, work in works.items()]
         _log.info("node started", kme=self.id, etsi014=self.config.etsi014.listen, peers=self.config.peers.listen)

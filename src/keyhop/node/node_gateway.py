@@ -43,7 +43,7 @@ class NodeGateway:
         """Once: the state machine behind it."""
         self._gateway = gateway
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Raises ConfigurationError for an address that cannot be had."""
         if self._credentials is None or self._listen is None:
             return
@@ -51,7 +51,7 @@ class NodeGateway:
             self._clients[kms] = KmsClient(section.url, self._credentials.client(kms), section.timeout_s)
         listener: socket.socket = listen(self._listen)
         self._server = KmsServer(listener, self._credentials.server, self._handler)
-        await self._server.start()
+        self._server.start()
 
     async def stop(self, grace_s: float) -> None:
         """Answers what is under way, and gives up our own calls."""

@@ -1,6 +1,7 @@
 """Whose certificate makes a peer: a node's, with the name of a peer."""
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from keyhop.core.clock import SystemClock
 from keyhop.core.errors import PeerError
 from keyhop.core.ids import KmeId
-from keyhop.lab.ports import free_ports
 from keyhop.network.connection import PeerConnection
 from keyhop.network.connections import Connections
 from keyhop.network.pair import PairOptions
@@ -98,11 +98,11 @@ async def test_a_peer_that_does_not_let_us_in_is_not_connected_and_says_so(
     server, client = server_context(files, "1.3"), client_context(files, "1.3", check_hostname=False)
     certificates = Certificates(server, client, lambda der: False)
     stranger = Connections(BOB, carol.peers, {}, certificates, SYSTEM, SeededEntropy(3), lambda error: None)
-    port = free_ports(1)[0]
-    await stranger.listen("127.0.0.1", port)
+    listener = socket.create_server(("127.0.0.1", 0))
+    stranger.listen(listener)
     own = connections._certificates.client_tls
     loop = asyncio.get_running_loop()
-    _, dialled = await loop.create_connection(lambda: connection(connections, BOB), "127.0.0.1", port, ssl=own)
+    _, dialled = await loop.create_connection(lambda: connection(connections, BOB), *listener.getsockname(), ssl=own)
     async with asyncio.timeout(10):
         await dialled.ended.wait()
     await stranger.stop()

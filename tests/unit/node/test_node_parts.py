@@ -11,6 +11,7 @@ import uvicorn
 from keyhop.core.clock import SystemClock
 from keyhop.core.entropy import SystemEntropy
 from keyhop.lab.ports import free_ports
+from keyhop.network.accepting import Door
 from keyhop.network.connections import Connections
 from keyhop.node import daemon
 from keyhop.node import node as node_module
@@ -19,7 +20,6 @@ from keyhop.node.config import load_config
 from keyhop.node.credentials import Credentials
 from keyhop.node.node import Node
 from keyhop.pki import create_authority
-from keyhop.service.etsi014.accepting import Door
 from keyhop.service.etsi014.offload import Offload
 from keyhop.service.kme import Kme
 

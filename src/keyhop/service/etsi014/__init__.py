@@ -3,7 +3,6 @@
     server.py       the listener and the open connections: closes revoked ones, drains
     handshakes.py   TLS handshakes, on a thread of their own, within a `cpu_budget.py`
     offload.py      connections whose TLS a proxy makes, each behind a `proxy_header.py`
-    accepting.py    how both accept, also when there are no files to do so with
     wire.py         a socket with TLS or without, on the event loop
     tls.py          TLS of one connection, without its socket
     registry.py     who has how many connections

@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from keyhop.core.scheduling import ask_for_slices, give_way
-from keyhop.service.etsi014.accepting import PAUSE_S, Door
+from keyhop.network.accepting import PAUSE_S, Door
 from keyhop.service.etsi014.cpu_budget import CpuBudget
 from keyhop.service.etsi014.handshaking import READ_BYTES, HandshakingClient
 from keyhop.service.etsi014.tls import Tls

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-from keyhop.service.etsi014.accepting import PAUSE_S, Door
+from keyhop.network.accepting import Door, OpenDoor
 from keyhop.service.etsi014.proxy_header import HeaderRefused, ProxyHeader
 from keyhop.service.etsi014.surroundings import Peer
 from keyhop.service.etsi014.wire import SocketWire
@@ -38,28 +38,21 @@ class Offload:
         connect: Connect,
         on_refused: Callable[[], None],
     ) -> None:
-        self._listener = listener
         self._timeout_s = timeout_s
-        self._door = Door(listener, _ACCEPTS_AT_ONCE, is_full, on_refused, self._greet)
+        self._door = OpenDoor(Door(listener, _ACCEPTS_AT_ONCE, is_full, on_refused, self._greet))
         self._connect = connect
         self._on_refused = on_refused
         self._pending: dict[_Greeting, float] = {}  # their deadlines; the oldest is the first
         self._loop: asyncio.AbstractEventLoop
-        self._pause: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begins to accept, on the running loop."""
         self._loop = asyncio.get_running_loop()
-        self._listener.setblocking(False)
-        self._listener.listen(1024)
-        self._go_on()
+        self._door.start()
 
     def stop(self) -> None:
         """Accepts nobody any more, and drops who has not sent a header yet."""
-        self._loop.remove_reader(self._listener.fileno())
-        if self._pause is not None:
-            self._pause.cancel()
-        self._listener.close()
+        self._door.stop()
         for greeting in list(self._pending):
             greeting.wire.abort()
 
@@ -68,14 +61,6 @@ class Offload:
         late = [greeting for greeting, deadline in self._pending.items() if deadline <= now]
         for greeting in late:
             greeting.wire.abort()
-
-    def _go_on(self) -> None:
-        self._loop.add_reader(self._listener.fileno(), self._accept)
-
-    def _accept(self) -> None:
-        if not self._door.open():
-            self._loop.remove_reader(self._listener.fileno())
-            self._pause = self._loop.call_later(PAUSE_S, self._go_on)
 
     def _greet(self, accepted: socket.socket) -> None:
         if len(self._pending) >= MAX_PENDING_HEADERS:

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from keyhop.network.strangers import TlsListener
 from keyhop.service.etsi020.calls import Answer, Respond
 from keyhop.service.etsi020.models import MAX_BODY_BYTES
 from keyhop.service.etsi020.problems import CONTENT_TYPE, Problem
@@ -44,14 +45,14 @@ class KmsServer:
         self._context = context
         self._identify = identify
         self._state = ServerState()
-        self._server: asyncio.Server | None = None
+        self._door: TlsListener | None = None
 
     @property
     def connections(self) -> int:
         """How many are open."""
         return len(self._state.connections)
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Begins to accept."""
         config = uvicorn.Config(
             self._app,
@@ -67,15 +68,14 @@ class KmsServer:
             h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         )
         config.load()
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: _Protocol(config, self._state, {}), sock=self._listener, ssl=self._context
-        )
+        self._door = TlsListener(self._listener, self._context, lambda: _Protocol(config, self._state, {}))
+        self._door.start()
 
     async def stop(self, grace_s: float) -> None:
         """Accepts nobody new; answers what is under way, but for no longer than `grace_s`."""
-        if self._server is None:
+        if self._door is None:
             return
-        self._server.close()
+        self._door.stop()
         for connection in list(self._state.connections):
             connection.shutdown()
         if self._state.tasks:
