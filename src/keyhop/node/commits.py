@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -26,12 +27,12 @@ class Commits:
         self._loop = loop
         self._on_commit = on_commit
         self._on_failure = on_failure
-        self._kme: Kme
+        self._kme: Kme | None = None
 
     def attach(self, kme: Kme) -> None:
-        """Once."""
+        """Once it is open. One that cannot be opened commits nothing."""
         self._kme = kme
-        kme.journal.on_failure.append(self._failed)
+        kme.journal.on_failure.append(partial(self._failed, kme))
 
     def wake(self) -> None:
         """A turn later: what its sockets bring shares the commit, which costs as much as several requests."""
@@ -40,18 +41,21 @@ class Commits:
     def last(self) -> None:
         """Whatever the effects raise: what is open is closed all the same."""
         try:
-            self._kme.flush()
+            if self._kme is not None:
+                self._kme.flush()
         except ExceptionGroup as broken:
             for error in broken.exceptions:
                 _log.error("an effect of the last commit failed", kind=type(error).__name__, reason=str(error))
 
     def _flush(self) -> None:
+        if self._kme is None:
+            return
         dirty, since = self._kme.journal.dirty, self._clock.monotonic()
         self._kme.flush()
         if dirty:
             self._on_commit(self._clock.monotonic() - since)
 
-    def _failed(self, failure: StoreFailure) -> None:
+    def _failed(self, kme: Kme, failure: StoreFailure) -> None:
         self._on_failure()  # first: nothing that the rest meets may keep the node alive
         _log.critical("the store failed: the node gives out no more keys and stops", reason=failure.message)
-        self._kme.abandon()
+        kme.abandon()
