@@ -1,6 +1,7 @@
 """Whole networks under faults, at the end of which no record may be anywhere that nobody can be given."""
 
 from collections.abc import Iterator
+from itertools import count, islice
 from sys import modules
 
 import pytest
@@ -63,17 +64,18 @@ class Given:
                 raise Violation(0, f"{name} has not settled what it sent")
 
 
-def schedules(number: int) -> Iterator[tuple[Schedule, list[int]]]:
-    """Nobody goes back to an old copy: what that had under way is left alone. What is under way between two domains is
-    settled by these (`etsi020`)."""
-    for seed in range(number):
+def schedules(need: str | None = None) -> Iterator[tuple[Schedule, list[int]]]:
+    """With an action of that name. Nobody goes back to an old copy: what that had under way is left alone. What is
+    under way between two domains is settled by these (`etsi020`)."""
+    for seed in count():
         schedule = draw(seed, ALONE[seed % len(ALONE)])
-        yield schedule, [at for at, action in enumerate(schedule.actions) if "restore" not in action.name]
+        if need is None or any(action.name == need for action in schedule.actions):
+            yield schedule, [at for at, action in enumerate(schedule.actions) if "restore" not in action.name]
 
 
-def violations(number: int) -> Iterator[Violation | None]:
-    """Of each schedule."""
-    for schedule, only in schedules(number):
+def violations(number: int, need: str | None = None) -> Iterator[Violation | None]:
+    """Of so many schedules, each."""
+    for schedule, only in islice(schedules(need), number):
         yield run(schedule, only).violation
 
 
