@@ -16,8 +16,8 @@ from keyhop.testing.simulation.healing import calm
 from keyhop.testing.simulation.saes import ids_of
 from keyhop.testing.simulation.wires import Message
 
-ALICE, BOB, CAROL = KmeId("alice"), KmeId("bob"), KmeId("carol")
-A1, B1, B2, C1 = SaeId("a1"), SaeId("b1"), SaeId("b2"), SaeId("c1")
+ALICE, BOB, CAROL, WEST = KmeId("alice"), KmeId("bob"), KmeId("carol"), KmeId("west")
+A1, B1, B2, C1, W1 = SaeId("a1"), SaeId("b1"), SaeId("b2"), SaeId("c1"), SaeId("w1")
 
 
 def begun(setting: Setting) -> Simulation:
@@ -88,6 +88,25 @@ def test_a_restored_follower_learns_what_was_taken(simulation: Simulation, monke
     restore_one(simulation, BOB, lambda n: n - 1)
     calm(simulation)
     assert isinstance(dec(simulation, used), Keys)
+
+
+def test_a_master_may_get_a_key_that_was_lost_with_its_slaves_kme_while_it_waited_for_others() -> None:
+    simulation = begun(Setting(network="joined", witness=True))
+    back_up(simulation, BOB)
+    simulation.run(3.0)
+    simulation.wires.blocked.update(((WEST, ALICE), (ALICE, WEST)))
+    asked = simulation.get_key(GetKey(W1, B1, 1, additional_slaves=(A1,)))
+    bob = simulation.machines[BOB].kme
+    assert bob is not None
+    while not len(bob.records):
+        simulation.run(0.01)
+    simulation.run(0.1)
+    restore_one(simulation, BOB, lambda n: n - 1)
+    simulation.run(2.0)
+    simulation.restored.clear()  # bob is in step again; what is cut off has nothing to do with it
+    simulation.wires.blocked.clear()
+    simulation.run(2.5)
+    assert asked.keys is not None
 
 
 def test_an_altered_batch_erases_nobodys_key(simulation: Simulation) -> None:

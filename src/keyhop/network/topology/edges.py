@@ -61,8 +61,9 @@ class Edges:
         if said:
             self._said[node] = said
         for peer in before.keys() | said.keys():
-            self._judge(node, peer)
-            self._judge(peer, node)
+            if before.get(peer) != said.get(peer):
+                self._judge(node, peer)
+                self._judge(peer, node)
 
     def of(self, node: KmeId) -> Mapping[KmeId, Edge]:
         """The edges that leave it."""

@@ -37,6 +37,7 @@ def restore_one(sim: Simulation, name: KmeId, choose: Callable[[int], int]) -> N
     else:
         sim.history.excuse(lambda sae: sim.sites.home[sae] == name, max(made_at, sim.calm_at))
     sim.restored.add(name)
+    sim.restored_at = sim.loop.now
     sim.saes.may_be_gone.update((name, sae) for name, key in sim.history.keys.items() for sae in key.slaves)
     sim.watch.restored(name)
     machine.disk.restore(image)

@@ -57,7 +57,7 @@ class Seeing:
                 self._sim.noting(partial(self._marks.slave_got, request, keys, asked.policy))
             case InsertKeys() as request, InsertedKeys() as inserted:
                 self._audited(asked, request.master, each_id(inserted.ids))
-                self._sim.noting(partial(self._brought, request, inserted))
+                self._sim.noting(partial(self._brought, asked, request, inserted))
             case VoidKeys() as request, VoidedKeys() as voided:
                 self._sim.noting(partial(self._voided, asked, request, voided))
             case _:
@@ -73,19 +73,19 @@ class Seeing:
         self._marks.master_got(request, keys, asked.policy)
         sim.trace.counts.update(f"key {mark}" for mark in marks_of(keys))
         self._place(asked, request, keys)
-        sim.history.master_got(request, keys, sim.loop.now, self._holds(request.master, slaves))
+        sim.history.master_got(request, keys, sim.loop.now, self._holds(asked, request.master, slaves))
         for run in keys.runs:
             self._crossed(request.master, slaves, run.ids, run.material.reveal())
-        self._need_not_be_held(slaves, ids_of(keys))
+        self._need_not_be_held(asked, slaves, ids_of(keys))
 
-    def _brought(self, request: InsertKeys, inserted: InsertedKeys) -> None:
+    def _brought(self, asked: Asked, request: InsertKeys, inserted: InsertedKeys) -> None:
         sim, slaves = self._sim, (request.slave, *request.additional_slaves)
         names = [record_name(request.master, key_id) for key_id in each_id(inserted.ids)]
         gone = any(sim.saes.may_be_gone[name, slave] for name in names for slave in slaves)
-        holds = None if gone else self._holds(request.master, slaves)
+        holds = None if gone else self._holds(asked, request.master, slaves)
         sim.history.brought(request, inserted, sim.loop.now, holds)
         self._crossed(request.master, slaves, inserted.ids, request.keys.reveal())
-        self._need_not_be_held(slaves, names)
+        self._need_not_be_held(asked, slaves, names)
 
     def _crossed(self, master: SaeId, slaves: tuple[SaeId, ...], ids: bytes, keys: bytes) -> None:
         """Keys that may be for SAEs of another domain too."""
@@ -115,14 +115,21 @@ class Seeing:
             return False
         return all(sim.saes.may_be_gone[name, slave] == 1 for slave in slaves)  # which is this request
 
-    def _holds(self, master: SaeId, slaves: tuple[SaeId, ...]) -> Holds | None:
-        sim = self._sim
-        return None if sim.restored or any(sim.watch.aged(master, slave) for slave in slaves) else sim.watch.holds
+    def _holds(self, asked: Asked, master: SaeId, slaves: tuple[SaeId, ...]) -> Holds | None:
+        aged = any(self._sim.watch.aged(master, slave) for slave in slaves)
+        return None if aged or self._repaired_since(asked) else self._sim.watch.holds
 
-    def _need_not_be_held(self, slaves: tuple[SaeId, ...], names: tuple[bytes, ...] | list[bytes]) -> None:
+    def _need_not_be_held(
+        self, asked: Asked, slaves: tuple[SaeId, ...], names: tuple[bytes, ...] | list[bytes]
+    ) -> None:
         """While a KME is under repair."""
-        if self._sim.restored:
+        if self._repaired_since(asked):
             self._sim.saes.may_be_gone.update((name, slave) for name in names for slave in slaves)
+
+    def _repaired_since(self, asked: Asked) -> bool:
+        """Whether a KME was restored to a copy while that was under way, or is not in step again: its copy may be from
+        before what it kept of that."""
+        return bool(self._sim.restored) or asked.at <= self._sim.restored_at
 
     def _place(self, asked: Asked, request: GetKey, keys: Keys) -> None:
         """Notes where in which stream a master's keys are."""

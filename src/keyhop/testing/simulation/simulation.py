@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from functools import partial
 from itertools import count
+from math import inf
 
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
@@ -45,6 +46,8 @@ class Simulation:
         self.violation: Violation | None = None
         self.restored: set[KmeId] = set()
         """Who was restored to a copy since the network was last in step."""
+        self.restored_at = -inf
+        """When somebody was, last."""
         self._draw = random.Random(setting.seed)
         self._sequences = count()
         self.calm_at = 0.0
