@@ -11,6 +11,7 @@ history              the promises, checked against what SAEs saw; material: wher
                      handed_over: what two domains say to each other of keys
 hybrid_keys          keys that are combined with ML-KEM, made anew from what the reference says
 simulation           whole networks on machines that fail, drawn from a seed, with every promise checked
+shown_node           what a node that there is not shows of itself
 store_conformance    what every KeyStore does
 link_conformance     what every LinkAdapter does
 conformance          what servers of ETSI GS QKD 014 and 020 do, tried over the network

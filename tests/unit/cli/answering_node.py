@@ -13,15 +13,11 @@ from starlette.types import ASGIApp
 
 from keyhop.cli import main
 from keyhop.core.errors import LinkError
-from keyhop.core.ids import KmeId, LinkId
+from keyhop.core.ids import LinkId
 from keyhop.node.management import management_app
 from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
 from keyhop.node.state import (
-    AuditInfo,
-    AvoidedEdge,
     Disturbance,
-    Fairness,
-    GatewayInfo,
     LinkActivity,
     LinkInfo,
     LinkSample,
@@ -29,30 +25,11 @@ from keyhop.node.state import (
     PeerInfo,
     PskInfo,
     Readiness,
-    RelayInfo,
-    StreamInfo,
-    TopologyEdge,
-    TopologyInfo,
-    TopologyNode,
 )
-
-ALICE, BOB, CAROL = KmeId("alice"), KmeId("bob"), KmeId("carol")
-
-GATEWAY = GatewayInfo(
-    KmeId("cambridge"),
-    "https://kms:8446",
-    "1.1.1",
-    False,
-    "it does not answer",
-    ["v1"],
-    3,
-    2,
-    {"relayed": 7, "voided": 1},
-    {"relayed": 5},
-)
+from keyhop.testing.shown_node import ALICE, BOB, CAROL, ShownNode
 
 
-class View:
+class View(ShownNode):
     def __init__(self, missing: list[str], restored: str | None = None) -> None:
         self._missing = missing
         self._restored = restored
@@ -64,25 +41,8 @@ class View:
     def links(self) -> list[LinkInfo]:
         return [LinkInfo(LinkId("a-b"), BOB, "rate", False, "stopped", "QBER", 726_000.0, 0.0322, 7)]
 
-    def streams(self) -> list[StreamInfo]:
-        return [StreamInfo(ALICE, BOB, "direct", "owner", 3, 100, 50, 10, 20, 5, 4, 8, 0, 3, 2, 6, 1, True)]
-
     def policy(self, question: PolicyQuestion) -> PolicyCheck:
         return PolicyCheck(ALICE, question.master, question.slave, True, False, [], [])
-
-    def topology(self) -> TopologyInfo:
-        nodes = [TopologyNode(BOB, True, 0.25), TopologyNode(CAROL, False, None)]
-        edges = [TopologyEdge(ALICE, BOB, 4096, 1000, 4), TopologyEdge(BOB, ALICE, 512, 1000, 4)]
-        return TopologyInfo(nodes, edges, [[ALICE, BOB], [CAROL]], [AvoidedEdge("alice→bob", "no answer")])
-
-    def gateways(self) -> list[GatewayInfo]:
-        return [GATEWAY]
-
-    def relay(self) -> RelayInfo:
-        return RelayInfo("hop-by-hop", "prefetch", [Fairness(4, 0.875)], {})
-
-    def audit(self) -> AuditInfo:
-        return AuditInfo(17, "ab" * 32)
 
     def peers(self) -> list[PeerInfo]:
         return [

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from answering_node import ALICE, BOB, CAROL, View, keyhop, node, serving
+from answering_node import View, keyhop, node, serving
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -16,6 +16,7 @@ from keyhop.lab.topology import load_topology
 from keyhop.node.state import (
     StreamInfo,
 )
+from keyhop.testing.shown_node import ALICE, BOB, CAROL
 
 
 def test_a_running_node_is_asked_about_two_saes(capsys: pytest.CaptureFixture[str]) -> None:

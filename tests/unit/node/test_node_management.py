@@ -9,15 +9,12 @@ import httpx
 import pytest
 
 from keyhop.core.errors import LinkError
-from keyhop.core.ids import KmeId, LinkId
+from keyhop.core.ids import LinkId
 from keyhop.link.adapter import Disturbance, Eavesdropper
 from keyhop.node.management import management_app
 from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
 from keyhop.node.state import (
-    AuditInfo,
-    AvoidedEdge,
     Fairness,
-    GatewayInfo,
     LinkActivity,
     LinkInfo,
     LinkSample,
@@ -26,29 +23,11 @@ from keyhop.node.state import (
     PskInfo,
     Readiness,
     RelayInfo,
-    StreamInfo,
-    TopologyEdge,
-    TopologyInfo,
-    TopologyNode,
 )
-
-ALICE, BOB, CAROL = KmeId("alice"), KmeId("bob"), KmeId("carol")
-
-GATEWAY = GatewayInfo(
-    KmeId("cambridge"),
-    "https://kms:8446",
-    "1.1.1",
-    False,
-    "it does not answer",
-    ["v1"],
-    3,
-    2,
-    {"relayed": 7, "voided": 1},
-    {"relayed": 5},
-)
+from keyhop.testing.shown_node import ALICE, BOB, ShownNode
 
 
-class View:
+class View(ShownNode):
     """A node with the links a-b, whose line is simulated, and x/y z, whose line is not."""
 
     def __init__(self) -> None:
@@ -88,26 +67,12 @@ class View:
             raise LinkError("not simulated")
         self.asked.append(disturbance)
 
-    def streams(self) -> list[StreamInfo]:
-        return [StreamInfo(ALICE, BOB, "direct", "owner", 3, 100, 50, 10, 20, 5, 4, 8, 0, 3, 2, 6, 1, True)]
-
     def policy(self, question: PolicyQuestion) -> PolicyCheck:
         others = list(question.additional_slaves)
         return PolicyCheck(ALICE, question.master, question.slave, True, False, [], [], additional_slaves=others)
 
-    def topology(self) -> TopologyInfo:
-        nodes = [TopologyNode(BOB, True, 0.25), TopologyNode(CAROL, False, None)]
-        edges = [TopologyEdge(ALICE, BOB, 4096, 1000, 4), TopologyEdge(BOB, ALICE, 512, 1000, 4)]
-        return TopologyInfo(nodes, edges, [[ALICE, BOB], [CAROL]], [AvoidedEdge("alice→bob", "no answer")])
-
-    def gateways(self) -> list[GatewayInfo]:
-        return [GATEWAY]
-
     def relay(self) -> RelayInfo:
         return RelayInfo("hop-by-hop", "prefetch", [Fairness(4, 0.875)], {BOB: 7})
-
-    def audit(self) -> AuditInfo:
-        return AuditInfo(17, "ab" * 32)
 
     def peers(self) -> list[PeerInfo]:
         return [PeerInfo(BOB, True, True, None, psk=PskInfo(12, 11, 1_700_000_000.5))]

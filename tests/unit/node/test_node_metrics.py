@@ -2,63 +2,23 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from keyhop.core.ids import KmeId, LinkId
+from keyhop.core.ids import LinkId
 from keyhop.node.expiry import Expiry
 from keyhop.node.state import (
-    AuditInfo,
-    AvoidedEdge,
-    Fairness,
-    GatewayInfo,
     LinkInfo,
     PeerInfo,
     PskInfo,
-    RelayInfo,
-    StreamInfo,
-    TopologyEdge,
-    TopologyInfo,
-    TopologyNode,
 )
 from keyhop.node.telemetry import Metrics
-
-ALICE, BOB, CAROL = KmeId("alice"), KmeId("bob"), KmeId("carol")
-
-GATEWAY = GatewayInfo(
-    KmeId("cambridge"),
-    "https://kms:8446",
-    "1.1.1",
-    False,
-    "it does not answer",
-    ["v1"],
-    3,
-    2,
-    {"relayed": 7, "voided": 1},
-    {"relayed": 5},
-)
+from keyhop.testing.shown_node import BOB, ShownNode
 
 
-class View:
+class View(ShownNode):
     def __init__(self) -> None:
         self.link = LinkInfo(LinkId("a-b"), BOB, "rate", False, "generating", None, 726_000.0, 0.0322, 7)
 
     def links(self) -> list[LinkInfo]:
         return [self.link]
-
-    def streams(self) -> list[StreamInfo]:
-        return [StreamInfo(ALICE, BOB, "direct", "owner", 3, 100, 50, 10, 20, 5, 4, 8, 0, 3, 2, 6, 1, True)]
-
-    def topology(self) -> TopologyInfo:
-        nodes = [TopologyNode(BOB, True, 0.25), TopologyNode(CAROL, False, None)]
-        edges = [TopologyEdge(ALICE, BOB, 4096, 1000, 4), TopologyEdge(BOB, ALICE, 512, 1000, 4)]
-        return TopologyInfo(nodes, edges, [[ALICE, BOB], [CAROL]], [AvoidedEdge("alice→bob", "no answer")])
-
-    def gateways(self) -> list[GatewayInfo]:
-        return [GATEWAY]
-
-    def relay(self) -> RelayInfo:
-        return RelayInfo("hop-by-hop", "prefetch", [Fairness(4, 0.875)], {})
-
-    def audit(self) -> AuditInfo:
-        return AuditInfo(17, "ab" * 32)
 
     def peers(self) -> list[PeerInfo]:
         return [PeerInfo(BOB, True, False, 1.0, psk=PskInfo(12, 11, 1_700_000_000.5))]

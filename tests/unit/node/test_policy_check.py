@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from policy_files import CONFIG, of_file
 
 from keyhop.cli import main
 from keyhop.core.errors import BadRequest
@@ -11,8 +12,7 @@ from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.pair import PairOptions
-from keyhop.node.config import parse_config
-from keyhop.node.policy.check import check_config, check_kme
+from keyhop.node.policy.check import check_kme
 from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
 from keyhop.service.gauges import Rate
 from keyhop.service.kme_options import KmeOptions
@@ -25,46 +25,10 @@ from keyhop.testing.network import VirtualNetwork
 ALICE, BOB = KmeId("alice"), KmeId("bob")
 A, A2, B, C = SaeId("a"), SaeId("a2"), SaeId("b"), SaeId("c")
 HOME = {A: ALICE, A2: ALICE, B: BOB}
-CONFIG = """
-[node]
-id = "alice"
-lab = true
-[tls]
-ca = "ca.pem"
-certificate = "alice.pem"
-key = "alice.key"
-[[kmes]]
-id = "bob"
-peer_address = "bob.example:1"
-[[kmes]]
-id = "carol"
-peer_address = "carol.example:1"
-[[saes]]
-id = "a"
-kme = "alice"
-[[saes]]
-id = "a2"
-kme = "alice"
-[[saes]]
-id = "b"
-kme = "bob"
-[[saes]]
-id = "c"
-kme = "carol"
-[[links]]
-id = "alice-bob"
-peer = "bob"
-kind = "rate"
-secret_file = "link.secret"
-"""
 
 
 def rule(text: str, master: str = "*", slave: str = "*") -> str:
     return f'[[policy.rules]]\nmaster = "{master}"\nslave = "{slave}"\n{text}\n'
-
-
-def of_file(text: str, question: PolicyQuestion) -> PolicyCheck:
-    return check_config(parse_config(CONFIG + text, Path("/etc/keyhop")), question)
 
 
 def said(check: PolicyCheck, about: str) -> tuple[str, str]:

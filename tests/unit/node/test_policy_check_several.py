@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+from policy_files import CONFIG, of_file
 
 from keyhop.cli import main
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.pair import PairOptions
-from keyhop.node.config import parse_config
-from keyhop.node.policy.check import check_config, check_kme
+from keyhop.node.policy.check import check_kme
 from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
 from keyhop.service.gauges import Rate
 from keyhop.service.kme_options import KmeOptions
@@ -23,37 +23,7 @@ ALICE, BOB, CAROL, DAVE = map(KmeId, ("alice", "bob", "carol", "dave"))
 A, A2, B, C, D, X = map(SaeId, ("a", "a2", "b", "c", "d", "x"))
 LINE = ((ALICE, CAROL), (ALICE, DAVE), (BOB, DAVE))
 """bob is reached over dave only."""
-CONFIG = """
-[node]
-id = "alice"
-lab = true
-[tls]
-ca = "ca.pem"
-certificate = "alice.pem"
-key = "alice.key"
-[[kmes]]
-id = "bob"
-peer_address = "bob.example:1"
-[[kmes]]
-id = "carol"
-peer_address = "carol.example:1"
-[[saes]]
-id = "a"
-kme = "alice"
-[[saes]]
-id = "a2"
-kme = "alice"
-[[saes]]
-id = "b"
-kme = "bob"
-[[saes]]
-id = "c"
-kme = "carol"
-[[links]]
-id = "alice-bob"
-peer = "bob"
-kind = "rate"
-secret_file = "link.secret"
+FOREIGN = """\
 [[foreign_saes]]
 kme = "bob"
 saes = ["x"]
@@ -64,10 +34,9 @@ def rule(slave: str, text: str) -> str:
     return f'[[policy.rules]]\nmaster = "a"\nslave = "{slave}"\n{text}\n'
 
 
-def of_file(text: str, *slaves: SaeId, master: SaeId = A) -> PolicyCheck:
+def of_several(text: str, *slaves: SaeId, master: SaeId = A) -> PolicyCheck:
     first, *others = slaves
-    question = PolicyQuestion(master, first, additional_slaves=tuple(others))
-    return check_config(parse_config(CONFIG + text, Path("/etc/keyhop")), question)
+    return of_file(FOREIGN + text, PolicyQuestion(master, first, additional_slaves=tuple(others)))
 
 
 def against(check: PolicyCheck) -> list[tuple[SaeId | None, str, str]]:
@@ -99,20 +68,20 @@ def against(check: PolicyCheck) -> list[tuple[SaeId | None, str, str]]:
 def test_whose_policy_forbids_what_is_told(
     text: str, slaves: tuple[SaeId, ...], slave: SaeId | None, about: str, why: str
 ) -> None:
-    ((found, what, told),) = against(of_file(text, *slaves))
+    ((found, what, told),) = against(of_several(text, *slaves))
     assert (found, what) == (slave, about)
     assert why in told
 
 
 def test_pads_have_to_be_of_what_all_may_have() -> None:
     rules = rule("b", 'sources = ["kme", "rate"]') + rule("c", 'sources = ["kme", "relay"]')
-    ((slave, about, text),) = against(of_file(rules, B, C))
+    ((slave, about, text),) = against(of_several(rules, B, C))
     assert (slave, about) == (None, "pads")
     assert "nothing to KME bob is of a source that all of them may have (b: kme; rate, c: kme; relay)" in text
 
 
 def test_each_slave_and_the_request_are_told_of() -> None:
-    check = of_file(rule("c", "wait_s = 0.5"), B, C)
+    check = of_several(rule("c", "wait_s = 0.5"), B, C)
     assert against(check) == []
     about = [(step.slave, step.about, step.verdict) for step in check.steps]
     assert about[:4] == [(B, what, "yes") for what in ("who", "allowed", "size and number", "way")]
@@ -123,7 +92,7 @@ def test_each_slave_and_the_request_are_told_of() -> None:
 
 
 def test_the_kme_of_a_slave_leaves_it_to_that_of_the_master() -> None:
-    check = of_file("", A2, A, master=B)
+    check = of_several("", A2, A, master=B)
     assert check.possible
     assert check.steps[-1].text == "the KME of b makes one key for them, and goes by its own policy"
 
@@ -189,7 +158,7 @@ def test_the_command_names_the_slave_that_each_line_is_about(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "node.toml"
-    path.write_text(CONFIG + rule("b", "direct_only = true"))
+    path.write_text(CONFIG + FOREIGN + rule("b", "direct_only = true"))
     command = ["policy", "check", "--config", str(path), "--master", "a", "--slave", "b", "--slave", "c"]
     with pytest.raises(SystemExit) as end:
         main(command)
