@@ -18,6 +18,7 @@ from keyhop.apps.client.answers import Answer
 from keyhop.apps.client.calls import Call
 from keyhop.apps.client.errors import TransportError
 from keyhop.apps.client.results import KeyContainer, SecretBytes, Status, Voided
+from keyhop.handshakes import CLOSE_UNFINISHED
 
 TIMEOUT_S = 30.0
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
@@ -139,7 +140,9 @@ class AsyncClient:
         self._timeout_s = timeout_s
         self._max_response_bytes = max_response_bytes
         self._always_post = always_post
-        self._http = httpx.AsyncClient(verify=tls, timeout=timeout_s, trust_env=False, headers=_HEADERS)
+        self._http = httpx.AsyncClient(
+            verify=tls, timeout=timeout_s, trust_env=False, headers=_HEADERS, event_hooks=CLOSE_UNFINISHED
+        )
 
     async def get_status(self, slave: str) -> Status:
         """Get status (clause 5.1) of the keys shared with `slave`."""

@@ -11,6 +11,7 @@ import msgspec
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import key_id_text
 from keyhop.core.keys import KeyMaterial
+from keyhop.handshakes import CLOSE_UNFINISHED
 from keyhop.link.vendors import etsi014_answers as answers
 from keyhop.link.vendors.device import DeviceFault, NoKeysNow
 from keyhop.link.vendors.failures import plain_reason
@@ -44,6 +45,7 @@ class Etsi014Client:
             timeout=options.timeout_s,
             trust_env=False,
             follow_redirects=False,
+            event_hooks=CLOSE_UNFINISHED,
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
             limits=httpx.Limits(max_connections=2),
         )

@@ -7,6 +7,7 @@ from contextlib import suppress
 import httpx
 import structlog
 
+from keyhop.handshakes import CLOSE_UNFINISHED
 from keyhop.service.etsi020.calls import REACHED, Call, Reply
 from keyhop.service.etsi020.models import MAX_BODY_BYTES
 
@@ -33,6 +34,7 @@ class KmsClient:
             timeout=httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s)),
             trust_env=False,
             follow_redirects=False,
+            event_hooks=CLOSE_UNFINISHED,
             headers={"Accept": "application/json, application/problem+json", "Accept-Encoding": "identity"},
             limits=httpx.Limits(max_connections=MAX_CALLS, keepalive_expiry=KEEP_S),
         )

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from keyhop.core.errors import ConfigurationError
+from keyhop.handshakes import CLOSE_UNFINISHED
 from keyhop.testing.conformance.checks import NotConforming, expect
 
 MAX_ANSWER_BYTES = 4 << 20
@@ -141,8 +142,14 @@ def member(document: Any, name: str, kind: type, where: str = "the answer") -> A
 
 
 def _client(context: ssl.SSLContext) -> httpx.AsyncClient:
-    none = httpx.Timeout(None)  # `_asked` has its own
-    return httpx.AsyncClient(verify=context, timeout=none, trust_env=False, follow_redirects=False, headers=_HEADERS)
+    return httpx.AsyncClient(
+        verify=context,
+        timeout=httpx.Timeout(None),  # `_asked` has one for all of a request
+        trust_env=False,
+        follow_redirects=False,
+        headers=_HEADERS,
+        event_hooks=CLOSE_UNFINISHED,
+    )
 
 
 async def _asked(
@@ -155,16 +162,15 @@ async def _asked(
     headers: dict[str, str],
 ) -> Reply:
     request, received = f"{method} {path[:MAX_SHOWN]}", bytearray()
-    connecting = httpx.Timeout(None, connect=timeout_s / 2)  # what is cancelled in a handshake is closed by nobody
     try:
         async with (
             asyncio.timeout(timeout_s),
-            http.stream(method, url + path, content=body, headers=headers, timeout=connecting) as response,
+            http.stream(method, url + path, content=body, headers=headers) as response,
         ):
             async for part in response.aiter_raw():
                 received += part
                 expect(len(received) <= MAX_ANSWER_BYTES, f"more than {MAX_ANSWER_BYTES} bytes to {request}")
-    except (TimeoutError, httpx.TimeoutException):
+    except TimeoutError:
         raise TimeoutError(f"{request} was not answered within {timeout_s:g} s") from None
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     return Reply(request, response.status_code, kind, bytes(received))
