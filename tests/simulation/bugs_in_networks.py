@@ -16,7 +16,7 @@ from keyhop.network.relay.hop import Hop
 from keyhop.network.relay.messages import SECRET_HEAD_BYTES, Stored
 from keyhop.network.relay.parcels import Parcel, Plan
 from keyhop.network.relay.source import Source
-from keyhop.network.topology.known import Entry, Known
+from keyhop.network.topology.gossip import Gossip
 from keyhop.network.topology.own_report import OwnReport
 from keyhop.network.topology.view import View
 from keyhop.service.courier import Courier
@@ -90,12 +90,13 @@ def routes_have_one_place_in_the_store(patch: pytest.MonkeyPatch) -> None:
 
 def the_first_word_of_a_node_counts(patch: pytest.MonkeyPatch) -> None:
     """News of a node are taken for what is known of it."""
-    put = Known.put
+    accept = Gossip._accept
 
-    def first(self: Known, entry: Entry) -> bool:
-        return entry.report.node not in self.entries and put(self, entry)
+    def first(self: Gossip, entry: Any) -> None:
+        if entry.report.node not in self._known:
+            accept(self, entry)
 
-    patch.setattr(Known, "put", first)
+    patch.setattr(Gossip, "_accept", first)
 
 
 def a_link_that_comes_back_is_not_told(patch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ class NetworkState:
         """GET /v1/topology."""
         view, heard = self._kme.view, self._kme.gossip.known()
         reachable = view.reachable
-        others = sorted(reachable | view.unreachable | heard.keys())
+        others = sorted(reachable | view.unreachable)
         return TopologyInfo(
             [TopologyNode(node, node in reachable, heard.get(node)) for node in others],
             [TopologyEdge(*hop, edge.stock_bytes, edge.rate_bps, edge.priority) for hop, edge in view.edges()],

@@ -3,7 +3,6 @@
     reports     what a node says of its own links, as it goes over the wire
     own_links   what this node says of its links
     own_report  when it says that, and under which version
-    known       what other nodes have said, bounded
     gossip      who tells whom what
     edges       an edge is there when both its ends say so; how much key it has
     failures    what has just failed, which is avoided for a while

@@ -2,6 +2,7 @@
 
 - What a peer says of itself counts, whatever others say of it. It says also whom it hears; of those it is not told.
 - Of what others say the newest counts, and is passed on once. It has an age, so that nothing is passed round for ever.
+- Of nodes that are not configured here nothing is taken: there may be none, and no path would lead over them anyway.
 - Whoever tells us something older than we know is told what we know. And when somebody seems to know something newer of
   a peer than the peer itself says, the peer is told: it outbids that (`own_report`), and so its own word gets to those
   who do not hear it.
@@ -14,12 +15,12 @@ Messages may be lost, repeated or reordered. What waits for a peer is names of n
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
+from typing import NamedTuple
 
 from keyhop.core.clock import Clock
 from keyhop.core.ids import KmeId
-from keyhop.network.topology.known import Entry, Known
 from keyhop.network.topology.own_report import Links, OwnReport
-from keyhop.network.topology.reports import LinkReport, Order, Report
+from keyhop.network.topology.reports import LinkReport, NodeReport, Order, Report
 from keyhop.network.topology.view import View
 
 SILENT_S = 1.6
@@ -28,9 +29,17 @@ GONE_S = 5.0
 STALL_S = 1.0
 """Ticks so far apart: we did not listen, which is nobody else's silence."""
 AT_ONCE = 256
-"""So many reports are passed on to a peer from one tick to the next."""
+"""So many reports of others are told to a peer from one tick to the next."""
 
 type Send = Callable[[KmeId, Report], None]
+
+
+class _Entry(NamedTuple):
+    """`source` is the peer that told us, `said_at` when the node itself said it (monotonic), by what we were told."""
+
+    report: NodeReport
+    source: KmeId
+    said_at: float
 
 
 @dataclass(slots=True)
@@ -55,7 +64,7 @@ class Gossip:
         self._send = send
         self._view = view
         self._own = OwnReport(me, clock)
-        self._known = Known()
+        self._known: dict[KmeId, _Entry] = {}
         self._listeners: dict[KmeId, _Listener] = {}
         self._ticked_at = clock.monotonic()
         self._missed_s = 0.0
@@ -77,14 +86,13 @@ class Gossip:
     def known(self) -> dict[KmeId, float]:
         """The other nodes that are heard of, and how many seconds ago they said what is known of them."""
         now = self._now()
-        return {node: now - entry.said_at for node, entry in self._known.entries.items()}
+        return {node: now - entry.said_at for node, entry in self._known.items()}
 
     def received(self, peer: KmeId, message: Report) -> None:
         """From a peer."""
-        listener = self._listeners.get(peer)
-        if listener is None:
+        listener, report = self._listeners.get(peer), message.report
+        if listener is None or report.node not in self._view.members:
             return
-        report = message.report
         if report.node == self._me:
             self._own.heard(report)
         elif report.node == peer:
@@ -103,8 +111,8 @@ class Gossip:
             for peer in self._listeners:
                 self._send(peer, word)
         now = self._now()
-        for node in [node for node, entry in self._known.entries.items() if now - entry.said_at >= GONE_S]:
-            self._known.remove(node)
+        for node in [node for node, entry in self._known.items() if now - entry.said_at >= GONE_S]:
+            del self._known[node]
             self._view.say(node, ())
         for listener in self._listeners.values():
             listener.budget = AT_ONCE
@@ -132,19 +140,19 @@ class Gossip:
         report, peer = message.report, message.report.node
         if listener.said is not None and report.order <= listener.said:
             return
-        before = self._known.entries.get(peer)
+        before = self._known.get(peer)
         if before is not None and before.report.order > report.order:
             self._tell(peer, before)
         hears = frozenset(message.hears)
-        newly = self._known.entries.keys() if listener.said is None else listener.hears - hears
+        newly = self._known.keys() if listener.said is None else listener.hears - hears
         listener.owed.update(dict.fromkeys(sorted(newly)))
         listener.said, listener.heard_at, listener.hears = report.order, self._now(), hears
-        self._accept(Entry(report, peer, self._now()))
+        self._accept(_Entry(report, peer, self._now()))
 
     def _hearsay(self, peer: KmeId, message: Report) -> None:
         report, now = message.report, self._now()
-        entry = Entry(report, peer, now - message.age_ms / 1000)
-        known = self._known.entries.get(report.node)
+        entry = _Entry(report, peer, now - message.age_ms / 1000)
+        known = self._known.get(report.node)
         if known is not None and report.order < known.report.order:
             self._tell(peer, known)
         elif self.hears(report.node):
@@ -153,10 +161,9 @@ class Gossip:
         elif (known is None or report.order > known.report.order) and now - entry.said_at < GONE_S:
             self._accept(entry)
 
-    def _accept(self, entry: Entry) -> None:
+    def _accept(self, entry: _Entry) -> None:
         report = entry.report
-        if not self._known.put(entry):
-            return
+        self._known[report.node] = entry
         self._view.say(report.node, report.links)
         for listener in self._listeners.values():
             listener.owed[report.node] = None
@@ -166,11 +173,14 @@ class Gossip:
             while listener.owed and listener.budget:
                 node = next(iter(listener.owed))
                 del listener.owed[node]
-                entry = self._known.entries.get(node)
+                entry = self._known.get(node)
                 if entry is not None and peer not in (node, entry.source) and node not in listener.hears:
-                    listener.budget -= 1
                     self._tell(peer, entry)
 
-    def _tell(self, peer: KmeId, entry: Entry) -> None:
-        age_s = self._now() - entry.said_at
-        self._send(peer, Report(entry.report, max(0, int(age_s * 1000))))
+    def _tell(self, peer: KmeId, entry: _Entry) -> None:
+        """Unless it has been told so much since the last tick that somebody must be lying."""
+        listener = self._listeners.get(peer)
+        if listener is not None and listener.budget:
+            listener.budget -= 1
+            age_s = self._now() - entry.said_at
+            self._send(peer, Report(entry.report, max(0, int(age_s * 1000))))

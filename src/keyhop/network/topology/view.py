@@ -19,11 +19,11 @@ type _Query = tuple[KmeId, KmeId, int, int, frozenset[KmeId | Hop], int]
 
 
 class View:
-    """`members` are the KMEs that should be there, heard of or not."""
+    """`members` are the KMEs that should be there, this one too, heard of or not."""
 
     def __init__(self, me: KmeId, members: Collection[KmeId], clock: Clock) -> None:
         self._me = me
-        self._members = frozenset(members) | {me}
+        self.members = frozenset(members) | {me}
         self._edges = Edges()
         self._failures = Failures(clock)
         self._version = (0, 0)
@@ -90,14 +90,14 @@ class View:
     @property
     def unreachable(self) -> frozenset[KmeId]:
         """The members to which no edges lead: the network is partitioned, or they are down."""
-        return self._members - self.parts[0]
+        return self.members - self.parts[0]
 
     @property
     def parts(self) -> tuple[frozenset[KmeId], ...]:
         """The parts into which the network has fallen, this node's first, then the largest; one when it is whole."""
         self._refresh()
         if self._parts is None:
-            left = self._members | self._edges.nodes()
+            left = self.members | self._edges.nodes()
             found = []
             while left:
                 found.append(self._part(self._me if self._me in left else min(left)))

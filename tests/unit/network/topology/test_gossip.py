@@ -8,6 +8,7 @@ from keyhop.network.topology.view import View
 from keyhop.testing.virtual import VirtualClock
 
 ME, BOB, CAROL, DAVE, ERIN = (KmeId(name) for name in ("alice", "bob", "carol", "dave", "erin"))
+MALLORY = KmeId("mallory")
 
 
 def report(node: KmeId, version: int = 1, *links: KmeId) -> NodeReport:
@@ -19,7 +20,7 @@ class Alice:
 
     def __init__(self, *peers: KmeId) -> None:
         self.clock = VirtualClock()
-        self.view = View(ME, [], self.clock)
+        self.view = View(ME, [BOB, CAROL, DAVE, ERIN], self.clock)
         self.gossip = Gossip(ME, self.clock, lambda peer, message: self._said.append((peer, message)), self.view)
         self._said: list[tuple[KmeId, Report]] = []
         for peer in peers:
@@ -82,7 +83,7 @@ def test_a_peer_that_begins_anew_is_told_what_it_said_before() -> None:
     alice.said()
     alice.hears(BOB, report(BOB, 1))
     assert (BOB, BOB, 7) in alice.said()
-    assert alice.gossip._known.entries[BOB].report.version == 1
+    assert alice.gossip._known[BOB].report.version == 1
 
 
 def test_a_new_peer_is_told_all_that_it_does_not_hear_itself() -> None:
@@ -123,6 +124,14 @@ def test_hearsay_that_is_too_old_is_none() -> None:
     alice.hears(BOB, report(ERIN), age_s=GONE_S)
     assert alice.said() == []
     assert ERIN not in alice.gossip.known()
+
+
+def test_of_a_node_that_is_not_configured_nothing_is_taken() -> None:
+    alice = Alice(BOB, CAROL)
+    alice.hears(BOB, report(MALLORY, 1, BOB))
+    alice.passes(0.1)
+    assert MALLORY not in {node for _, node, _ in alice.said()}
+    assert MALLORY not in alice.gossip.known()
 
 
 def test_a_sign_of_life_goes_to_all_peers() -> None:
