@@ -238,6 +238,40 @@ def test_the_store_key_is_made_once_and_only_for_its_owner(tmp_path: Path) -> No
     assert load_store_key(tmp_path / "other.key") != key
 
 
+@pytest.mark.parametrize("at", ["secrets.token_hex", "os.fsync", "os.link"])
+def test_a_start_that_is_cut_short_leaves_no_part_of_a_store_key(tmp_path: Path, at: str) -> None:
+    path = tmp_path / "store.key"
+    cut = in_another_process(
+        f"""
+        import os, secrets
+        {at} = lambda *arguments: os._exit(9)
+        load_store_key(Path(sys.argv[1]))
+        """,
+        str(path),
+    )
+    assert cut.returncode == 9, cut.stderr
+    assert len(load_store_key(path)) == 32
+
+
+def test_of_two_that_make_the_store_key_at_once_both_have_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "store.key"
+    other = in_another_process(
+        """
+        import os
+        before, path = os.fsync, Path(sys.argv[1])
+        def meanwhile(descriptor):
+            os.fsync = before
+            before(descriptor)
+            print(load_store_key(path).reveal().hex())
+        os.fsync = meanwhile
+        print(load_store_key(path).reveal().hex())
+        """,
+        str(path),
+    )
+    first, second = other.stdout.split()
+    assert first == second == load_store_key(path).reveal().hex()
+
+
 @pytest.mark.parametrize("text", ["", "00" * 31, "00" * 33, "zz" * 32, "\N{SNOWMAN}"])
 def test_a_store_key_that_is_none_is_refused_without_repeating_it(tmp_path: Path, text: str) -> None:
     path = tmp_path / "store.key"

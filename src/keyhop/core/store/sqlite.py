@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import apsw
 
@@ -156,24 +157,24 @@ def check_key_is_not_lost(key_file: Path, store: Path) -> None:
 
 def load_store_key(path: Path) -> KeyMaterial:
     """The key that seals the store: 32 bytes in hexadecimal, made with mode 0600 when the file is missing."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return _read_store_key(path)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(32) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    _sync_directory(path.parent)
+    if not path.exists():
+        _make_store_key(path)
     return _read_store_key(path)
 
 
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def _make_store_key(path: Path) -> None:
+    """Nobody finds it before it is whole, and one that somebody else has made meanwhile stays."""
+    with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.") as file:  # made 0600
+        file.write(secrets.token_hex(32) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(file.name, path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        os.fsync(directory)
     finally:
-        os.close(descriptor)
+        os.close(directory)
 
 
 def _read_store_key(path: Path) -> KeyMaterial:
