@@ -27,7 +27,7 @@
     gateway/    a KME that joins its domain to others; etsi020/: ETSI GS QKD 020, the protocol between them
     audit       keys leave through it: first the record, then the reply
     policy/     what holds for a master and a slave
-    limits      how much each SAE and each pair may ask for (`gauges`: levels that time raises)
+    limits      how much each SAE and each pair may ask for (`meters`: of one; `gauges`: levels that time raises)
     identity    who an SAE is
     etsi014/    ETSI GS QKD 014, the server's edge
 

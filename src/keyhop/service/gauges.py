@@ -24,8 +24,12 @@ class Quota:
 class Gauge(Protocol):
     """A level. It begins full; as text it says what it allows."""
 
-    def spend(self, amount: float, now: float) -> float:
-        """Returns 0.0; or the seconds to wait, infinity for what can never be, and then nothing is spent."""
+    def wait_s(self, amount: float, now: float) -> float:
+        """0.0 when so much can be spent; else the seconds to wait, infinity for what can never be. Changes nothing."""
+        ...
+
+    def spend(self, amount: float, now: float) -> None:
+        """Lowers the level. The caller has asked `wait_s`."""
         ...
 
     def give_back(self, amount: float, spent_at: float) -> None:
@@ -52,18 +56,17 @@ class Bucket:
         self._at = now
         self._unit = unit
 
-    def spend(self, amount: float, now: float) -> float:
+    def wait_s(self, amount: float, now: float) -> float:
         """As `Gauge` says."""
-        rate = self._rate
-        level = self._level + (now - self._at) * rate.per_s
-        if level > rate.burst:
-            level = rate.burst
-        self._at = now
+        rate, level = self._rate, self.left(now)
         if level >= amount:
-            self._level = level - amount
             return 0.0
-        self._level = level
         return (amount - level) / rate.per_s if amount <= rate.burst else inf
+
+    def spend(self, amount: float, now: float) -> None:
+        """As `Gauge` says."""
+        self._level = self.left(now) - amount
+        self._at = now
 
     def give_back(self, amount: float, spent_at: float) -> None:
         """As `Gauge` says."""
@@ -92,15 +95,17 @@ class Period:
         self._began_at, self._ends_at = now, now + quota.period_s
         self._unit = unit
 
-    def spend(self, amount: float, now: float) -> float:
+    def wait_s(self, amount: float, now: float) -> float:
         """As `Gauge` says."""
-        quota = self._quota
-        if now >= self._ends_at:
-            self._left, self._began_at, self._ends_at = quota.amount, now, now + quota.period_s
-        if self._left >= amount:
-            self._left -= amount
+        if self.left(now) >= amount:
             return 0.0
-        return self._ends_at - now if amount <= quota.amount else inf
+        return self._ends_at - now if amount <= self._quota.amount else inf
+
+    def spend(self, amount: float, now: float) -> None:
+        """As `Gauge` says."""
+        if now >= self._ends_at:
+            self._left, self._began_at, self._ends_at = self._quota.amount, now, now + self._quota.period_s
+        self._left -= amount
 
     def give_back(self, amount: float, spent_at: float) -> None:
         """As `Gauge` says; what was spent in an earlier period is lost with it."""

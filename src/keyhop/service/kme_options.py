@@ -13,7 +13,7 @@ from keyhop.network.relay.pads import Standing
 from keyhop.network.relay.parcels import Flow
 from keyhop.service.etsi020.calls import Call
 from keyhop.service.gateway import Joint
-from keyhop.service.limits import Limit
+from keyhop.service.meters import Limit
 from keyhop.service.policy import Policy
 
 

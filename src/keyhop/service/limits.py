@@ -8,72 +8,40 @@
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from math import inf
+from typing import NamedTuple
 
 from keyhop.core.clock import Clock
-from keyhop.core.errors import BadRequest, KeyhopError, Unavailable
+from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import SaeId
-from keyhop.service.gauges import Bucket, Gauge, Period, Quota, Rate
+from keyhop.service.meters import Limit, Meter, Subject, named
 from keyhop.service.policy import ANYONE
 
 SWEEP_S = 10.0
 """How often levels that are full again are forgotten."""
 
-type Subject = str | tuple[str, str]
-"""An SAE, or a pair: master and slave."""
 
+class _Bill(NamedTuple):
+    """Who is charged for one request, and for so many bytes of key."""
 
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """What each SAE or pair that `of` names may ask for; None is no limit. Bytes are bytes of key."""
-
-    of: Subject
-    requests: Rate | None = None
-    bytes: Rate | None = None
-    quota_bytes: Quota | None = None
-
-
-class _Meter:
-    """The levels of one SAE or pair."""
-
-    __slots__ = ("keys", "limit", "requests")
-
-    def __init__(self, limit: Limit, now: float) -> None:
-        self.limit = limit
-        self.requests: list[Gauge] = []
-        self.keys: list[Gauge] = []
-        if limit.requests:
-            self.requests.append(Bucket(limit.requests, "requests", now))
-        if limit.bytes:
-            self.keys.append(Bucket(limit.bytes, "bytes of key", now))
-        if limit.quota_bytes:
-            self.keys.append(Period(limit.quota_bytes, "bytes of key", now))
-
-    def is_full(self, now: float) -> bool:
-        return all(gauge.is_full(now) for gauge in (*self.requests, *self.keys))
+    subject: Subject
+    meter: Meter
+    size_bytes: int
 
 
 class Charge:
     """What one request was charged, all at one time."""
 
-    __slots__ = ("at", "keys", "requests")
+    __slots__ = ("_at", "_bills")
 
-    def __init__(self, at: float) -> None:
-        self.at = at
-        self.requests: list[Gauge] = []
-        self.keys: list[tuple[Gauge, int]] = []
+    def __init__(self, at: float, bills: Sequence[_Bill]) -> None:
+        self._at = at
+        self._bills = bills
 
     def no_key_came(self) -> None:
         """Gives the bytes back; that somebody asked stands."""
-        for gauge, size_bytes in self.keys:
-            gauge.give_back(size_bytes, self.at)
-
-    def undo(self) -> None:
-        """Gives everything back."""
-        self.no_key_came()
-        for gauge in self.requests:
-            gauge.give_back(1, self.at)
+        for _, meter, size_bytes in self._bills:
+            for gauge in meter.keys if size_bytes else ():
+                gauge.give_back(size_bytes, self._at)
 
 
 class Limits:
@@ -83,7 +51,7 @@ class Limits:
         self._clock = clock
         self._limits: dict[Subject, Limit] = {}
         self._of_pairs = False
-        self._meters: dict[Subject, _Meter] = {}
+        self._meters: dict[Subject, Meter] = {}
         self.replace(limits)
         self._swept_at = clock.monotonic()
 
@@ -101,23 +69,25 @@ class Limits:
         if not self._limits:
             return None
         now = self._clock.monotonic()
-        charge = Charge(now)
-        self._spend(charge, caller, size_bytes * len(slaves), now)
-        if self._of_pairs:
-            for slave in slaves:
-                self._spend(charge, (master, slave), size_bytes, now)
-        return charge
+        bills = self._bills(caller, master, slaves, size_bytes, now)
+        for subject, meter, owed_bytes in bills:
+            self._meters[subject] = meter
+            meter.spend(owed_bytes, now)
+        return Charge(now, bills)
+
+    def check(self, caller: SaeId, master: SaeId, slaves: Sequence[SaeId], size_bytes: int) -> None:
+        """Raises what `charge` would; costs nothing."""
+        self._bills(caller, master, slaves, size_bytes, self._clock.monotonic())
 
     def levels(self, caller: SaeId, master: SaeId, slave: SaeId) -> list[str]:
         """What is left of the limits that a request for this pair comes under, as sentences; costs nothing."""
         now = self._clock.monotonic()
         found: list[str] = []
         for subject in (caller, (master, slave)):
-            limit = self._limit(subject)
-            if limit is not None:
-                meter = self._meters.get(subject) or _Meter(limit, now)
+            meter = self._meter(subject, now)
+            if meter is not None:
                 gauges = (*meter.requests, *meter.keys)
-                found += [f"{_named(subject)}: {gauge}, {gauge.left(now):.9g} left" for gauge in gauges]
+                found += [f"{named(subject)}: {gauge}, {gauge.left(now):.9g} left" for gauge in gauges]
         return found
 
     def tick(self) -> None:
@@ -127,22 +97,27 @@ class Limits:
             self._swept_at = now
             self._meters = {of: meter for of, meter in self._meters.items() if not meter.is_full(now)}
 
-    def _spend(self, charge: Charge, subject: Subject, size_bytes: int, now: float) -> None:
+    def _bills(
+        self, caller: SaeId, master: SaeId, slaves: Sequence[SaeId], size_bytes: int, now: float
+    ) -> Sequence[_Bill]:
+        """What `charge` charges whom. Raises as it does."""
+        owed: list[tuple[Subject, int]] = [(caller, size_bytes * len(slaves))]
+        if self._of_pairs:
+            owed += (((master, slave), size_bytes) for slave in slaves)
+        bills = []
+        for subject, owed_bytes in owed:
+            meter = self._meter(subject, now)
+            if meter is not None:
+                meter.check(subject, owed_bytes, now)
+                bills.append(_Bill(subject, meter, owed_bytes))
+        return bills
+
+    def _meter(self, subject: Subject, now: float) -> Meter | None:
+        """That of a subject, with full levels if it has not asked of late; None without a limit."""
         meter = self._meters.get(subject)
-        if meter is None:
-            limit = self._limit(subject)
-            if limit is None:
-                return
-            meter = self._meters[subject] = _Meter(limit, now)
-        for gauge in meter.requests:
-            if wait_s := gauge.spend(1, now):
-                self._refuse(charge, subject, gauge, wait_s)
-            charge.requests.append(gauge)
-        if size_bytes:
-            for gauge in meter.keys:
-                if wait_s := gauge.spend(size_bytes, now):
-                    self._refuse(charge, subject, gauge, wait_s)
-                charge.keys.append((gauge, size_bytes))
+        if meter is None and (limit := self._limit(subject)) is not None:
+            meter = Meter(limit, now)
+        return meter
 
     def _limit(self, subject: Subject) -> Limit | None:
         limits = self._limits
@@ -151,13 +126,6 @@ class Limits:
         master, slave = subject
         wider = ((master, slave), (master, ANYONE), (ANYONE, slave), (ANYONE, ANYONE))
         return next((limits[of] for of in wider if of in limits), None)
-
-    def _refuse(self, charge: Charge, subject: Subject, gauge: Gauge, wait_s: float) -> None:
-        charge.undo()
-        who = _named(subject)
-        if wait_s == inf:
-            raise BadRequest(f"this is more than {who} may ever have at once: {gauge}")
-        raise Unavailable(f"the limit of {who} is reached: {gauge}", retry_after_s=wait_s)
 
 
 def charged[Answer](
@@ -184,7 +152,3 @@ def _giving_back[Answer](
         reply(answer)
 
     return replied
-
-
-def _named(subject: Subject) -> str:
-    return f"SAE {subject}" if isinstance(subject, str) else f"SAEs {subject[0]} and {subject[1]}"

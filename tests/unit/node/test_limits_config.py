@@ -7,7 +7,7 @@ import pytest
 from keyhop.core.errors import ConfigurationError
 from keyhop.node.config import parse_config
 from keyhop.service.gauges import Quota, Rate
-from keyhop.service.limits import Limit
+from keyhop.service.meters import Limit
 
 HEAD = """
 [node]

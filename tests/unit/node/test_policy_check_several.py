@@ -14,7 +14,7 @@ from keyhop.node.policy.check import check_kme
 from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
 from keyhop.service.gauges import Rate
 from keyhop.service.kme_options import KmeOptions
-from keyhop.service.limits import Limit
+from keyhop.service.meters import Limit
 from keyhop.service.policy import Allow, PairPolicy, Policy, Rule
 from keyhop.service.requests import GetKey, Keys
 from keyhop.testing.network import VirtualNetwork

@@ -7,7 +7,7 @@ from keyhop.core.ids import KmeId, SaeId
 from keyhop.network.pair import PairOptions
 from keyhop.service.gauges import Quota, Rate
 from keyhop.service.kme_options import KmeOptions
-from keyhop.service.limits import Limit
+from keyhop.service.meters import Limit
 from keyhop.service.policy import PairPolicy, Policy
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.network import VirtualNetwork

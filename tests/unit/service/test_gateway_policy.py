@@ -12,7 +12,8 @@ from keyhop.service.etsi020.transfer import Saes
 from keyhop.service.gateway.admitting import Admitting
 from keyhop.service.gauges import Quota
 from keyhop.service.kme_options import KmeOptions
-from keyhop.service.limits import Limit, Limits
+from keyhop.service.limits import Limits
+from keyhop.service.meters import Limit
 from keyhop.service.policy import Allow, Hybrid, PairPolicy, Policies, Policy, Rule
 from keyhop.service.requests import GetKey, GetKeyWithIds, Keys
 from keyhop.testing.domains import ALICE, BOB, EAST, WEST, Domain, Domains, TwoDomains

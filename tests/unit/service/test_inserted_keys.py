@@ -8,7 +8,7 @@ from keyhop.core.ids import SaeId, key_id_text
 from keyhop.core.record_ids import chosen_record_id
 from keyhop.network import wire
 from keyhop.service.gauges import Rate
-from keyhop.service.limits import Limit
+from keyhop.service.meters import Limit
 from keyhop.service.policy import PairPolicy, Policy, Rule
 from keyhop.service.requests import GetKey, GetKeyWithIds, InsertedKeys
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from keyhop.core.errors import BadRequest, Unavailable
 from keyhop.core.ids import SaeId
 from keyhop.service.gauges import Quota, Rate
-from keyhop.service.limits import SWEEP_S, Limit, Limits
+from keyhop.service.limits import SWEEP_S, Limits
+from keyhop.service.meters import Limit
 from keyhop.testing.virtual import VirtualClock
 
 A, B, C = SaeId("a"), SaeId("b"), SaeId("c")
@@ -130,6 +131,33 @@ def test_a_refused_request_costs_nothing_anywhere(clock: VirtualClock) -> None:
         with pytest.raises(Unavailable, match="SAEs a and c"):
             limits.charge(A, A, (B, C), 10)
     assert [ask(limits, size_bytes=45) for _ in range(3)] == [0, 0, 1]
+
+
+@pytest.mark.parametrize("asks", ["for keys that another limit refuses", "whether it may"])
+def test_who_has_nothing_begins_no_period_of_a_quota(clock: VirtualClock, asks: str) -> None:
+    limits = Limits((Limit(A, quota_bytes=Quota(100, 10)), Limit((A, B), requests=Rate(0.05, 1))), clock)
+    assert ask(limits, A, B, 100) == 0
+    clock.advance(12)
+    if asks == "whether it may":
+        limits.check(A, A, (C,), 100)
+    else:
+        assert ask(limits, A, B, 50) == pytest.approx(8)
+    clock.advance(1)
+    assert ask(limits, A, C, 100) == 0
+    clock.advance(9.5)
+    assert ask(limits, A, C, 100) == 0.5
+
+
+def test_asking_whether_one_may_is_answered_as_a_request_and_costs_nothing(clock: VirtualClock) -> None:
+    limits = Limits((Limit("*", requests=Rate(1.0, 1)), Limit(("a", "b"), bytes=Rate(1.0, 10))), clock)
+    for _ in range(3):
+        limits.check(A, A, (B,), 10)
+        with pytest.raises(BadRequest, match="SAEs a and b"):
+            limits.check(A, A, (B,), 11)
+    assert not limits._meters
+    assert ask(limits, A, B, 10) == 0
+    with pytest.raises(Unavailable, match="SAE a"):
+        limits.check(A, A, (B,), 0)
 
 
 def test_bytes_count_once_for_each_slave(clock: VirtualClock) -> None:

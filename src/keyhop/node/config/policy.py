@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from keyhop.node.config.policy_rules import ClassEntry, RuleEntry
 from keyhop.service.gauges import Quota, Rate
-from keyhop.service.limits import Limit
+from keyhop.service.meters import Limit
 from keyhop.service.policy import ANYONE, Allow, PairPolicy, Policy
 
 _Rate = Annotated[float, Meta(gt=0, le=1e12)]

@@ -11,7 +11,7 @@ from keyhop.node.address import host_and_port
 from keyhop.node.config import rules_of_gateways, rules_of_policy, rules_of_relay
 from keyhop.node.config.gateways import foreign_saes
 from keyhop.service.identity import SaeDirectory
-from keyhop.service.limits import Subject
+from keyhop.service.meters import Subject
 from keyhop.service.policy import ANYONE
 
 if TYPE_CHECKING:

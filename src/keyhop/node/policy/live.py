@@ -70,12 +70,10 @@ def _limits(story: Story, kme: Kme) -> None:
     levels = "; ".join(dict.fromkeys(level for of_slave in told for level in of_slave))
     size_bytes = story.size_bytes * story.number
     try:
-        charge = kme.limits.charge(question.master, question.master, question.slaves, size_bytes)
+        kme.limits.check(question.master, question.master, question.slaves, size_bytes)
     except KeyhopError as refusal:
         story.no("limits", refusal.message)
         return
-    if charge is not None:
-        charge.undo()
     story.yes("limits", levels or "none is set for these SAEs")
 
 
