@@ -10,6 +10,7 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import FollowedStream, OwnedStream, StreamRef
 from keyhop.network.filling import Filling
+from keyhop.network.filling.blocks import RELAYED
 from keyhop.network.filling.levels import MAX_PLACED_UNITS
 from keyhop.network.filling.placing import MAX_PARTS, MISMATCH_S, RESEND_S
 from keyhop.network.filling.waiting import MAX_PENDING, MIN_BLOCK_BYTES, PENDING_S
@@ -73,12 +74,20 @@ class Two:
         for end in self.ends:
             end.filling.synchronised()
 
-    def produce(self, sequence: int, *, differs: bool = False, only: End | None = None, size: int = SIZE) -> None:
+    def produce(
+        self,
+        sequence: int,
+        *,
+        differs: bool = False,
+        only: End | None = None,
+        size: int = SIZE,
+        link: LinkId = LINK,
+    ) -> None:
         data = SeededEntropy(sequence).token(size)
         for end in self.ends:
             if only in (None, end):
                 other = SeededEntropy(1000 + sequence).token(size) if differs and end is self.bob else data
-                end.filling.link_block(LINK, sequence, KeyMaterial(other), 1.0, "test")
+                end.filling.link_block(link, sequence, KeyMaterial(other), 1.0, "test")
 
     def settle(self) -> None:
         while any(end.sent for end in self.ends):
@@ -328,15 +337,17 @@ def test_repeated_and_late_sequences_are_no_blocks(two: Two) -> None:
     assert sum(two.stocks) == 2 * UNITS
 
 
-def test_sequences_are_remembered_over_a_restart(two: Two) -> None:
-    two.produce(5)
+@pytest.mark.parametrize("link", [LINK, RELAYED])
+def test_sequences_are_remembered_over_a_restart(two: Two, link: LinkId) -> None:
+    """Also of a link that is called as blocks are that no link brought."""
+    two.produce(5, link=link)
     two.settle()
     for end, me, peer in ((two.alice, ALICE, BOB), (two.bob, BOB, ALICE)):
         end.journal.flush()
         again = End(me, peer, two.clock, 1 << 20, end.store)
-        assert again.filling.last_seen(LINK) == 5
+        assert again.filling.last_seen(link) == 5
         again.filling.synchronised()
-        again.filling.link_block(LINK, 5, KeyMaterial(bytes(SIZE)), 1.0, "test")
+        again.filling.link_block(link, 5, KeyMaterial(bytes(SIZE)), 1.0, "test")
         assert again.sent == []
 
 

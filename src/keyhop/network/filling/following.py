@@ -6,7 +6,7 @@ from cryptography.exceptions import InvalidSignature
 
 from keyhop.core.errors import PeerError
 from keyhop.core.ids import LinkId
-from keyhop.network.filling.blocks import RELAYED, BlockName
+from keyhop.network.filling.blocks import BlockName
 from keyhop.network.filling.levels import Levels
 from keyhop.network.filling.waiting import Waiting
 from keyhop.network.wire import MAX_AHEAD, Body, Placed, Placing
@@ -51,7 +51,7 @@ class Follower:
         pending = self._waiting.blocks.get(name)
         if name in self._waiting.ours or self._levels.they_heap_up:
             return False  # it may be on its way to our stream
-        if pending is None or (self._decides and not pending.offered and name[0] != RELAYED):
+        if pending is None or (self._decides and not pending.offered and not self._waiting.are_relayed):
             return False  # an offer from before our restart does not bind us: the block may be on its way to our stream
         try:
             pending.verify(name, tag)

@@ -9,7 +9,7 @@ from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.base import KeyStore, Slot
 from keyhop.core.streams import ID_KEY_UNITS, StreamRef
 from keyhop.core.units import UNIT_BYTES
-from keyhop.network.filling.blocks import MAC_KEY_BYTES, RELAYED, BlockName, BlockQueue, PendingBlock
+from keyhop.network.filling.blocks import MAC_KEY_BYTES, BlockName, BlockQueue, PendingBlock
 
 MIN_BLOCK_BYTES = MAC_KEY_BYTES + (ID_KEY_UNITS + 1) * UNIT_BYTES
 MAX_PENDING = 512
@@ -26,6 +26,8 @@ class Waiting:
         self.ours = BlockQueue()
         self.theirs = BlockQueue()
         self.discarded_bytes = 0
+        self.are_relayed = owned.route == "relayed"
+        """Then no link brings blocks, whatever it is called."""
         self._prefix = f"{quote(owned.follower, safe='')}/{owned.route}/"
         self._seen = {
             LinkId(slot.name.removeprefix(self._prefix)): int.from_bytes(value)
@@ -46,7 +48,7 @@ class Waiting:
 
     def may_come(self, name: BlockName) -> bool:
         """Relayed blocks are placed only after they have come: one that is missing was lost in a restart."""
-        return name[0] != RELAYED and name[1] > self.last_seen(name[0])
+        return not self.are_relayed and name[1] > self.last_seen(name[0])
 
     def take_in(self, name: BlockName, material: KeyMaterial, produced_at: float, source: str) -> bool:
         """Holds it, instead of the oldest if there are too many; False for one that is too small."""
@@ -66,7 +68,7 @@ class Waiting:
         """It is in a stream."""
         self._forget(name)
         link, seen = name[0], self._seen
-        if link == RELAYED:
+        if self.are_relayed:
             return
         self._journal.save(Slot("link", self._prefix + link), lambda: seen[link].to_bytes(8))
 
