@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ from keyhop.node.config import NodeConfig, parse_config
 from keyhop.node.kms_credentials import KmsCredentials
 from keyhop.pki import Authority, TlsFiles, client_context, create_authority
 from keyhop.service.etsi020.calls import Answer, Call, Reply, Respond
-from keyhop.service.etsi020.client import KmsClient
+from keyhop.service.etsi020.client import MAX_CALLS, KmsClient
 from keyhop.service.etsi020.models import MAX_BODY_BYTES
 from keyhop.service.etsi020.server import Handle, KmsServer
 
@@ -198,6 +199,28 @@ async def test_the_client_tells_answers_and_silence_apart(authorities: dict[str,
         assert (await call(served.url + "/elsewhere", b"{}")) == Reply(200, b'["blue","POST","/elsewhere",2]')
         served.answer = False
         assert await call("/kmapi/versions") is None
+        await kms.close()
+
+
+async def test_while_a_kms_does_not_answer_calls_wait_outside_the_pool(
+    authorities: dict[str, Authority], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a thousand of them in there the event loop did nothing else for seconds."""
+    async with serving(config(authorities)) as served:
+        served.answer = False
+        kms = KmsClient(served.url, context(authorities, "blue", "blue"), 60.0)
+        requests: list[str] = []
+        stream = kms._http.stream
+
+        def counted(method: str, *args: Any, **named: Any) -> Any:
+            requests.append(method)
+            return stream(method, *args, **named)
+
+        monkeypatch.setattr(kms._http, "stream", counted)
+        for _ in range(3 * MAX_CALLS):
+            kms.make(Call("GET", "/kmapi/versions", None, lambda reply: None))
+        await served.asked.wait()
+        assert len(requests) == MAX_CALLS
         await kms.close()
 
 

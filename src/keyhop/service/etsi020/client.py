@@ -12,7 +12,8 @@ from keyhop.service.etsi020.calls import REACHED, Call, Reply
 from keyhop.service.etsi020.models import MAX_BODY_BYTES
 
 MAX_CALLS = 64
-"""Under way at once, each on a connection of its own; more wait."""
+"""Under way at once, each on a connection of its own; more wait here, where that costs nothing: the pool of httpx looks
+through all that wait in it, again and again."""
 KEEP_S = 100.0
 """How long a connection without calls is kept: a new one takes two round trips more."""
 CONNECT_S = 5.0
@@ -38,6 +39,7 @@ class KmsClient:
             headers={"Accept": "application/json, application/problem+json", "Accept-Encoding": "identity"},
             limits=httpx.Limits(max_connections=MAX_CALLS, keepalive_expiry=KEEP_S),
         )
+        self._room = asyncio.Semaphore(MAX_CALLS)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def make(self, call: Call) -> None:
@@ -56,7 +58,7 @@ class KmsClient:
     async def _make(self, call: Call) -> None:
         reply: Reply | None = None
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._timeout_s), self._room:
                 reply = await (self._knock() if call.method is None else self._request(call.method, call))
         except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as failure:
             _log.warning("another KMS did not answer", url=self._url, reason=type(failure).__name__)
