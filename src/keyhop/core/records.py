@@ -6,7 +6,7 @@ once, unless the key was voided for it; when nobody may any more it is erased.
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -63,7 +63,7 @@ class RecordBook:
             bytes.fromhex(slot.name): msgspec.msgpack.decode(value, type=_Record)
             for slot, value in store.scan("record")
         }
-        self._stored = tuple(self._records)
+        self._stored = dict.fromkeys(self._records)
         self._held = Counter(record.origin.master for record in self._records.values())
         self.endings = Endings(store, journal)
         self.outgoing = Outgoing(store, journal)
@@ -98,6 +98,10 @@ class RecordBook:
     def knows(self, key_id: bytes) -> bool:
         """Whether such a key is here, or is remembered to have been."""
         return key_id in self._records or key_id in self.endings
+
+    def are_new(self, ids: Iterable[bytes]) -> bool:
+        """Whether all of them are here, and were not found in the store: no old copy of that can have brought them."""
+        return all(key_id in self._records and key_id not in self._stored for key_id in ids)
 
     def came_in(self, batch: bytes, key_id: bytes, master: SaeId) -> bool:
         """Whether that batch brought this master's key, which is here or was."""

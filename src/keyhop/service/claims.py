@@ -11,6 +11,7 @@ from keyhop.core.errors import KeyhopError, Unavailable
 from keyhop.core.ids import KEY_ID_BYTES, KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path
+from keyhop.core.record_ids import kept_as
 from keyhop.core.records import RecordBook
 from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
@@ -59,9 +60,16 @@ class Claims:
     def get_key_with_ids(self, request: GetKeyWithIds, source: KmeId, policy: PairPolicy, reply: KeyReply) -> None:
         """`source` is the master's KME; `policy` is the pair's. Raises Unauthorised or Unavailable; else replies."""
         self._crossing.check_arrival(request.master, request.slave, policy)
-        through = gates(self._peers, source)
+        are_new = source not in self._peers and self._are_new(request)
+        through = gates(self._peers, source, are_new=are_new)
         lookup = self._lookup(request.master, source, through)
-        enter(through, partial(self._deliver, request, source, policy, lookup, reply), partial(_late, reply))
+        deliver = partial(self._deliver, request, source, policy, lookup, reply)
+        enter(through, deliver, lambda peer: deliver() if are_new else _late(reply, peer))
+
+    def _are_new(self, request: GetKeyWithIds) -> bool:
+        """Then it is nobody else's affair, if it is not in doubt who this KME is."""
+        foreign = self._crossing.foreign(request.master)
+        return self._records.are_new(kept_as(request.master, each, foreign=foreign) for each in request.key_ids)
 
     def _lookup(self, master: SaeId, source: KmeId, through: tuple[Pair, ...]) -> Lookup:
         if self._crossing.foreign(master):

@@ -10,15 +10,15 @@ from keyhop.network.pair import Pair
 from keyhop.network.peer import Peer
 
 
-def gates(peers: Mapping[KmeId, Peer], source: KmeId) -> tuple[Pair, ...]:
+def gates(peers: Mapping[KmeId, Peer], source: KmeId, *, are_new: bool = False) -> tuple[Pair, ...]:
     """The pairs within whose windows keys of that KME are delivered; of this very KME, those of some peer.
 
-    Raises Unavailable before marks have been compared.
+    Raises Unavailable before marks have been compared. Keys of this very KME that `are_new` need not wait for that.
     """
     peer = peers.get(source) or next(iter(peers.values()), None)
     if peer is None:
         return ()
-    if not peer.marks_compared:  # any stream of it may have been a gate before
+    if not (peer.marks_compared or are_new):  # any stream of it may have been a gate before
         raise _not_synchronised(peer.id)
     return peer.fetched_within
 
@@ -31,7 +31,7 @@ def check_not_doubted(peers: Mapping[KmeId, Peer]) -> None:
 
 
 def enter(through: tuple[Pair, ...], act: Callable[[], None], late: Callable[[KmeId], None]) -> None:
-    """Acts within a window of each, now if all of them are open; or tells which KME did not answer in time."""
+    """Acts within a window of each, now if all of them are open; or tells `late` which KME did not answer in time."""
     closed = [gate for gate in through if not gate.windows.admits()]
     if closed:
         for gate in closed[:-1]:

@@ -69,7 +69,7 @@ class TakingBack:
     def _take_back_here(self, source: KmeId, keys: Keys, told: Voided) -> None:
         try:
             check_not_doubted(self._peers)
-            through = gates(self._peers, source)
+            through = gates(self._peers, source, are_new=source not in self._peers and self._are_new(keys))
         except Unavailable:  # another node that claims to be this one may give out what we void
             told(None)
             return
@@ -91,6 +91,9 @@ class TakingBack:
         if gone:  # what was so before is in the audit log, however often it is asked for
             self._journal.record(event_record("keys voided", **who, ids=b"".join(gone).hex()))
         return frozenset(before.union(gone))
+
+    def _are_new(self, keys: Keys) -> bool:
+        return self._records.are_new(self._abroad.kept_as(keys.master, key_id) for key_id in each_id(keys.ids))
 
     def _is_void(self, keys: Keys, key_id: bytes) -> bool:
         kept = self._abroad.kept_as(keys.master, key_id)

@@ -269,17 +269,22 @@ def test_ids_whose_places_overlap_are_not_given_out(bob: Bob) -> None:
     assert bob.pair.followed.ledger.balances(bob.pair.followed.available_bytes)
 
 
-def test_a_peer_that_notes_no_mark_keeps_nobody_waiting_for_ever(bob: Bob) -> None:
-    key_id = bob.local_key()
+def test_a_peer_that_notes_no_mark_keeps_nobody_waiting_for_ever_and_nobody_from_keys_of_others(bob: Bob) -> None:
+    of_bobs = bob.local_key()
+    stream = bob.place(1)
+    bob.hear(wire.Leased(1, bob.pair.followed.produced))
+    of_alice = EpochKeyIds(stream[:64]).pair(A1, B1).seal(100, 32)
     bob.clock.advance(2)
-    answers = bob.claim(B2, B1, key_id)
+    answers = [bob.claim(B2, B1, of_bobs), bob.claim(B1, A1, of_alice)]
     bob.clock.advance(WAIT_S / 2)
     bob.kme.tick()
-    early = list(answers)
+    bob.flush()
+    early = [list(answer) for answer in answers]
     bob.clock.advance(WAIT_S)
     bob.kme.tick()
-    assert early == []
-    assert [type(answer) for answer in answers] == [Unavailable]
+    bob.flush()
+    assert early == [[], []]
+    assert [type(answer) for (answer,) in answers] == [Keys, Unavailable]
 
 
 @pytest.mark.parametrize("ids", [b"", bytes(5), bytes(37)])
