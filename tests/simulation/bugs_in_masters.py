@@ -25,7 +25,7 @@ def a_voided_place_is_delivered(patch: pytest.MonkeyPatch) -> None:
 
     def void(self: TakingBack, source: Any, master: SaeId, slave: SaeId, key_id: bytes) -> bool:
         places = ((p, p.followed.find(key_id, master, slave)) for p in self._peers[source].pairs)
-        return any(place is not None and pair.followed.has(place) for pair, place in places)
+        return any(place is not None for _, place in places)
 
     patch.setattr(TakingBack, "_void_in_stream", void)
 

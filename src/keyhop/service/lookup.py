@@ -29,8 +29,8 @@ class InStream(NamedTuple):
     number: int
 
     def is_there(self) -> bool:
-        """Whether all of it can be given out."""
-        return self.stream.has(self.place, self.number)
+        """Whether all of it can be given out, as the first of them can."""
+        return self.number == 1 or self.stream.has(self.place, self.number)
 
 
 class InRecord(NamedTuple):
@@ -127,9 +127,9 @@ class Lookup:
         elsewhere = False
         for stream in self._streams:
             place = stream.find(key_id, request.master, request.slave, uses(stream))
-            if place and stream.has(place):
+            if place is not None:
                 return InStream(stream, place, 1)
-            elsewhere = elsewhere or (not place and stream.is_someone_elses(key_id))
+            elsewhere = elsewhere or stream.is_someone_elses(key_id)
         if self._redelivery.holds(request.master, request.slave, key_id):
             return SentBefore(key_id)
         if elsewhere:

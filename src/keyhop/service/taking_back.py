@@ -110,7 +110,7 @@ class TakingBack:
     def _void_in_stream(self, source: KmeId, master: SaeId, slave: SaeId, key_id: bytes) -> bool:
         for pair in self._peers[source].pairs:
             place = pair.followed.find(key_id, master, slave, any_use(pair))
-            if place is not None and pair.followed.has(place):
+            if place is not None:
                 pair.followed.void(place.epoch, place.located.position, place.located.end)
                 self._records.endings.add(key_id, Ending(master, [slave], self._clock.wall()))
                 return True

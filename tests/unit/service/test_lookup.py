@@ -1,6 +1,7 @@
 """What the IDs of one dec_keys request name, in whatever order and of whatever sizes they come."""
 
 import random
+from collections.abc import Iterator
 
 import pytest
 
@@ -71,6 +72,31 @@ def test_an_id_that_is_there_twice_refuses_all(network: VirtualNetwork, twice: l
     with pytest.raises(BadRequest, match="twice"):
         runs(network, [ids[i] for i in twice])
     assert runs(network, ids) == [30]
+
+
+@pytest.mark.parametrize("named", ["made up", "spent"])
+def test_ids_that_name_nothing_are_not_tried_with_every_secret(network: VirtualNetwork, named: str) -> None:
+    if named == "made up":
+        numbers = random.Random(1)
+        ids = [bytearray(numbers.randbytes(16)) for _ in range(100)]
+        for key_id in ids:
+            key_id[6], key_id[8] = key_id[6] & 0x0F | 0x80, key_id[8] & 0x3F | 0x80
+    else:
+        ids = [bytearray(key_id) for key_id in made(network, 100)]
+        network.get_key_with_ids(BOB, GetKeyWithIds(B, A, b"".join(ids)))
+        network.settle()
+    tried: list[int] = []
+
+    def uses(epoch: int) -> Iterator[bytes]:
+        for number in range(48):
+            tried.append(number)
+            yield number.to_bytes()
+
+    kme = network.kmes[BOB].kme
+    lookup = Lookup([kme.peers[ALICE].neighbour.followed], kme.records, kme.redelivery, lambda: None)
+    with pytest.raises(BadRequest, match="not found"):
+        lookup.find(GetKeyWithIds(B, A, b"".join(ids)), lambda stream: uses)
+    assert len(tried) <= len(ids)
 
 
 @pytest.mark.parametrize("order", ["pairs", "shuffled", "all gone"])

@@ -131,10 +131,13 @@ class FollowedStream:
         return self._key_ids[epoch]
 
     def find(self, key_id: bytes, master: SaeId, slave: SaeId, uses: Uses = plain) -> Place | None:
-        """The place that this ID seals for this pair of SAEs and one of these uses, its bytes there or not."""
+        """The place that this ID seals for this pair of SAEs and one of these uses, if its bytes are there.
+
+        That is looked at first: however many uses there are, an ID that names nothing costs little.
+        """
         for number, key_ids in self._key_ids.items():
             located = key_ids.locate(key_id)
-            if located is None:
+            if located is None or not self.has(Place(number, located)):
                 continue
             for use in uses(number):
                 if key_ids.pair(master, slave, use).recognises(key_id, located):

@@ -43,7 +43,7 @@ class Recovered:
             assert source is not None
             stream = self._stream(StreamRef(source, self._machine.name, route))
             place = stream.find(key_id, master, slave) or self._find_bound(stream, key_id, master, slave)
-            if place is not None and stream.has(place):
+            if place is not None:
                 size = place.located.size_bytes
                 part = stream.peek(place)[:size]
                 if not place.use:
