@@ -99,7 +99,9 @@ def one_copy_is_enough(patch: pytest.MonkeyPatch) -> None:
     """A multicast key leaves when the first of several KMEs holds it."""
     spread = spreading._Spread
     patch.setattr(
-        spreading, "_Spread", lambda copies, here, done, legs: spread(copies, here, done, set(sorted(legs)[:1]))
+        spreading,
+        "_Spread",
+        lambda copies, here, done, legs, batch: spread(copies, here, done, set(sorted(legs)[:1]), batch),
     )
 
 

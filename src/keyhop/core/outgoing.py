@@ -15,12 +15,16 @@ MAX_OUTGOING = 1 << 12
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """A master's records for slaves at other KMEs; `ids` are those that SAEs show, `since` is wall time."""
+    """A master's records for slaves at other KMEs; `ids` are those that SAEs show, `since` is wall time.
+
+    They left in `batch`; none: in any.
+    """
 
     master: SaeId
     slaves_at: dict[KmeId, list[SaeId]]
     ids: bytes
     since: float
+    batch: bytes = b""
 
 
 class Outgoing(Newest[Sent]):

@@ -30,13 +30,15 @@ type Gone = Callable[[bytes | None], None]
 class Keys(NamedTuple):
     """Keys of a master for slaves at one KME; `ids` are 16 bytes each, one after the other.
 
-    With `spare_fetched`, what one of the slaves was given stays for the others.
+    With `spare_fetched`, what one of the slaves was given stays for the others. With a `batch`, only records that came
+    in that one are meant: others may have come under their IDs before.
     """
 
     master: SaeId
     slaves: tuple[SaeId, ...]
     ids: bytes
     spare_fetched: bool
+    batch: bytes = b""
 
 
 type TakeBack = Callable[[KmeId, Keys, Gone], None]
@@ -94,7 +96,8 @@ class Reclaiming:
                 self._send(Reclaimed(message.call, ids))
 
         master, slaves = SaeId(message.master), tuple(map(SaeId, message.slaves))
-        self._take_back(self._peer, Keys(master, slaves, message.ids, message.spare_fetched), taken)
+        keys = Keys(master, slaves, message.ids, message.spare_fetched, message.batch)
+        self._take_back(self._peer, keys, taken)
 
     def answered(self, message: Reclaimed) -> None:
         """The peer's answer."""

@@ -18,8 +18,10 @@ class Abroad(Protocol):
         """The KMS of another domain that is joined to this very KME and has that SAE."""
         ...
 
-    def send(self, kms: KmeId, copies: Copies, slaves: tuple[SaeId, ...], deadline: float, done: Spreaded) -> None:
-        """Hands keys over."""
+    def send(
+        self, kms: KmeId, copies: Copies, slaves: tuple[SaeId, ...], batch: bytes, deadline: float, done: Spreaded
+    ) -> None:
+        """Hands keys over, which are those of a batch."""
         ...
 
     def concern(self, slaves: Iterable[str]) -> bool:
@@ -30,10 +32,10 @@ class Abroad(Protocol):
         """Under which ID SAEs of this KME find a key of a master."""
         ...
 
-    def take_back(self, kms: KmeId, master: SaeId, ids: bytes) -> None:
-        """Nobody was given these keys of a master."""
+    def take_back(self, kms: KmeId, master: SaeId, ids: bytes, batch: bytes = b"") -> None:
+        """Nobody was given these keys of a master; with a batch, as far as they were handed over as those of that."""
         ...
 
-    def void(self, kms: KmeId, saes: Saes, ids: tuple[bytes, ...], deadline: float, done: Voided) -> None:
-        """Takes keys back that somebody may have been given."""
+    def void(self, kms: KmeId, saes: Saes, ids: tuple[bytes, ...], batch: bytes, deadline: float, done: Voided) -> None:
+        """Takes keys back that somebody may have been given; with a batch, only those of that."""
         ...

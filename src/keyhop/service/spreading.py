@@ -33,6 +33,8 @@ class _Spread:
     here: tuple[SaeId, ...]
     done: Spreaded
     waiting: set[tuple[str, KmeId]]
+    batch: bytes
+    """By which what leaves can be told from what other keys left under the same IDs."""
     name: bytes | None = None
     """By which it can be undone at other KMEs."""
     kmss: set[KmeId] = field(default_factory=set)
@@ -90,20 +92,21 @@ class Spreading:
             return
         elsewhere = by_kme({slave: kme for slave, kme in copies.homes.items() if kme != self._me})
         legs = {("kme", kme) for kme in elsewhere} | {("kms", kms) for kms in abroad.values()}
-        spread = _Spread(copies, here, done, set(legs))
+        batch = copies.came.batch if copies.came else self._entropy.token(KEY_ID_BYTES)
+        spread = _Spread(copies, here, done, set(legs), batch)
         if not legs:
             self._finish(spread)
         if elsewhere:
-            spread.name = self._undoing.begin(copies.master, elsewhere, copies.ids)
+            spread.name = self._undoing.begin(copies.master, elsewhere, copies.ids, batch)
         unsent = sorted(legs, reverse=True)  # in the same order wherever a simulation runs
         while unsent and not spread.failed:
             kind, name = leg = unsent.pop()
             arrived = partial(self._arrived, spread, leg)
             if kind == "kms":
                 slaves = tuple(slave for slave, kms in abroad.items() if kms == name)
-                self._abroad.send(name, copies, slaves, deadline, arrived)
+                self._abroad.send(name, copies, slaves, batch, deadline, arrived)
             else:
-                self._carry(name, copies, elsewhere[name], deadline, arrived)
+                self._carry(name, spread, elsewhere[name], deadline, arrived)
         if unsent:
             spread.waiting.difference_update(unsent)
             self._undo(spread)
@@ -111,14 +114,15 @@ class Spreading:
     def _leads_abroad(self, copies: Copies, slave: SaeId) -> KmeId | None:
         return self._abroad.leads_to(slave) if copies.homes[slave] == self._me else None
 
-    def _carry(self, kme: KmeId, copies: Copies, slaves: tuple[SaeId, ...], deadline: float, arrived: Spreaded) -> None:
+    def _carry(
+        self, kme: KmeId, spread: _Spread, slaves: tuple[SaeId, ...], deadline: float, arrived: Spreaded
+    ) -> None:
         """The key is the same for all, so the policies of those who are elsewhere count on this way too."""
-        policies = tuple(copies.policies.values())
-        token = self._entropy.token(KEY_ID_BYTES)
+        copies, policies = spread.copies, tuple(spread.copies.policies.values())
         ids = copies.ids if self._abroad.concern(slaves) else copies.kept_as
         what = (copies.master, slaves, ids, copies.sent)
-        combined = self._masked(kme, copies, token)
-        batch = Batch(token, copies.made_by, *what, pads_for(policies), combined, copies.crossed)
+        combined = self._masked(kme, copies, spread.batch)
+        batch = Batch(spread.batch, copies.made_by, *what, pads_for(policies), combined, copies.crossed)
         self._courier.carry(
             kme, batch, way_for(policies, expanded=copies.expanded, fresh=copies.fresh), deadline, arrived
         )
@@ -179,7 +183,7 @@ class Spreading:
     def _undo(self, spread: _Spread) -> None:
         copies = spread.copies
         for kms in sorted(spread.kmss):  # in the same order wherever a simulation runs
-            self._abroad.take_back(kms, copies.master, copies.ids)
+            self._abroad.take_back(kms, copies.master, copies.ids, spread.batch)
         spread.kmss.clear()
         if spread.name is not None and not spread.waiting:
             self._undoing.undo(spread.name)

@@ -60,7 +60,7 @@ class TakingBack:
         deadline = self._clock.monotonic() + BEYOND_S
         for kms, slaves in beyond.items():
             try:
-                self._abroad.void(kms, Saes(keys.master, slaves), each, deadline, together.told)
+                self._abroad.void(kms, Saes(keys.master, slaves), each, keys.batch, deadline, together.told)
             except StoreFailure:
                 together.told(None)
         if here:
@@ -86,14 +86,18 @@ class TakingBack:
 
     def _take(self, source: KmeId, keys: Keys) -> frozenset[bytes]:
         who = {"master": keys.master, "slaves": " ".join(keys.slaves)}
-        before = {key_id for key_id in each_id(keys.ids) if self._is_void(keys, key_id)}
-        gone = [key_id for key_id in each_id(keys.ids) if key_id not in before and self._void(source, keys, key_id)]
+        ids = [key_id for key_id in each_id(keys.ids) if not keys.batch or self._came_in(keys, key_id)]
+        before = {key_id for key_id in ids if self._is_void(keys, key_id)}
+        gone = [key_id for key_id in ids if key_id not in before and self._void(source, keys, key_id)]
         if gone:  # what was so before is in the audit log, however often it is asked for
             self._journal.record(event_record("keys voided", **who, ids=b"".join(gone).hex()))
         return frozenset(before.union(gone))
 
     def _are_new(self, keys: Keys) -> bool:
         return self._records.are_new(self._abroad.kept_as(keys.master, key_id) for key_id in each_id(keys.ids))
+
+    def _came_in(self, keys: Keys, key_id: bytes) -> bool:
+        return self._records.came_in(keys.batch, self._abroad.kept_as(keys.master, key_id), keys.master)
 
     def _is_void(self, keys: Keys, key_id: bytes) -> bool:
         kept = self._abroad.kept_as(keys.master, key_id)

@@ -53,11 +53,13 @@ class Undoing:
         self._entropy = entropy
         self._failed: dict[bytes, _Failed] = {}
 
-    def begin(self, master: SaeId, slaves_at: Mapping[KmeId, tuple[SaeId, ...]], ids: bytes) -> bytes:
-        """Records are about to leave; returns what they are called here."""
+    def begin(
+        self, master: SaeId, slaves_at: Mapping[KmeId, tuple[SaeId, ...]], ids: bytes, batch: bytes = b""
+    ) -> bytes:
+        """Records are about to leave in that batch, or have left in any; returns what they are called here."""
         name = self._entropy.token(KEY_ID_BYTES)
         slaves = {kme: list(saes) for kme, saes in sorted(slaves_at.items())}
-        self._outgoing.add(name, Sent(master, slaves, ids, self._clock.wall()))
+        self._outgoing.add(name, Sent(master, slaves, ids, self._clock.wall(), batch))
         return name
 
     def settle(self, name: bytes) -> None:
@@ -119,5 +121,5 @@ class Undoing:
 
     def _ask(self, name: bytes, kme: KmeId, failed: _Failed, until: float, told: Gone) -> None:
         sent = self._outgoing[name]
-        keys = Keys(sent.master, tuple(sent.slaves_at[kme]), sent.ids, spare_fetched=False)
+        keys = Keys(sent.master, tuple(sent.slaves_at[kme]), sent.ids, spare_fetched=False, batch=sent.batch)
         failed.stops.append(self._peers[kme].relayed.reclaiming.reclaim(keys, until, told))

@@ -5,6 +5,7 @@ from masters_in_a_line import KEYS, OWN_ID, own
 
 from keyhop.core.errors import BadRequest, KeyhopError, Unavailable
 from keyhop.core.ids import SaeId
+from keyhop.core.record_ids import chosen_record_id
 from keyhop.service.etsi020.calls import ACK, VOID
 from keyhop.service.requests import GetKey, GetKeyWithIds, InsertedKeys, InsertKeys, Keys, VoidedKeys, VoidKeys
 from keyhop.testing.domains import ALICE, EAST, WEST, TwoDomains
@@ -204,3 +205,14 @@ def test_what_was_handed_over_before_is_not_taken_for_other_keys_under_its_id(bo
     assert isinstance(refusal, Unavailable)
     assert fetch(both, B, OWN_ID) == KEYS[:32]
     assert not more or isinstance(fetch(both, B, more), KeyhopError)
+
+
+def test_what_is_refused_at_the_gateway_takes_back_no_earlier_key_of_its_id(both: TwoDomains) -> None:
+    """Keys are forgotten there before what was handed over is, so the ID can be chosen again, and is refused late."""
+    inserted(both, own(B, keys=KEYS[:32], ids=OWN_ID, master=W))
+    both.west.kmes[WEST].records.endings.drop(chosen_record_id(W, OWN_ID))
+    answers = both.insert_keys(own(B, keys=KEYS[32:], ids=OWN_ID, master=W))
+    both.pass_time(5.0)
+    (refusal,) = answers
+    assert isinstance(refusal, Unavailable)
+    assert fetch(both, B, OWN_ID, W) == KEYS[:32]

@@ -6,9 +6,10 @@ from keyhop.core import outgoing
 from keyhop.core.errors import StoreFailure, Unavailable
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
+from keyhop.core.keys import KeyMaterial
 from keyhop.network import wire
 from keyhop.network.reclaiming import MOST_RESEND_S
-from keyhop.service.requests import GetKey, Keys
+from keyhop.service.requests import GetKey, GetKeyWithIds, InsertKeys, Keys
 from keyhop.service.undoing import LATE_S, Undoing
 from keyhop.testing.network import VirtualNetwork
 from keyhop.testing.virtual import SeededEntropy
@@ -16,6 +17,8 @@ from keyhop.testing.virtual import SeededEntropy
 ALICE, BOB, CAROL = KmeId("alice"), KmeId("bob"), KmeId("carol")
 A, B, C = SaeId("a"), SaeId("b"), SaeId("c")
 REQUEST = GetKey(A, B, additional_slaves=(C,))
+OWN_ID = bytes.fromhex("0190d3c8f1a27abc9def0123456789ab")
+"""A UUID of version 7."""
 
 
 class Network(VirtualNetwork):
@@ -186,6 +189,26 @@ def test_an_old_copy_of_the_store_takes_nothing_back(network: Network) -> None:
     assert len(network.kmes[ALICE].records.outgoing) == 1
     network.pass_time(LATE_S + 2.0)
     assert left(network) == [1, 1, 0]
+
+
+def test_what_did_not_come_takes_back_no_earlier_key_of_its_id(network: Network) -> None:
+    """alice is set up anew, so nothing there knows that the ID was used; and bob's refusal is lost."""
+    network.insert_keys(ALICE, InsertKeys(A, B, KeyMaterial(bytes(32)), 32, OWN_ID))
+    network.settle()
+    network.kmes[ALICE].start({})
+    network.pass_time(2.0)
+    network.produce(16)
+    network.pass_time(2.0)
+    network.lost = {wire.Carried}
+    answers = network.insert_keys(ALICE, InsertKeys(A, B, KeyMaterial(bytes([1] * 32)), 32, OWN_ID))
+    network.pass_time(5.0)
+    assert isinstance(answers[0], Unavailable)
+    network.pass_time(LATE_S + 2.0)
+    assert left(network) == [1, 0, 0]
+    fetched = network.get_key_with_ids(BOB, GetKeyWithIds(B, A, OWN_ID))
+    network.settle()
+    assert isinstance(fetched[0], Keys)
+    assert fetched[0].runs[0].material == KeyMaterial(bytes(32))
 
 
 def test_a_store_that_fails_while_a_window_is_waited_for_stops_the_kme_all_the_same(network: Network) -> None:

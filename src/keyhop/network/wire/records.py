@@ -50,6 +50,7 @@ class Reclaim(Message, frozen=True):
     """Keys are taken back, of streams and records, for these slaves at the receiver: which had none of them been given?
 
     `call` names the question, which may come again. With `spare_fetched`, what one of them was given stays for others.
+    With a `batch`, only records that came in that one are meant.
     """
 
     call: Id
@@ -57,6 +58,7 @@ class Reclaim(Message, frozen=True):
     slaves: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=256)]
     ids: Annotated[bytes, Meta(max_length=16 * MAX_RECORDS_PER_BATCH)]
     spare_fetched: bool
+    batch: Annotated[bytes, Meta(max_length=16)] = b""
 
 
 class Reclaimed(Message, frozen=True):

@@ -2,7 +2,7 @@
 
 It outlives the process, is bounded, and forgets after a while. The keys are not in it. So that a retry that brings
 another key under the same ID is found out, it has a mark of each: of a received key eight bytes of a hash, of one that
-was sent the batch in which another KME of this domain brought it.
+was sent the batch in which it left, or another KME of this domain brought it.
 """
 
 import hashlib

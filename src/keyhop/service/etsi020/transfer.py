@@ -25,7 +25,7 @@ class Transfer:
     """Keys for the same SAEs: 16-byte IDs, and the keys in the same order.
 
     `optional` are extensions of the request, and `key_optional` those of single keys, that nobody here understands:
-    they are passed on unchanged. `batch` is that in which another KME of this domain sent them, if one did.
+    they are passed on unchanged. `batch` is that in which another KME of this domain sent them, or this one does.
     """
 
     saes: Saes

@@ -117,8 +117,10 @@ class Gateway:
         """The KMS that is joined to this very KME and has that SAE."""
         return self._ways.way_to(slave) if self._foreign(slave) else None
 
-    def send(self, kms: KmeId, copies: Copies, slaves: tuple[SaeId, ...], deadline: float, done: Spreaded) -> None:
-        """Hands keys over to another KMS; one that is known not to answer is asked again before it gets any."""
+    def send(
+        self, kms: KmeId, copies: Copies, slaves: tuple[SaeId, ...], batch: bytes, deadline: float, done: Spreaded
+    ) -> None:
+        """Hands keys of a batch over to another KMS. One that is known not to answer gets none until it does."""
         if self._interchanges[kms].reachable is False:
             done("it does not answer")
             return
@@ -128,19 +130,17 @@ class Gateway:
             tuple(copies.keys.each(copies.number)),
             copies.optional,
             copies.key_optional,
-            copies.came.batch if copies.came else b"",
+            batch,
         )
         self._interchanges[kms].sending.send(transfer, deadline, done)
 
-    def take_back(self, kms: KmeId, master: SaeId, ids: bytes) -> None:
-        """Nobody was given these keys of a master."""
-        interchange = self._interchanges[kms]
-        theirs = [k for k in each_id(ids) if (entry := interchange.sent.get(k)) and entry.initiator == master]
-        interchange.recalling.recall(theirs)
+    def take_back(self, kms: KmeId, master: SaeId, ids: bytes, batch: bytes = b"") -> None:
+        """Nobody was given these keys of a master; with a batch, as far as they were handed over as those of that."""
+        self._interchanges[kms].recalling.recall(self._sent(kms, master, each_id(ids), batch))
 
-    def void(self, kms: KmeId, saes: Saes, ids: tuple[bytes, ...], deadline: float, done: Voided) -> None:
-        """Takes keys back that somebody may have been given."""
-        self._interchanges[kms].recalling.void(saes, ids, deadline, done)
+    def void(self, kms: KmeId, saes: Saes, ids: tuple[bytes, ...], batch: bytes, deadline: float, done: Voided) -> None:
+        """Takes keys back that somebody may have been given; with a batch, only those of that."""
+        self._interchanges[kms].recalling.void(saes, self._sent(kms, saes.initiator, ids, batch), deadline, done)
 
     def concern(self, slaves: Iterable[str]) -> bool:
         """Whether one of them is of another domain."""
@@ -190,3 +190,8 @@ class Gateway:
         """It was asked for again before it was answered."""
         if len(self._under_way[master, batch]) < MAX_WAITING:
             self._under_way[master, batch].append(done)
+
+    def _sent(self, kms: KmeId, master: SaeId, ids: Iterable[bytes], batch: bytes) -> tuple[bytes, ...]:
+        """Those of a master's keys that were handed over, in that batch or, with none, in any."""
+        found = ((key_id, self._interchanges[kms].sent.get(key_id)) for key_id in ids)
+        return tuple(k for k, entry in found if entry and entry.initiator == master and batch in (b"", entry.mark))
