@@ -148,8 +148,9 @@ class Carriage:
             under_way.done(None if refusal is None else refused_for(refusal, refusal))
 
     def synchronised(self) -> None:
-        """A session begins: what was not answered is sent again."""
+        """A session begins: what was not answered is sent again. Both ends agree on the epochs that there are."""
         self._synchronised = True
+        self.seeds.forget_done()
         for under_way in self._under_way.values():
             self._send(under_way.message)
 

@@ -146,3 +146,17 @@ def test_a_message_that_is_not_the_next_one_of_its_owner_is_refused(what: str) -
     bob.received(ALICE, sent[2])
     net.flush()
     assert len(bob.records) == 1
+
+
+def test_a_restored_follower_keeps_no_seed_of_which_it_has_forgotten_what_it_used() -> None:
+    net = network()
+    wet(net)
+    bob = net.kmes[BOB]
+    assert any(slot.kind == "seed" for slot in bob.store.values)
+    copy = dict(bob.store.values)
+    got(fetch(net, got(ask(net, GetKey(A, B))).runs[0].ids))
+    net.pass_time(2.0)
+    bob.start(copy)
+    net.settle()
+    assert [r["reason"] for r in bob.audit.records() if "stream" in r] == ["follower forgot"]
+    assert not any(slot.kind == "seed" for slot in bob.store.values)

@@ -67,9 +67,10 @@ class HeldSeeds:
         seed.used = number
         self._save(seed)
 
-    def forget_all(self) -> None:
-        """None of them may be used."""
-        for seed in list(self._seeds):
+    def forget_done(self) -> None:
+        """Forgets those of epochs of which nothing is left here: their owner has closed them, or we have forgotten what
+        we used."""
+        for seed in [each for each in self._seeds if not self._stream.holds_epoch(each.epoch)]:
             self._forget(seed)
 
     def _find(self, epoch: int, position: int) -> _Seed | None:

@@ -205,7 +205,7 @@ class Pair:
         self._open_next_epoch()
         self.followed.forget_all(self.followed.mark)
         self.hybrid.kept.forget_all()
-        self.carriage.seeds.forget_all()
+        self.carriage.seeds.forget_done()
 
     def abandon(self) -> None:
         """The store has failed: nobody waits any longer, and nothing is written."""
