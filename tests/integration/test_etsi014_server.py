@@ -623,6 +623,24 @@ def test_caps_on_connections(pki: Pki) -> None:
         assert ask(first, "GET", ENC)[0] == 200
 
 
+def test_who_asks_and_goes_has_no_more_under_way_than_who_stays(pki: Pki) -> None:
+    """What was asked for waits at the service: else one SAE could leave as much behind there as it has time for."""
+    service = MemoryKeys(later=True)
+    with Running(pki, service, Limits(max_connections_per_sae=3), True) as running:
+        for number in range(1, 4):
+            with running.connect() as sock:
+                sock.sendall(GET + b"\r\n")
+                while len(service.held) < number:
+                    pass
+        with running.connect() as fourth:
+            assert b'{"message": "too many connections of this SAE"}' in everything(fourth)
+        running.loop.call_soon_threadsafe(service.held.pop())
+        while running.server.connections > 2:
+            pass
+        service.later = False
+        assert running.ask("GET", ENC)[0] == 200
+
+
 def test_refused_connections_of_one_sae_lock_nobody_out(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection_module, "LINGER_S", 30.0)
     with ExitStack() as stack:

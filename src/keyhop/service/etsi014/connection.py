@@ -12,7 +12,8 @@ Rules, from the point of view of the client:
 4. What breaks a bound, a deadline or HTTP itself is answered here, in JSON, after the answers that are still
    due; then nothing more is read and the connection closes.
 
-A caller that went away cancels nothing that the service was asked for: its key is spent either way.
+A caller that went away cancels nothing that the service was asked for: its key is spent either way. So its place is
+taken until that is answered.
 """
 
 import logging
@@ -60,7 +61,7 @@ class SaeConnection:
         self._current: Call | None = None
         self._body = b""
         self._number = 0  # of the current request, so that a reply can only be its own
-        self._queued = self._in_turn = self._serving = False
+        self._queued = self._in_turn = self._serving = self._asked = self._gone = False
         self._closing = False
         self._last = False
         self._farewell = b""
@@ -97,14 +98,22 @@ class SaeConnection:
         self._end_reading()
         self._farewell = b""
         self._current = None
-        self._on_lost(self)
+        self._gone = True
+        if not self._asked:
+            self._on_lost(self)
 
     def abort(self) -> None:
         """Ends the connection now; answers that are due are lost."""
-        self._wire.abort()
+        if self._gone:
+            self._on_lost(self)
+        else:
+            self._wire.abort()
 
     def shutdown(self) -> None:
         """Answers the request that is next: under way, waiting, or known by its head. Then closes."""
+        if self._gone:
+            self._on_lost(self)
+            return
         self._last = True
         self._serve()
 
@@ -119,7 +128,9 @@ class SaeConnection:
     def check_deadlines(self, now: float) -> None:
         """Called every now and then by the server."""
         limits, age = self._limits, now - self._since
-        if self._wire.blocked:
+        if self._gone:
+            pass
+        elif self._wire.blocked:
             if age > limits.write_timeout_s:
                 self.abort()
         elif self._current is not None:
@@ -179,6 +190,7 @@ class SaeConnection:
         if call is None:
             return
         self._body = b""
+        self._asked = True
         reply = partial(self._reply, self._number)
         try:
             call.ask(self._service, body, reply)
@@ -190,9 +202,13 @@ class SaeConnection:
 
     def _reply(self, number: int, answer: Answer) -> None:
         """To the request of this number. Once it is answered, or the client has gone, a reply is nobody's."""
-        if self._current is None or number != self._number:
+        if number != self._number:
             return
         self._number += 1
+        self._asked = False
+        if self._gone:
+            self._on_lost(self)
+            return
         if self._turns.shared and not _is_soon_written(answer):
             self._turns.enter(self.sae, partial(self._answer, answer))
         else:

@@ -45,7 +45,7 @@ class Registry:
         return self._per_sae[sae] > 2 * self._limits.max_connections_per_sae
 
     def release(self, connection: SaeConnection) -> None:
-        """Forgets a connection that `admit` counted."""
+        """Forgets a connection that `admit` counted. Idempotent."""
         if connection not in self.open:
             return
         self.open.discard(connection)

@@ -159,6 +159,25 @@ def test_a_reply_after_the_client_has_gone_goes_nowhere(bench: Bench) -> None:
     assert (bench.written, bench.lost) == ([], [bench.connection])
 
 
+def test_who_has_gone_counts_until_what_was_asked_is_answered(bench: Bench) -> None:
+    bench.connection.receive(GET)
+    bench.abort()
+    bench.after(100)
+    assert bench.lost == []
+    bench.replies[0](KEYS)
+    assert (bench.lost, bench.written) == ([bench.connection], [])
+
+
+@pytest.mark.parametrize("end", [SaeConnection.shutdown, SaeConnection.abort])
+def test_at_the_end_nobody_waits_for_the_answer_to_who_has_gone(
+    bench: Bench, end: Callable[[SaeConnection], None]
+) -> None:
+    bench.connection.receive(GET)
+    bench.abort()
+    end(bench.connection)
+    assert bench.lost[0] is bench.connection
+
+
 def test_a_fault_of_ours_is_answered(bench: Bench) -> None:
     def fail() -> None:
         raise ZeroDivisionError
