@@ -9,7 +9,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -78,11 +78,10 @@ class ReferenceKms:
                 client.make(replace(call, body=self._altered(call.body)))
 
         self._interchange = Interchange(other, self.domain, journal._store, journal, SystemClock(), make)
-        handle: Callable[[str, str, bytes, Respond], None] = self._handle
         versions = server_context(files, "1.2" if "TLS 1.2" in self._faults else "1.3")
         if "no certificate is needed" in self._faults:
             versions.verify_mode = ssl.CERT_OPTIONAL
-        server = KmsServer(self._listener, versions, lambda chain: handle)
+        server = KmsServer(self._listener, versions, lambda chain: KmeId("tester"), self._handle)
         server.start()
         self._ready.set()
         while not self._stopping.is_set():
@@ -94,7 +93,7 @@ class ReferenceKms:
     def _wake(self) -> None:
         self._loop.call_soon(self._journal.flush)
 
-    def _handle(self, method: str, path: str, body: bytes, respond: Respond) -> None:
+    def _handle(self, kms: KmeId, method: str, path: str, body: bytes, respond: Respond) -> None:
         faults = self._faults
         asked: Any = None
         try:

@@ -51,14 +51,14 @@ class Draft:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        server = KmsServer(socket.create_server(self.address), self._context, lambda chain: self._handle)
+        server = KmsServer(socket.create_server(self.address), self._context, lambda chain: KmeId("near"), self._handle)
         server.start()
         try:
             yield
         finally:
             await server.stop(0.2)
 
-    def _handle(self, method: str, path: str, body: bytes, respond: Respond) -> None:
+    def _handle(self, kms: KmeId, method: str, path: str, body: bytes, respond: Respond) -> None:
         self.asked.append(path)
         respond(Answer(202))
 

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,15 @@ import httpx
 import pytest
 
 from keyhop.core.clock import SystemClock
+from keyhop.core.ids import KmeId
 from keyhop.node.config import NodeConfig, parse_config
 from keyhop.node.kms_credentials import KmsCredentials
 from keyhop.pki import Authority, TlsFiles, client_context, create_authority
+from keyhop.service.etsi020 import server
 from keyhop.service.etsi020.calls import Answer, Call, Reply, Respond
 from keyhop.service.etsi020.client import MAX_CALLS, KmsClient
 from keyhop.service.etsi020.models import MAX_BODY_BYTES
-from keyhop.service.etsi020.server import Handle, KmsServer
+from keyhop.service.etsi020.server import KmsServer
 
 pytestmark = pytest.mark.anyio
 JSON = {"content-type": "application/json"}
@@ -74,19 +76,12 @@ class Served:
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
         self.url = f"https://127.0.0.1:{self.port}"
-        self.server = KmsServer(listener, credentials.server, self._identify)
+        self.server = KmsServer(listener, credentials.server, credentials.identify, self._handle)
 
-    def _identify(self, chain: tuple[bytes, ...]) -> Handle | None:
-        kms = self.credentials.identify(chain)
-        if kms is None:
-            return None
-
-        def handle(method: str, path: str, body: bytes, respond: Respond) -> None:
-            self.asked.set()
-            if self.answer:
-                respond(Answer(200, f'["{kms}","{method}","{path}",{len(body)}]'.encode()))
-
-        return handle
+    def _handle(self, kms: KmeId, method: str, path: str, body: bytes, respond: Respond) -> None:
+        self.asked.set()
+        if self.answer:
+            respond(Answer(200, f'["{kms}","{method}","{path}",{len(body)}]'.encode()))
 
 
 @asynccontextmanager
@@ -183,6 +178,41 @@ async def test_a_stop_does_not_wait_for_those_who_are_never_answered(authorities
         await served.server.stop(0.1)
         with pytest.raises(httpx.HTTPError):
             (await asked).raise_for_status()
+
+
+async def test_a_kms_with_many_connections_takes_away_none_but_its_own(
+    authorities: dict[str, Authority], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
+    async with serving(config(authorities)) as served, client(authorities, "blue", "blue") as blue:
+        assert (await blue.get(served.url + "/kmapi/versions")).status_code == 200
+        opened = []
+        for _ in range(3):
+            tls = context(authorities, "red", "red")
+            reader, writer = await asyncio.open_connection("127.0.0.1", served.port, ssl=tls)
+            writer.write(b"GET /kmapi/versions HTTP/1.1\r\nHost: west\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            opened.append((reader, writer))
+        with suppress(ConnectionError):
+            while await opened[0][0].read(1024):
+                pass  # it ends
+        assert served.server.connections == 3
+        assert (await blue.get(served.url + "/kmapi/versions")).status_code == 200
+        assert served.server.connections == 3
+        for _, writer in opened:
+            writer.close()
+
+
+async def test_a_request_whose_connection_has_ended_is_not_kept(authorities: dict[str, Authority]) -> None:
+    async with serving(config(authorities)) as served:
+        served.answer = False
+        tls = context(authorities, "red", "red")
+        _, writer = await asyncio.open_connection("127.0.0.1", served.port, ssl=tls)
+        writer.write(b"GET /kmapi/versions HTTP/1.1\r\nHost: west\r\n\r\n")
+        await served.asked.wait()
+        (task,) = served.server._state.tasks
+        writer.transport.abort()
+        await asyncio.wait_for(task, 5.0)
 
 
 async def test_the_client_tells_answers_and_silence_apart(authorities: dict[str, Authority]) -> None:

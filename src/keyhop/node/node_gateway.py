@@ -8,10 +8,10 @@ from keyhop.node.config import NodeConfig
 from keyhop.node.kms_credentials import KmsCredentials
 from keyhop.node.listening import listen
 from keyhop.node.state import GatewayInfo
-from keyhop.service.etsi020.calls import Call
+from keyhop.service.etsi020.calls import Call, Respond
 from keyhop.service.etsi020.client import KmsClient
 from keyhop.service.etsi020.interchange import Interchange
-from keyhop.service.etsi020.server import Handle, KmsServer
+from keyhop.service.etsi020.server import KmsServer
 from keyhop.service.gateway import Gateway, Joint
 
 
@@ -50,7 +50,7 @@ class NodeGateway:
         for kms, section in self._sections.items():
             self._clients[kms] = KmsClient(section.url, self._credentials.client(kms), section.timeout_s)
         listener: socket.socket = listen(self._listen)
-        self._server = KmsServer(listener, self._credentials.server, self._handler)
+        self._server = KmsServer(listener, self._credentials.server, self._credentials.identify, self._handle)
         self._server.start()
 
     async def stop(self, grace_s: float) -> None:
@@ -97,6 +97,5 @@ class NodeGateway:
             received=counts["received"],
         )
 
-    def _handler(self, chain: tuple[bytes, ...]) -> Handle | None:
-        kms = self._credentials.identify(chain) if self._credentials else None
-        return self._gateway[kms].handle if kms is not None else None
+    def _handle(self, kms: KmeId, method: str, path: str, body: bytes, respond: Respond) -> None:
+        self._gateway[kms].handle(method, path, body, respond)

@@ -12,7 +12,7 @@
     accounts          outcomes, counted and written into the audit log
     transfer          what is handed over, and what is needed of the domain behind (`Domain`)
     models, problems  the wire formats; callbacks: where acknowledgements may be sent; calls: requests without I/O
-    client, server    the asyncio shells: HTTP/1.1 over mutual TLS 1.3
+    client, server    the asyncio shells: HTTP/1.1 over mutual TLS 1.3; asgi: one request at the server
 
 What enters: keys of this domain for SAEs of the other one, and requests of the other KMS. What leaves: the same the
 other way round. Keys are good only once they are `relayed`; what is uncertain is voided and used by nobody.
