@@ -26,7 +26,9 @@ type Plant = Callable[[pytest.MonkeyPatch], None]
 def reply_before_the_flush(patch: pytest.MonkeyPatch) -> None:
     """A crash between the reply and the commit brings the key back."""
 
-    def at_once(self: Claims, request: GetKeyWithIds, source: KmeId, policy: PairPolicy, reply: KeyReply) -> None:
+    def at_once(
+        self: Claims, request: GetKeyWithIds, source: KmeId, policy: Callable[[], PairPolicy], reply: KeyReply
+    ) -> None:
         with pytest.MonkeyPatch.context() as inner:
             inner.setattr(self._replies._journal, "then", lambda happens, _=None: happens())
             original(self, request, source, policy, reply)

@@ -5,6 +5,7 @@
     delivery    get_key, get_key_with_ids, get_status, and what we add
     requests/   what is asked and answered
     from_streams get_key for one slave at another KME
+    handing     how these are handed over
     routes      which streams to another KME a key may be of
     supply      which of these it is of
     claims      dec_keys: the keys that a slave may have once

@@ -3,7 +3,7 @@
 What the IDs name is found first (`lookup`). Then everything is taken at once, and the answer waits for the journal.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from keyhop.core.clock import Clock
@@ -57,9 +57,13 @@ class Claims:
         self._replies = replies
         self._clock = clock
 
-    def get_key_with_ids(self, request: GetKeyWithIds, source: KmeId, policy: PairPolicy, reply: KeyReply) -> None:
-        """`source` is the master's KME; `policy` is the pair's. Raises Unauthorised or Unavailable; else replies."""
-        self._crossing.check_arrival(request.master, request.slave, policy)
+    def get_key_with_ids(
+        self, request: GetKeyWithIds, source: KmeId, policy: Callable[[], PairPolicy], reply: KeyReply
+    ) -> None:
+        """`source` is the master's KME; `policy` gives the pair's, which counts as it is when a window lets them in.
+
+        Raises Unavailable; else replies.
+        """
         are_new = source not in self._peers and self._are_new(request)
         through = gates(self._peers, source, are_new=are_new)
         lookup = self._lookup(request.master, source, through)
@@ -77,16 +81,22 @@ class Claims:
         return self._lookups[through] if source in self._peers else self._records_only
 
     def _deliver(
-        self, request: GetKeyWithIds, source: KmeId, policy: PairPolicy, lookup: Lookup, reply: KeyReply
+        self,
+        request: GetKeyWithIds,
+        source: KmeId,
+        policy: Callable[[], PairPolicy],
+        lookup: Lookup,
+        reply: KeyReply,
     ) -> None:
         try:
-            keys, handed = self._claim(request, source, policy, lookup)
+            keys, handed = self._claim(request, source, policy(), lookup)
             self._replies.give(keys, handed, reply)
         except KeyhopError as error:
             reply(error)
 
     def _claim(self, request: GetKeyWithIds, source: KmeId, policy: PairPolicy, lookup: Lookup) -> tuple[Keys, Handed]:
         """Takes all keys or, with a KeyhopError, none. Says how each was handed over."""
+        self._crossing.check_arrival(request.master, request.slave, policy)
         peer = self._peers.get(source)
         maker = remaking(peer.pairs if peer else (), policy)
         all_found = lookup.find(request, maker.uses)

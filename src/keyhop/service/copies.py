@@ -1,6 +1,6 @@
 """Records on their way to several KMEs and other domains, and how they travel."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,8 @@ class Copies:
     `made_by` is what made them. They travel as the `policies` of their slaves want it; `expanded`, under pads of that
     kind; `fresh`, by one way only, after so many others that went astray; `combining`, as `parts` that make the keys
     together with that secret. `crossed` are the paths that they were sent over; `came`, how they came to this KME, if
-    another one of this domain sent them.
+    another one of this domain sent them. `objection` is asked once all are there, before anybody has them: what speaks
+    against it by then, if anything does.
     """
 
     master: SaeId
@@ -37,6 +38,7 @@ class Copies:
     parts: KeyMaterial | None = None
     crossed: set[Path] = field(default_factory=set)
     came: RecordOrigin | None = None
+    objection: Callable[[], str | None] = lambda: None
 
     @property
     def sent(self) -> KeyMaterial:

@@ -10,6 +10,7 @@ void                                    at the KMEs of the slaves (`voiding`, `t
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from keyhop.core.clock import Clock
 from keyhop.core.entropy import Entropy
@@ -129,9 +130,10 @@ class Delivery:
         try:
             self._check_alive()
             source = self._lists.home(request.master)
-            policy = self._policies.pair(request.master, request.slave)
-            if request.count > policy.max_keys_per_request:
-                raise BadRequest(f"at most {policy.max_keys_per_request} keys can be asked for at a time")
+            policy = partial(self._policies.pair, request.master, request.slave)
+            most = policy().max_keys_per_request
+            if request.count > most:
+                raise BadRequest(f"at most {most} keys can be asked for at a time")
             self._limits.charge(request.slave, request.master, (request.slave,), 0)
             self._claims.get_key_with_ids(request, source, policy, reply)
         except KeyhopError as error:

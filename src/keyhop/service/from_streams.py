@@ -13,14 +13,15 @@ from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.feeder.feeder import Feeder
 from keyhop.network.pair import Pair
 from keyhop.service import supply
-from keyhop.service.audit import AuditedReplies, Handed, Handover
+from keyhop.service.audit import AuditedReplies
+from keyhop.service.handing import handed
 from keyhop.service.limits import Limits, charged
 from keyhop.service.making import make_keys
 from keyhop.service.multicast import Multicast
-from keyhop.service.origins import by_origin, origin_of
+from keyhop.service.origins import origin_of
 from keyhop.service.policy import PairPolicy
-from keyhop.service.requests import GetKey, KeyReply, KeyRun, Keys, Provenance
-from keyhop.service.routes import Routes
+from keyhop.service.requests import GetKey, KeyReply, Keys, Provenance
+from keyhop.service.routes import RETRY_AFTER_S, Routes
 from keyhop.service.slaves import Lists
 
 AGAIN_S = 0.25
@@ -154,9 +155,14 @@ class FromStreams:
         return self._clock.monotonic() < deadline and self._feeder.marks(target) is not None
 
     def _give(self, wanted: _Wanted, pair: Pair, taken: Taken | None) -> None:
+        request = wanted.request
+        asked = (request.master, {request.slave: pair.peer}, {request.slave: wanted.policy}, request)
         if taken is None:
             pair.meter.missed(wanted.key_bytes)
             self._none_left(wanted, pair)
+        elif changed := self._lists.changed(*asked):
+            pair.owned.ledger.rebook("delivered", "voided", len(taken.data))
+            wanted.reply(Unavailable(changed, retry_after_s=RETRY_AFTER_S))
         else:
             self._deliver(*wanted, pair, taken)
 
@@ -166,7 +172,7 @@ class FromStreams:
         try:
             run = make_keys(pair, policy, request.master, request.slave, taken, size, number)
             keys = Keys((run,), self._provenance(pair, taken) if request.provenance else None)
-            self._replies.give(keys, _handed(request, pair, taken, run), reply)
+            self._replies.give(keys, handed(request, pair, taken, run), reply)
         except (StoreFailure, Unavailable) as failure:
             reply(failure)
 
@@ -186,16 +192,6 @@ class FromStreams:
     def _provenance(self, pair: Pair, taken: Taken) -> Provenance:
         age = max(self._clock.wall() - min(age.produced_at for _, age in taken.ages), 0.0)
         return Provenance(*origin_of(taken.ages, pair.owned.ref), age)
-
-
-def _handed(request: GetKey, pair: Pair, taken: Taken, run: KeyRun) -> Handed:
-    handed: dict[Handover, list[KeyRun]] = {}
-    master, slaves = request.master, (request.slave,)
-    for origin, keys in by_origin(run, taken.position, taken.ages, pair.owned.ref):
-        made_by = run.made_by(origin.source)
-        how = Handover("enc_keys", request.interface, master, master, slaves, origin.paths, made_by)
-        handed.setdefault(how, []).append(keys)
-    return handed
 
 
 def stopping() -> Unavailable:

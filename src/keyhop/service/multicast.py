@@ -126,6 +126,7 @@ class Multicast:
             fresh=earlier if self._spreading.stay(slaves.homes) else None,
             combining=combining,
             parts=parts,
+            objection=slaves.changed,
         )
 
     def insert_keys(self, request: InsertKeys, slaves: Slaves, reply: InsertReply) -> None:
@@ -148,6 +149,7 @@ class Multicast:
             policies=slaves.policies,
             combining=combining,
             parts=parts,
+            objection=slaves.changed,
         )
 
         def spread(failure: str | None) -> None:

@@ -1,10 +1,11 @@
 """The slaves of a request for records: where they are, and what holds for each of them."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from keyhop.core.combiners import Combiner
-from keyhop.core.errors import BadRequest, Unauthorised
+from keyhop.core.errors import BadRequest, RequestError, Unauthorised
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.network.hybrid.combining import COMBINERS
 from keyhop.service.crossing import Crossing
@@ -12,16 +13,20 @@ from keyhop.service.policy import PairPolicy, Policies
 from keyhop.service.requests import GetKey
 from keyhop.service.routes import UNMET, Routes
 
+CHANGED = "what holds for these SAEs has changed since they asked"
+
 
 class Slaves(NamedTuple):
     """`wait_s` is how long all of them together may be waited for. The first one's policy says what is left open.
 
+    `changed` tells, once they have been waited for, whether something else holds for them by now (`Lists.changed`).
     `combiner` is how their keys are combined with an ML-KEM secret, since one of them has to be and leaves this KME.
     """
 
     homes: Mapping[SaeId, KmeId]
     policies: Mapping[SaeId, PairPolicy]
     wait_s: float
+    changed: Callable[[], str | None]
     combiner: Combiner | None = None
 
     def size_bytes(self, size_bits: int | None) -> int:
@@ -90,7 +95,25 @@ class Lists:
             policies = self._as_asked(request, homes, policies)
         abroad = [policies[slave].abroad_wait_s for slave in slaves if self._crossing.foreign(slave)]
         wait_s = min(abroad or [policy.wait_s for policy in policies.values()])
-        return Slaves(homes, policies, wait_s, self._combiner(homes, policies))
+        changed = partial(self.changed, master, homes, policies, request)
+        return Slaves(homes, policies, wait_s, changed, self._combiner(homes, policies))
+
+    def changed(
+        self,
+        master: SaeId,
+        homes: Mapping[SaeId, KmeId],
+        policies: Mapping[SaeId, PairPolicy],
+        request: GetKey | None,
+    ) -> str | None:
+        """What to tell who has waited, if this does not hold for them any more: a reload may have come between."""
+        try:
+            now = {slave: self._policies.pair(master, slave) for slave in homes}
+        except RequestError:
+            return CHANGED
+        if request is not None:
+            now = {slave: policy.as_asked(request) for slave, policy in now.items()}
+        moved = any(self._home(slave) != home for slave, home in homes.items())
+        return CHANGED if moved or now != policies else None
 
     def _as_asked(
         self, request: GetKey, homes: Mapping[SaeId, KmeId], policies: Mapping[SaeId, PairPolicy]

@@ -152,7 +152,8 @@ class Spreading:
 
     def _finish(self, spread: _Spread) -> None:
         copies = spread.copies
-        if spread.here and (refusal := self._refusal(copies)):  # others came since the request
+        refusal = copies.objection() or (self._refusal(copies) if spread.here else None)
+        if refusal is not None:  # something has come between since the request
             spread.failed = True
             spread.done(refusal)
             self._undo(spread)

@@ -17,6 +17,7 @@ from keyhop.service.gateway.admitting import Admitting
 from keyhop.service.policy import PairPolicy
 from keyhop.service.recall import Recall
 from keyhop.service.requests import FOREIGN_SOURCE
+from keyhop.service.slaves import CHANGED
 from keyhop.service.spreading import Spreading
 
 LEAST_WAIT_S = 2.0
@@ -125,6 +126,13 @@ class Importing:
         waits = (p.abroad_wait_s if self._foreign(target) else p.wait_s for target, p in policies.items())
         return max(min(waits), LEAST_WAIT_S)
 
+    def _changed(self, saes: Saes, policies: Mapping[SaeId, PairPolicy]) -> str | None:
+        """What to tell if this does not hold for them any more: a reload may have come between."""
+        try:
+            return None if self._admitting.check(saes) == policies else CHANGED
+        except Problem as refusal:
+            return refusal.message
+
     def _goes_on_elsewhere(self, target: SaeId) -> bool:
         return self._foreign(target) and self._abroad.leads_to(target) is None
 
@@ -141,4 +149,5 @@ class Importing:
             transfer.optional,
             transfer.key_optional,
             policies,
+            objection=partial(self._changed, saes, policies),
         )
