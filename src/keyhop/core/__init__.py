@@ -14,6 +14,7 @@
     chunk       a stored run of stream bytes, and which of them are still there
     streams/    the two ends of a key stream: OwnedStream takes, FollowedStream finds
     records     keys that are at no stream position (multicast, same KME, a master's own); `record_ids`: their IDs
+    record_room how many there may be of one master, and of one KME
     outgoing    records on their way to other KMEs, until it is settled whether they are there
     endings     what became of keys that are no longer here
     newest      so many values in the store, of which the oldest go: what both of these are

@@ -5,7 +5,6 @@ A record has a random UUID (version 4, so it is never taken for a stream's key I
 once, unless the key was voided for it; when nobody may any more it is erased.
 """
 
-from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Literal, NamedTuple
 
@@ -18,11 +17,8 @@ from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial, Stored
 from keyhop.core.origin import Path
 from keyhop.core.outgoing import Outgoing
+from keyhop.core.record_room import RecordRoom
 from keyhop.core.store.base import KeyStore, Slot
-
-MAX_RECORDS = 1 << 18
-"""How many keys may wait to be fetched at one KME."""
-
 
 RecordSource = Literal["kme", "sae", "etsi020"]
 """What made the bytes of a record: the master's KME, the master itself, or another domain."""
@@ -45,6 +41,11 @@ class RecordOrigin(NamedTuple):
     combiner: Combiner | None = None
     ways: tuple[str, ...] = ()
 
+    @property
+    def sender(self) -> str:
+        """The KME that sent it, or what made its bytes here."""
+        return self.paths[0][0] if self.paths else self.source
+
 
 class _Record(Stored):
     origin: RecordOrigin
@@ -64,7 +65,7 @@ class RecordBook:
             for slot, value in store.scan("record")
         }
         self._stored = dict.fromkeys(self._records)
-        self._held = Counter(record.origin.master for record in self._records.values())
+        self._room = RecordRoom(record.origin for record in self._records.values())
         self.endings = Endings(store, journal)
         self.outgoing = Outgoing(store, journal)
 
@@ -74,9 +75,9 @@ class RecordBook:
     def __contains__(self, key_id: bytes) -> bool:
         return key_id in self._records
 
-    def has_room(self, master: SaeId, count: int) -> bool:
-        """Whether a master may have that many more: at most as many as are left for all others."""
-        return self._held[master] + count <= MAX_RECORDS - len(self._records)
+    def has_room(self, master: SaeId, sender: str, count: int) -> bool:
+        """Whether a master may have that many more that come from there (`RecordOrigin.sender`)."""
+        return self._room.has(master, sender, count)
 
     def add(self, key_id: bytes, key: KeyMaterial, slaves: Collection[SaeId], origin: RecordOrigin) -> None:
         """Keeps a key for its slaves at this KME; durable with the journal. Raises ValueError for a record that is here
@@ -84,7 +85,7 @@ class RecordBook:
         if key_id in self._records:
             raise ValueError("a record is not replaced")
         self._records[key_id] = _Record(origin, list(slaves), key.reveal())
-        self._held[origin.master] += 1
+        self._room.take(origin)
         self._save(key_id)
 
     def size_bytes(self, key_id: bytes) -> int:
@@ -163,7 +164,7 @@ class RecordBook:
         """Erases a record. Idempotent."""
         record = self._records.pop(key_id, None)
         if record is not None:
-            self._held[record.origin.master] -= 1
+            self._room.leave(record.origin)
             self._journal.delete(_slot(key_id))
 
     def forget_stored(self) -> None:

@@ -122,7 +122,7 @@ class Arrivals:
         ids = each_id(batch.ids)
         if any(map(self._records.knows, ids)):
             return None if all(key_id in self._records for key_id in ids) else Foreseen(OTHERS_ARE_HERE)
-        return None if self._records.has_room(SaeId(batch.master), len(ids)) else Foreseen(NOT_THESE)
+        return None if self._records.has_room(SaeId(batch.master), source, len(ids)) else Foreseen(NOT_THESE)
 
     def _stored(self, source: KmeId, batch: Carry | RecordsPayload, opened: Opened) -> str | None:
         """The answer to what is new, or is here from another batch."""
@@ -200,7 +200,8 @@ class Arrivals:
         """Whether these are new records that may be passed on."""
         master, ids = SaeId(batch.master), each_id(batch.ids)
         known = any(self._records.knows(self._exports.kept_as(master, key_id)) for key_id in ids)
-        return self._is_sound(source, batch, size_bytes) and not known and self._records.has_room(master, len(ids))
+        has_room = self._records.has_room(master, source, len(ids))
+        return self._is_sound(source, batch, size_bytes) and not known and has_room
 
     def _is_sound(self, source: KmeId, batch: Carry | RecordsPayload, size_bytes: int) -> bool:
         """Whether these are records, with keys of `size_bytes` in all, which that KME may send for our SAEs.

@@ -14,7 +14,7 @@ from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.origin import Path
 from keyhop.core.record_ids import record_ids
-from keyhop.core.records import RecordBook
+from keyhop.core.records import RecordBook, RecordSource
 from keyhop.network.hybrid.records import RecordSecret
 from keyhop.network.wire_types import MAX_RECORDS_PER_BATCH, MAX_SEALED_BYTES
 from keyhop.service.audit import AuditedReplies, Handover
@@ -108,7 +108,7 @@ class Multicast:
     def _drawn(self, wanted: _Wanted, earlier: int) -> Copies:
         """Raises BadRequest and Unavailable. Into other domains, where one way takes long, all ways have the same."""
         master, slaves = wanted.request.master, wanted.slaves
-        self._check(master, slaves, wanted.size, wanted.number)
+        self._check(master, RECORD_SOURCE, slaves, wanted.size, wanted.number)
         ids = self._drawn_ids(wanted.number)
         keys = parts = KeyMaterial(self._entropy.token(wanted.size * wanted.number))
         combining = self._combining(slaves)
@@ -133,7 +133,7 @@ class Multicast:
         """Raises BadRequest or Unavailable; otherwise replies."""
         slaves.check_source(SAE_SOURCE, "an SAE made")
         size, number = slaves.size_bytes(8 * request.size_bytes), slaves.number(request.count)
-        self._check(request.master, slaves, size, number)
+        self._check(request.master, SAE_SOURCE, slaves, size, number)
         ids = request.ids or self._drawn_ids(number)
         kept_as = take_chosen(request.master, request.ids, self._records, self._clock.wall()) if request.ids else ids
         combining, parts = self._combining(slaves), request.keys
@@ -164,11 +164,11 @@ class Multicast:
 
         self._spreading.spread(copies, self._clock.monotonic() + slaves.wait_s, spread)
 
-    def _check(self, master: SaeId, slaves: Slaves, size: int, number: int) -> None:
+    def _check(self, master: SaeId, made_by: RecordSource, slaves: Slaves, size: int, number: int) -> None:
         if number > MAX_RECORDS_PER_BATCH or size * number > MAX_SEALED_BYTES:
             most = min(MAX_RECORDS_PER_BATCH, MAX_SEALED_BYTES // size)
             raise BadRequest(f"at most {most} such keys can be multicast in one request")
-        if not self._records.has_room(master, number):
+        if not self._records.has_room(master, made_by, number):
             raise Unavailable(NO_ROOM, retry_after_s=1.0)
         missing = self._spreading.missing(slaves.homes)
         if missing is not None:

@@ -167,7 +167,8 @@ class Spreading:
     def _refusal(self, copies: Copies) -> str | None:
         if self._are_known(copies):
             return KNOWN
-        return None if self._records.has_room(copies.master, copies.number) else NO_ROOM
+        sender = copies.came.sender if copies.came else copies.made_by
+        return None if self._records.has_room(copies.master, sender, copies.number) else NO_ROOM
 
     def _are_known(self, copies: Copies) -> bool:
         """Of IDs that a master has chosen, it is remembered from the request on that they are taken."""

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
-from keyhop.core import records
+from keyhop.core import record_room
 from keyhop.core.errors import BadRequest, KeyhopError, PeerError, Unavailable
 from keyhop.core.ids import KmeId, LinkId, SaeId
 from keyhop.core.key_id import EpochKeyIds
@@ -26,6 +26,7 @@ from keyhop.testing.virtual import SeededEntropy, VirtualClock
 
 ALICE, BOB, CAROL = KmeId("alice"), KmeId("bob"), KmeId("carol")
 A1, B1, B2, C1 = SaeId("a1"), SaeId("b1"), SaeId("b2"), SaeId("c1")
+OF_ALICE = (A1, SaeId("a2"), SaeId("a3"), SaeId("a4"))
 LINK = LinkId("alice-bob")
 MAC_BYTES = 32
 STOCK_BYTES = 1 << 16
@@ -40,7 +41,7 @@ class Bob:
         self.kme = VirtualKme(
             BOB,
             (ALICE, CAROL),
-            {A1: ALICE, B1: BOB, B2: BOB, C1: CAROL},
+            {**dict.fromkeys(OF_ALICE, ALICE), B1: BOB, B2: BOB, C1: CAROL},
             self.clock,
             SeededEntropy(1),
             self._note,
@@ -129,11 +130,11 @@ def placing(sequence: int, data: bytes, epoch: int, start: int) -> wire.Placing:
     return wire.Placing(sequence, epoch, start, (wire.Part(LINK, sequence, poly.finalize()),))
 
 
-def carry(stream: bytes, pad: int, ids: bytes) -> wire.Carry:
+def carry(stream: bytes, pad: int, ids: bytes, master: SaeId = A1) -> wire.Carry:
     """Records of one zero byte each, under the pad at a position of alice's stream."""
     count = len(ids) // 16
     secret = stream[pad * 8 : pad * 8 + MAC_BYTES + count]
-    bare = wire.Carry(bytes(16), "kme", 1, pad, A1, (B1,), ids, secret[MAC_BYTES:])
+    bare = wire.Carry(bytes(16), "kme", 1, pad, master, (B1,), ids, secret[MAC_BYTES:])
     tag = Poly1305.generate_tag(secret[:MAC_BYTES], authenticated(bare, StreamRef(ALICE, BOB)))
     return msgspec.structs.replace(bare, tag=tag)
 
@@ -232,13 +233,27 @@ def test_a_peer_that_calls_us_restored_erases_no_keys_of_others(bob: Bob, claim:
 
 
 def test_carried_records_do_not_take_all_the_room(bob: Bob, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "MAX_RECORDS", 8)
+    monkeypatch.setattr(record_room, "MAX_RECORDS", 8)
     stream = bob.place(1)
     bob.hear(wire.Leased(1, bob.pair.followed.produced))
     bob.hear(carry(stream, 8, record_ids(random.Random(0).randbytes(16 * 4))))
     bob.hear(carry(stream, 100, record_ids(random.Random(1).randbytes(16))))
     assert len(bob.kme.records) == 4
     bob.local_key()
+
+
+def test_records_of_many_masters_of_one_peer_do_not_take_all_the_room(
+    bob: Bob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_room, "MAX_RECORDS", 8)
+    stream = bob.place(1)
+    bob.hear(wire.Leased(1, bob.pair.followed.produced))
+    for number in range(16):
+        ids = record_ids(random.Random(number).randbytes(16))
+        bob.hear(carry(stream, 8 + 20 * number, ids, OF_ALICE[number // 4]))
+    assert len(bob.kme.records) == 4
+    for _ in range(2):
+        bob.local_key()
 
 
 def test_a_carried_record_does_not_outlive_ours(bob: Bob) -> None:

@@ -8,7 +8,7 @@ import pytest
 from keyhop.core.errors import BadRequest, KeyhopError, StoreFailure, Unauthorised, Unavailable
 from keyhop.core.ids import KmeId, SaeId, key_id_text
 from keyhop.core.record_ids import chosen_record_id
-from keyhop.core.records import MAX_RECORDS
+from keyhop.core.record_room import MAX_RECORDS
 from keyhop.network.feeder.options import FeederOptions
 from keyhop.network.wire_types import MAX_RECORDS_PER_BATCH
 from keyhop.service.etsi020.calls import EXT_KEYS, Answer
@@ -115,7 +115,7 @@ def test_a_key_that_is_here_or_was_is_not_replaced_once_its_hand_over_is_forgott
     else:
         assert bytes_of(given(fetched(E))) == b"1" * 32
     assert bytes_of(given(fetched(B))) == b"1" * 32
-    assert east.records.has_room(A, MAX_RECORDS)  # nothing of it counts any more
+    assert east.records.has_room(A, "etsi020", MAX_RECORDS)  # nothing of it counts any more
 
 
 @pytest.mark.parametrize("by_relay", [False, True])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keyhop.core import records
+from keyhop.core import record_room
 from keyhop.core.errors import Unavailable
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.network import wire
@@ -69,7 +69,7 @@ def test_where_a_dry_stream_refuses_no_pads_are_spent_in_vain() -> None:
 
 
 def test_when_the_room_has_gone_meanwhile_all_copies_are_recalled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "MAX_RECORDS", 4)
+    monkeypatch.setattr(record_room, "MAX_RECORDS", 4)
     network = VirtualNetwork({A: ALICE, A2: ALICE, B: BOB}, 1)
     network.settle()
     network.produce(16)

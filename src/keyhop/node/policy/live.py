@@ -10,6 +10,7 @@ from keyhop.node.policy.several import Together
 from keyhop.node.policy.story import Story
 from keyhop.service.kme import Kme
 from keyhop.service.policy import PairPolicy
+from keyhop.service.requests import RECORD_SOURCE
 from keyhop.service.suiting import way_for
 
 MOST_PATHS = 4
@@ -40,7 +41,7 @@ def go_on_together(together: Together, kme: Kme) -> None:
     story = together.story
     _store(story, kme)
     _limits(story, kme)
-    if not kme.records.has_room(story.question.master, story.number):
+    if not kme.records.has_room(story.question.master, RECORD_SOURCE, story.number):
         story.no("room", "too many keys wait to be fetched")
     if not story.possible:
         return

@@ -71,7 +71,7 @@ class Importing:
 
     def has_room(self, saes: Saes, count: int) -> bool:
         """Of this KME; those of the targets say for themselves."""
-        return self._records.has_room(saes.initiator, count)
+        return self._records.has_room(saes.initiator, FOREIGN_SOURCE, count)
 
     def relay(self, transfer: Transfer, deadline: float, done: Relayed) -> None:
         """Keys of each size by themselves."""
