@@ -128,12 +128,14 @@ class VirtualKms:
 
 
 class TwoKms:
-    """`near` and `far`, which call each other. `lose_calls` and `lose_answers` name paths whose next ones are lost."""
+    """`near` and `far`, which call each other. `lose_calls` and `lose_answers` name paths whose next ones are lost;
+    `answer_instead` has what those who call a path hear, instead of having their calls arrive."""
 
     def __init__(self, *, edition: str = "1.1.1", synchronous: bool = False) -> None:
         self.clock = VirtualClock()
         self.lose_calls: list[str] = []
         self.lose_answers: list[str] = []
+        self.answer_instead: dict[str, Reply] = {}
         self.calls: list[str] = []
         self._on_the_way: list[Callable[[], None]] = []
         self._cut = False
@@ -187,8 +189,8 @@ class TwoKms:
                 self.lose_calls.remove(path)
             call.answered(None)
             return
-        if call.method is None:
-            call.answered(REACHED)
+        if call.method is None or path in self.answer_instead:
+            call.answered(self.answer_instead.get(path, REACHED))
             return
 
         def respond(answer: Answer | Problem) -> None:

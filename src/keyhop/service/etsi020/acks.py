@@ -1,6 +1,6 @@
 """What acknowledgements of another KMS say."""
 
-from keyhop.service.etsi020.models import Ack, Acks, read
+from keyhop.service.etsi020.models import Ack, Acks, key_ids, read
 from keyhop.service.etsi020.problems import Problem
 from keyhop.service.etsi020.transfer import Saes
 
@@ -15,9 +15,14 @@ def harmless(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text[:200])
 
 
+def acks_in(body: bytes) -> list[tuple[Ack, list[bytes]]]:
+    """What the body of an answer acknowledges, each with the IDs of its keys; nothing if it is something else."""
+    try:
+        return [(ack, list(key_ids(key.key_id for key in ack.key_id_container))) for ack in read(body, Acks)]
+    except Problem:
+        return []
+
+
 def all_relayed(body: bytes) -> bool:
     """The answer to a synchronous call: acknowledgements, or nothing that says otherwise."""
-    try:
-        return all(ack.ack_status == "relayed" for ack in read(body, Acks))
-    except Problem:
-        return True
+    return all(ack.ack_status == "relayed" for ack, _ in acks_in(body))

@@ -13,9 +13,10 @@ import msgspec
 from msgspec import Meta
 
 from keyhop.core.errors import BadRequest
-from keyhop.core.ids import MAX_NAME_LENGTH, key_id_from_text
+from keyhop.core.ids import MAX_NAME_LENGTH, key_id_from_text, key_id_text
 from keyhop.core.keys import KeyMaterial
 from keyhop.service.etsi020.problems import MISSING_PARAMETERS, Problem
+from keyhop.service.etsi020.transfer import Transfer
 from keyhop.service.strict_json import parse_strictly
 
 MAX_BODY_BYTES = 1 << 20
@@ -53,6 +54,16 @@ class ExtKeyContainer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
     ack_callback_url: _Callback | None = None
     extension_mandatory: Extension | None = None
     extension_optional: Extension | None = None
+
+
+def container_of(transfer: Transfer, callback: str | None) -> ExtKeyContainer:
+    """What is handed over; without a callback in a synchronous call."""
+    keys = tuple(
+        ExtKey(key_id_text(key_id), key, transfer.key_optional.get(key_id))
+        for key_id, key in zip(transfer.ids, transfer.keys, strict=True)
+    )
+    saes = transfer.saes
+    return ExtKeyContainer(keys, saes.initiator, saes.targets, callback, extension_optional=transfer.optional)
 
 
 class AckedKey(msgspec.Struct, frozen=True, omit_defaults=True):

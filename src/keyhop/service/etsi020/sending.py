@@ -1,7 +1,8 @@
 """Keys that this domain hands over to another KMS: ext_keys and its acknowledgements as their sender sees them.
 
 1. That keys are under way is durable, and in the audit log, before the first byte leaves.
-2. Only `relayed` for every target makes a key good. Only 400 and 401 say that the other KMS kept nothing.
+2. Only `relayed` for every target makes a key good, or 200 to a synchronous call. Only 400 and 401 say that the other
+    KMS kept nothing.
  3. After anything else the same request is sent again, later and later, until the deadline. Then whoever waits hears
     that it failed, and the keys are voided over there for as long as it takes; nobody is ever given such a key.
 4. After a restart the keys are gone and their outcome is not known: they are voided.
@@ -15,15 +16,14 @@ from keyhop.core.errors import StoreFailure
 from keyhop.core.ids import KmeId, key_id_text
 from keyhop.core.journal import Journal
 from keyhop.service.etsi020.accounts import Accounts
-from keyhop.service.etsi020.acks import all_relayed, concerns, harmless
+from keyhop.service.etsi020.acks import acks_in, all_relayed, concerns, harmless
 from keyhop.service.etsi020.calls import EXT_KEYS, Call, Make, Reply
 from keyhop.service.etsi020.memory import KeyMemory
 from keyhop.service.etsi020.models import (
     MAX_BODY_BYTES,
     MAX_KEYS,
     Ack,
-    ExtKey,
-    ExtKeyContainer,
+    container_of,
     key_ids,
     write,
 )
@@ -78,11 +78,12 @@ class Sending:
         if any(key_id in self._memory for key_id in transfer.ids):
             done("a key of that ID was handed over before")
             return
-        body = write(self._container(transfer))
+        callback = self._callback()
+        body = write(container_of(transfer, callback))
         if len(body) > MAX_BODY_BYTES:
             done("these are too many bytes of key for one request")
             return
-        request = Request(transfer, body, deadline, done)
+        request = Request(transfer, body, callback is None, deadline, done)
         for key_id in transfer.ids:
             self._memory.add(key_id, transfer.saes, "under way", mark=transfer.batch)
         self._under_way.add(request)
@@ -126,16 +127,6 @@ class Sending:
             with suppress(StoreFailure):  # who recalls other copies finds that the journal takes nothing any more
                 request.done("the store of this KME has failed")
 
-    def _container(self, transfer: Transfer) -> ExtKeyContainer:
-        keys = tuple(
-            ExtKey(key_id_text(key_id), key, transfer.key_optional.get(key_id))
-            for key_id, key in zip(transfer.ids, transfer.keys, strict=True)
-        )
-        saes = transfer.saes
-        return ExtKeyContainer(
-            keys, saes.initiator, saes.targets, self._callback(), extension_optional=transfer.optional
-        )
-
     def _post(self, request: Request) -> None:
         if request not in self._under_way:
             return
@@ -147,14 +138,23 @@ class Sending:
             return
         said = f": {words}" if reply and (words := said_in(reply.body)) else ""
         match reply.status if reply else None:
-            case 200 if reply and all_relayed(reply.body):
+            case 200 if reply and request.synchronous and all_relayed(reply.body):
                 self._good(request)
+            case 200 if reply and not request.synchronous:
+                self._acknowledged_at_once(request, reply)
             case 202:
                 request.later(self._clock.monotonic(), ACK_S, ACK_S * 2)
             case 400 | 401 as status:
                 self._refused(request, f"KMS {self._peer} refuses the keys ({status}{said})")
             case _:
                 request.later(self._clock.monotonic(), FIRST_RETRY_S, LAST_RETRY_S)
+
+    def _acknowledged_at_once(self, request: Request, reply: Reply) -> None:
+        """Whoever says 200 and no more, although he may call back, may mean anything by it."""
+        request.later(self._clock.monotonic(), ACK_S, ACK_S * 2)
+        for ack, ids in acks_in(reply.body):
+            if concerns(ack, request.transfer.saes):
+                self._count(ack, [key_id for key_id in ids if key_id in request.transfer.ids])
 
     def _count(self, ack: Ack, ids: list[bytes]) -> None:
         if ack.ack_status == "relayed":

@@ -17,6 +17,7 @@ class Request:
 
     transfer: Transfer
     body: bytes = field(repr=False)
+    synchronous: bool
     deadline: float
     done: Sent
     missing: dict[bytes, set[SaeId]] = field(init=False)

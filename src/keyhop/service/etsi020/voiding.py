@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from keyhop.core.clock import Clock
 from keyhop.core.ids import SaeId, key_id_text
 from keyhop.service.etsi020.accounts import Accounts
+from keyhop.service.etsi020.acks import acks_in, concerns
 from keyhop.service.etsi020.calls import VOID, Call, Make, Reply, delay_s
 from keyhop.service.etsi020.memory import Fate, KeyMemory
 from keyhop.service.etsi020.models import MAX_KEYS, Ack, AckStatus, VoidContainer, write
@@ -47,7 +48,7 @@ class Voiding:
         clock: Clock,
         make: Make,
         accounts: Accounts,
-        callback: str | None,
+        callback: str,
     ) -> None:
         self._memory = memory
         self._clock = clock
@@ -115,8 +116,10 @@ class Voiding:
         void.asking = False
         void.next_at = self._clock.monotonic() + delay_s(void.attempts, FIRST_RETRY_S, LAST_RETRY_S)
         void.attempts += 1
-        if reply is not None and reply.status == 200:
-            self._answered(set(void.missing), "voided", void.saes.targets)
+        if reply is not None and reply.status == 200:  # to a call with a callback it says nothing by itself
+            for ack, ids in acks_in(reply.body):
+                if concerns(ack, void.saes):
+                    self.acknowledged(ack, ids)
         elif reply is not None and reply.status in (400, 401):
             self._answered(set(void.missing), "key not present", void.saes.targets)
 

@@ -8,7 +8,7 @@ from kms_requests import BEN, BOB, acks, container, fates, ok, problem, transfer
 
 from keyhop.core.ids import SaeId, key_id_text
 from keyhop.core.keys import KeyMaterial
-from keyhop.service.etsi020.calls import ACK, EXT_KEYS, VERSIONS, VOID, Answer
+from keyhop.service.etsi020.calls import ACK, EXT_KEYS, VERSIONS, VOID, Answer, Reply
 from keyhop.service.etsi020.problems import (
     KEY_NOT_PRESENT,
     KEY_ROUTING_ERROR,
@@ -52,6 +52,27 @@ def test_synchronous_calls_only_where_the_other_can() -> None:
     two.settle()
     assert outcomes == [None]
     assert ACK not in two.calls
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", acks(2, "relayed", "bob"), acks(1, "relayed", "ben")])
+def test_200_to_an_asynchronous_call_does_not_say_relayed(body: bytes) -> None:
+    two = TwoKms()
+    two.answer_instead[EXT_KEYS] = Reply(200, body)
+    outcomes = two.near.send(transfer(1))
+    two.tick(9.0)
+    assert outcomes == []
+    assert two.calls.count(EXT_KEYS) > 1
+    two.tick(2.0)
+    assert outcomes == ["it was not acknowledged in time"]
+
+
+@pytest.mark.parametrize("status", ["relayed", "failed"])
+def test_200_with_acknowledgements_says_what_they_say(status: str) -> None:
+    two = TwoKms()
+    two.answer_instead[EXT_KEYS] = Reply(200, acks(1, status, "bob"))
+    outcomes = two.near.send(transfer(1))
+    two.settle()
+    assert outcomes == [None if status == "relayed" else "KMS far says failed"]
 
 
 def test_a_lost_request_and_a_lost_answer_cost_a_retry_and_no_second_relay() -> None:

@@ -4,7 +4,7 @@ import pytest
 from kms_requests import ALICE, BEN, BOB, acks, fates, ok, transfer
 
 from keyhop.core.ids import SaeId
-from keyhop.service.etsi020.calls import ACK, VOID
+from keyhop.service.etsi020.calls import ACK, VOID, Reply
 from keyhop.service.etsi020.transfer import Saes
 from keyhop.testing.kms import TwoKms
 
@@ -48,6 +48,16 @@ def test_a_key_that_one_target_keeps_is_not_void_whatever_the_others_say() -> No
     assert told == [frozenset()]
     assert fates(two.near, "sent") == ["relayed"]
     assert len(two.near.interchange.voiding) == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "gone"), [(b"", None), (acks(1, "voided", "ben"), None), (acks(1, "voided", "bob"), [KEY])]
+)
+def test_200_to_a_void_is_worth_what_it_acknowledges(body: bytes, gone: list[bytes] | None) -> None:
+    two, told = relayed_and_voided(BOB)
+    two.answer_instead[VOID] = Reply(200, body)
+    two.tick(6.0)
+    assert told == [frozenset(gone) if gone else None]
 
 
 def test_a_restart_forgets_not_that_a_slave_may_have_the_key() -> None:
