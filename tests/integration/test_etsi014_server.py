@@ -623,6 +623,77 @@ def test_caps_on_connections(pki: Pki) -> None:
         assert ask(first, "GET", ENC)[0] == 200
 
 
+def halved(running: Running, sent: bytes, *, goodbye: bool) -> tuple[socket.socket, Callable[[], bytes]]:
+    """A client that says nothing more after that, in TLS (`goodbye`) or by the end of its stream; and what it hears."""
+    context = running.pki.client_context(running.pki.ca.parent / "alicesae.pem")
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(to_client, to_server, server_hostname="localhost")
+    plain = socket.create_connection(("127.0.0.1", running.port), timeout=10)
+
+    def done[T](step: Callable[[], T]) -> T:
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                if due := to_server.read():
+                    plain.sendall(due)
+                if came := plain.recv(65536):
+                    to_client.write(came)
+                else:
+                    to_client.write_eof()
+
+    done(tls.do_handshake)
+    tls.write(sent)
+    if goodbye:
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.unwrap()
+    plain.sendall(to_server.read())
+    plain.shutdown(socket.SHUT_WR)
+
+    def heard() -> bytes:
+        received = b""
+        with suppress(ssl.SSLError):
+            while chunk := done(lambda: tls.read(65536)):
+                received += chunk
+        return received
+
+    return plain, heard
+
+
+@pytest.mark.parametrize("goodbye", [True, False], ids=["goodbye", "end of stream"])
+@pytest.mark.parametrize("later", [False, True])
+def test_who_says_nothing_more_hears_what_was_asked_for(pki: Pki, goodbye: bool, later: bool) -> None:
+    service = MemoryKeys(later=later)
+    with Running(pki, service, Limits(), True) as running:
+        plain, heard = halved(running, (GET + b"\r\n") * 3, goodbye=goodbye)
+        with plain:
+            for _ in range(3 * later):
+                assert service.arrived.wait(10)
+                service.arrived.clear()
+                running.loop.call_soon_threadsafe(service.held.pop())
+            answers = heard()
+        assert answers.count(b"HTTP/1.1 200 OK\r\n") == 3
+        assert answers.count(b'"key_ID"') == 3
+        while running.server.connections:
+            pass
+
+
+def test_a_long_answer_is_heard_to_its_end_by_who_says_nothing_more(running: Running) -> None:
+    body = b'{"number":1000,"size":8192}'
+    plain, heard = halved(running, HEAD + b"content-length: %d\r\n\r\n%b" % (len(body), body), goodbye=False)
+    with plain:
+        assert heard().count(b'"key_ID"') == 1000
+    while running.server.connections:
+        pass
+
+
+def test_who_says_nothing_more_in_the_midst_of_a_request_is_let_go(running: Running) -> None:
+    plain, heard = halved(running, GET[:-4], goodbye=False)
+    with plain:
+        assert heard() == b""
+    assert running.service.given == 0
+
+
 def test_who_asks_and_goes_has_no_more_under_way_than_who_stays(pki: Pki) -> None:
     """What was asked for waits at the service: else one SAE could leave as much behind there as it has time for."""
     service = MemoryKeys(later=True)

@@ -3,7 +3,7 @@
     server.py       the listener and the open connections: closes revoked ones, drains
     handshakes.py   TLS handshakes, on a thread of their own, within a `cpu_budget.py`
     offload.py      connections whose TLS a proxy makes, each behind a `proxy_header.py`
-    wire.py         a socket with TLS or without, on the event loop
+    wire.py         a socket with TLS or without, on the event loop; owner.py: who is told what happens on it
     tls.py          TLS of one connection, without its socket
     registry.py     who has how many connections
     connection.py   one connection without I/O: order of answers, deadlines

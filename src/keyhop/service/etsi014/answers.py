@@ -1,5 +1,6 @@
 """Whole HTTP answers as bytes, so that each is one write."""
 
+import logging
 import math
 from functools import lru_cache
 from http import HTTPStatus
@@ -13,8 +14,13 @@ from keyhop.service.requests import InsertedKeys, Keys, Status, VoidedKeys
 type Answer = Keys | Status | InsertedKeys | VoidedKeys | KeyhopError
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+OURS = Unavailable("internal error of the KME")
+"""For what is our fault."""
 _DEFAULT_RETRY_S = 1.0
+_FEW_KEYS = 16
 _CLOSE = b"connection: close\r\n"
+
+_log = logging.getLogger(__name__)
 
 
 class NoSuchPath(RequestError):
@@ -43,6 +49,22 @@ def encode_answer(answer: Answer, *, close: bool = False, bodiless: bool = False
     if isinstance(answer, VoidedKeys):
         return _http(200, encode_voided(answer), b"", close, bodiless)
     return _encode_refusal(answer, close, bodiless)
+
+
+def encode_whatever(answer: Answer, *, close: bool, bodiless: bool) -> bytes:
+    """The same, or that it could not be made: a request is never left without an answer."""
+    try:
+        return encode_answer(answer, close=close, bodiless=bodiless)
+    except Exception:  # noqa: BLE001
+        _log.exception("an answer could not be encoded")
+        return encode_answer(OURS, close=close, bodiless=bodiless)
+
+
+def is_soon_written(answer: Answer) -> bool:
+    """Many keys are not, and refusals are none that many requests get at once when there are no keys."""
+    if isinstance(answer, Keys):
+        return sum(len(run.ids) for run in answer.runs) <= _FEW_KEYS * 16
+    return isinstance(answer, Status)
 
 
 def encode_farewell(status: int, message: str) -> bytes:

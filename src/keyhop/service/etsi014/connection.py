@@ -11,6 +11,7 @@ Rules, from the point of view of the client:
    connection is idle and has another, whatever else comes. Bytes that the client does not take have a third.
 4. What breaks a bound, a deadline or HTTP itself is answered here, in JSON, after the answers that are still
    due; then nothing more is read and the connection closes.
+5. A client that says nothing more, in TLS or by the end of its stream, is answered what it has asked for, and no more.
 
 A caller that went away cancels nothing that the service was asked for: its key is spent either way. So its place is
 taken until that is answered.
@@ -20,19 +21,17 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from keyhop.core.errors import KeyhopError, Unavailable
+from keyhop.core.errors import KeyhopError
 from keyhop.core.ids import SaeId
-from keyhop.service.etsi014.answers import CONTINUE, Answer, encode_answer, encode_farewell
+from keyhop.service.etsi014.answers import CONTINUE, OURS, Answer, encode_farewell, encode_whatever, is_soon_written
 from keyhop.service.etsi014.reading import Call, RequestReader
 from keyhop.service.etsi014.surroundings import Limits, Peer, TakingTurns, Wire
-from keyhop.service.requests import Keys, KeyService, Status
+from keyhop.service.requests import KeyService
 
 # How long the far end may go on sending after our last byte: to close at once could lose that byte.
 LINGER_S = 1.0
-_FEW_KEYS = 16
 
 _log = logging.getLogger(__name__)
-_OURS = Unavailable("internal error of the KME")
 
 
 class SaeConnection:
@@ -63,7 +62,7 @@ class SaeConnection:
         self._number = 0  # of the current request, so that a reply can only be its own
         self._queued = self._in_turn = self._serving = self._asked = self._gone = False
         self._closing = False
-        self._last = False
+        self._last = self._last_heard = False
         self._farewell = b""
         self._since = now()
 
@@ -92,6 +91,16 @@ class SaeConnection:
         """The client has taken everything that was written."""
         self._since = self._now()
         self._serve()
+
+    def heard_all(self) -> None:
+        """The client says nothing more. What it has asked for is answered, if it still listens."""
+        self._last_heard = True
+        if self._current is not None or self._reader.waiting:
+            return
+        if self._wire.blocked:
+            self._close()
+        else:
+            self.abort()
 
     def lost(self) -> None:
         """The wire has ended."""
@@ -179,7 +188,7 @@ class SaeConnection:
         reader = self._reader
         if reader.refusal is not None:
             self.refuse(400, reader.refusal)
-        elif self._last and not reader.in_body:
+        elif self._last_heard or (self._last and not reader.in_body):
             self._close()
         elif reader.awaited:
             reader.awaited = False
@@ -198,7 +207,7 @@ class SaeConnection:
             reply(error)
         except Exception:  # noqa: BLE001 (whatever it is, the SAE gets JSON and the node goes on)
             _log.exception("a request failed for a reason that is ours")
-            reply(_OURS)
+            reply(OURS)
 
     def _reply(self, number: int, answer: Answer) -> None:
         """To the request of this number. Once it is answered, or the client has gone, a reply is nobody's."""
@@ -209,7 +218,7 @@ class SaeConnection:
         if self._gone:
             self._on_lost(self)
             return
-        if self._turns.shared and not _is_soon_written(answer):
+        if self._turns.shared and not is_soon_written(answer):
             self._turns.enter(self.sae, partial(self._answer, answer))
         else:
             self._answer(answer)
@@ -221,7 +230,7 @@ class SaeConnection:
         self._current = None
         self._since = self._now()
         ends = self._last or not call.keep_alive
-        self._wire.write(_encoded(answer, ends, call.bodiless))
+        self._wire.write(encode_whatever(answer, close=ends, bodiless=call.bodiless))
         if ends:
             self._farewell = b""
             self._close()
@@ -243,18 +252,3 @@ class SaeConnection:
         self._closing = True
         self._since = self._now()
         self._reader.end()
-
-
-def _is_soon_written(answer: Answer) -> bool:
-    """Many keys are not, and refusals are none that many requests get at once when there are no keys."""
-    if isinstance(answer, Keys):
-        return sum(len(run.ids) for run in answer.runs) <= _FEW_KEYS * 16
-    return isinstance(answer, Status)
-
-
-def _encoded(answer: Answer, close: bool, bodiless: bool) -> bytes:
-    try:
-        return encode_answer(answer, close=close, bodiless=bodiless)
-    except Exception:  # noqa: BLE001 (as for `ask`: a request is never left without an answer)
-        _log.exception("an answer could not be encoded")
-        return encode_answer(_OURS, close=close, bodiless=bodiless)

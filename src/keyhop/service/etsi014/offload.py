@@ -104,5 +104,8 @@ class _Greeting:
     def drained(self) -> None:
         """Nothing has been written yet."""
 
+    def heard_all(self) -> None:
+        self.wire.abort()
+
     def lost(self) -> None:
         self._offload.ended(self)

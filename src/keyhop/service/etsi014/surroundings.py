@@ -29,7 +29,7 @@ class Peer:
 
 
 class Wire(Protocol):
-    """What carries the bytes; tells the connection `readable`, `receive`, `drained` and `lost`."""
+    """What carries the bytes; tells the connection `readable`, `receive`, `drained`, `heard_all` and `lost`."""
 
     @property
     def blocked(self) -> bool:

@@ -13,12 +13,12 @@ _RECORD_BYTES = 16 * 1024
 
 
 class Tls:
-    """The server's end. `ended` says that nothing more can be read: the client has said goodbye or broken TLS."""
+    """The server's end. `ended` says that nothing more can be read: the client has said goodbye or `broken` TLS."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_side=True)
-        self.ended = False
+        self.ended = self.broken = False
 
     def handshake(self, data: bytes) -> bool:
         """Goes on with what came; whether it is over. Raises OSError when it has failed: `due` may say why, in TLS."""
@@ -70,6 +70,6 @@ class Tls:
         except ssl.SSLWantReadError:
             return b""
         except OSError:
-            opened = b""
+            opened, self.broken = b"", True
         self.ended = not opened
         return opened

@@ -12,48 +12,13 @@ import socket
 import struct
 import termios
 from collections.abc import Callable
-from typing import Protocol
 
+from keyhop.service.etsi014.owner import NOBODY, Owner
 from keyhop.service.etsi014.tls import Tls
 
 READ_BYTES = 16 * 1024
 _MOST_DROPPED_BYTES = 1024 * 1024  # of what comes in after our last byte
 _BUSY = (BlockingIOError, InterruptedError)
-
-
-class Owner(Protocol):
-    """Who is told what happens on the wire."""
-
-    def readable(self) -> None:
-        """Something came, and `read` shall be called in time; told again as long as it was not."""
-        ...
-
-    def receive(self, data: bytes) -> None:
-        """Bytes that came, as they are read."""
-        ...
-
-    def drained(self) -> None:
-        """Everything that was written has been taken."""
-        ...
-
-    def lost(self) -> None:
-        """The wire has ended; told once."""
-        ...
-
-
-class _Nobody:
-    """Owns a wire that has ended: wire and owner knew each other, and would wait for the garbage collector."""
-
-    def readable(self) -> None: ...
-
-    def receive(self, data: bytes) -> None: ...
-
-    def drained(self) -> None: ...
-
-    def lost(self) -> None: ...
-
-
-_NOBODY = _Nobody()
 
 
 class SocketWire:
@@ -75,7 +40,7 @@ class SocketWire:
         self._rest = b""
         self._early: bytes | None = None
         self._dropped_bytes = 0
-        self._reading = self._writing = self._closing = self._ended = False
+        self._reading = self._writing = self._heard_all = self._closing = self._ended = False
         self.owner: Owner
 
     def start(self, owner: Owner, early: bytes = b"") -> None:
@@ -93,7 +58,7 @@ class SocketWire:
 
     def read_on(self, on: bool) -> None:
         """Whether to go on telling that there is something to read."""
-        if on is self._reading or self._ended:
+        if on is self._reading or self._ended or (on and self._heard_all):
             return
         self._reading = on
         if on:
@@ -114,11 +79,12 @@ class SocketWire:
         except _BUSY:
             return
         except OSError:
-            data = b""
+            self.abort()
+            return
         if data:
             self._arrived(data)
         else:
-            self.abort()
+            self._end_hearing()
 
     def write(self, data: bytes) -> None:
         """Sends, now or when the client takes it."""
@@ -160,7 +126,7 @@ class SocketWire:
         if self._tls is not None:
             self._free(self._tls)
             self._tls = None
-        owner, self.owner = self.owner, _NOBODY
+        owner, self.owner = self.owner, NOBODY
         owner.lost()
 
     def _readable(self) -> None:
@@ -185,8 +151,18 @@ class SocketWire:
             self._put(due)
         if data:
             self.owner.receive(data)
-        if tls.ended:
+        if tls.broken:
             self.abort()
+        elif tls.ended:
+            self._end_hearing()
+
+    def _end_hearing(self) -> None:
+        if self._closing or self._ended:
+            self.abort()
+            return
+        self.read_on(False)
+        self._heard_all = True
+        self.owner.heard_all()
 
     def _writable(self) -> None:
         data, self._rest = self._rest, b""
@@ -227,5 +203,9 @@ class SocketWire:
             self._loop.remove_writer(self._fd)
 
     def _shut(self) -> None:
+        """Everything is said. The far end is waited for, to close at once could lose that, unless it has said all."""
+        if self._heard_all:
+            self.abort()
+            return
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)

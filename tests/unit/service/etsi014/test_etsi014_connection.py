@@ -168,6 +168,24 @@ def test_who_has_gone_counts_until_what_was_asked_is_answered(bench: Bench) -> N
     assert (bench.lost, bench.written) == ([bench.connection], [])
 
 
+def test_who_says_nothing_more_is_answered_and_then_let_go(bench: Bench) -> None:
+    bench.connection.receive(GET + GET)
+    bench.connection.heard_all()
+    assert (bench.ended, len(bench.replies)) == ("", 1)
+    bench.replies[0](KEYS)
+    assert (bench.ended, len(bench.replies), len(bench.written)) == ("", 2, 1)
+    bench.replies[1](KEYS)
+    assert (bench.ended, len(bench.written)) == ("closed", 2)
+
+
+@pytest.mark.parametrize(("blocked", "end"), [(False, "aborted"), (True, "closed")])
+def test_who_says_nothing_more_and_waits_for_nothing_is_let_go(bench: Bench, blocked: bool, end: str) -> None:
+    bench.connection.receive(STATUS)
+    bench.blocked = blocked
+    bench.connection.heard_all()
+    assert bench.ended == end
+
+
 @pytest.mark.parametrize("end", [SaeConnection.shutdown, SaeConnection.abort])
 def test_at_the_end_nobody_waits_for_the_answer_to_who_has_gone(
     bench: Bench, end: Callable[[SaeConnection], None]

@@ -73,6 +73,9 @@ class Heard:
     def drained(self) -> None:
         pass
 
+    def heard_all(self) -> None:
+        self.wire.abort()
+
     def lost(self) -> None:
         self.end.set()
 
