@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyhop.core.chunk import CHUNK_UNITS, Chunk, split
+from keyhop.core.chunk import CHUNK_UNITS, Age, Chunk, split
 from keyhop.core.ids import SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.keys import KeyMaterial
@@ -24,7 +24,7 @@ def units_of(count: int) -> list[bytes]:
 
 @given(st.integers(1, 64), st.lists(ranges, max_size=8), ranges)
 def test_a_chunk_is_a_list_of_units(count: int, erasures: list[tuple[int, int]], asked: tuple[int, int]) -> None:
-    chunk = Chunk.fresh(SLOT, START, b"".join(units_of(count)), 5.0, "test")
+    chunk = Chunk.fresh(SLOT, START, b"".join(units_of(count)), Age(5.0, "test"))
     model: dict[int, bytes] = {START + i: unit for i, unit in enumerate(units_of(count))}
     live = set(model)
     for start, end in erasures:
@@ -37,13 +37,13 @@ def test_a_chunk_is_a_list_of_units(count: int, erasures: list[tuple[int, int]],
     assert chunk.holds(*asked) == all(position in live for position in inside)
     assert chunk.read(*asked) == b"".join(model[position] for position in inside)
     assert chunk.live_units == len(live)
-    assert (chunk.start, chunk.end, chunk.produced_at, chunk.source) == (START, START + count, 5.0, "test")
+    assert (chunk.start, chunk.end, chunk.age) == (START, START + count, Age(5.0, "test"))
 
 
 @given(st.integers(0, 3 * CHUNK_UNITS + 5))
 def test_a_block_is_split_into_chunks_without_gap_or_overlap(units: int) -> None:
     data = b"".join(i.to_bytes(8) for i in range(units))
-    chunks = list(split(lambda at: Slot("chunk", str(at)), START, data, 1.0, "test"))
+    chunks = list(split(lambda at: Slot("chunk", str(at)), START, data, Age(1.0, "test")))
     at = START
     for chunk in chunks:
         assert (chunk.start, chunk.slot.name) == (at, str(at))

@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from keyhop.core.chunk import Chunk
+from keyhop.core.chunk import Age, Chunk
 from keyhop.core.store.base import Slot
 from keyhop.core.streams.shelf import Shelf
 from keyhop.core.units import UNIT_BYTES
@@ -22,7 +22,7 @@ def test_a_shelf_finds_what_covers_a_range(
     chunks: list[Chunk] = []
     at = 8
     for gap, units in spans:
-        chunks.append(Chunk.fresh(Slot("chunk", str(at)), at + gap, bytes(units * UNIT_BYTES), 0.0, "test"))
+        chunks.append(Chunk.fresh(Slot("chunk", str(at)), at + gap, bytes(units * UNIT_BYTES), Age(0.0, "test")))
         at = chunks[-1].end
     loaded = len(chunks) // 2
     shelf = Shelf(chunks[:loaded])

@@ -5,6 +5,7 @@ bytes erased, in the same commit that makes the delivery durable.
 """
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,6 +14,13 @@ from keyhop.core.store.base import Slot
 from keyhop.core.units import UNIT_BYTES
 
 CHUNK_UNITS = 512
+
+
+class Age(NamedTuple):
+    """When something was produced, and where it comes from (`core.origin`)."""
+
+    produced_at: float
+    source: str
 
 
 class _Stored(Stored, array_like=True):
@@ -28,22 +36,21 @@ class Chunk:
     `slot` is where it is stored.
     """
 
-    __slots__ = ("data", "end", "live", "produced_at", "slot", "source", "start", "units")
+    __slots__ = ("age", "data", "end", "live", "slot", "start", "units")
 
-    def __init__(self, slot: Slot, start: int, data: bytes, live: int, produced_at: float, source: str) -> None:
+    def __init__(self, slot: Slot, start: int, data: bytes, live: int, age: Age) -> None:
         self.slot = slot
         self.start = start
         self.units = len(data) // UNIT_BYTES
         self.end = start + self.units
         self.data = bytearray(data)
         self.live = live
-        self.produced_at = produced_at
-        self.source = source
+        self.age = age
 
     @classmethod
-    def fresh(cls, slot: Slot, start: int, data: bytes, produced_at: float, source: str) -> "Chunk":
+    def fresh(cls, slot: Slot, start: int, data: bytes, age: Age) -> "Chunk":
         """A chunk with all its units there."""
-        return cls(slot, start, data, (1 << len(data) // UNIT_BYTES) - 1, produced_at, source)
+        return cls(slot, start, data, (1 << len(data) // UNIT_BYTES) - 1, age)
 
     @property
     def live_units(self) -> int:
@@ -85,20 +92,20 @@ class Chunk:
         """Its first units and the rest, which is stored in `slot`. All its units are there."""
         at = units * UNIT_BYTES
         return (
-            Chunk.fresh(self.slot, self.start, bytes(self.data[:at]), self.produced_at, self.source),
-            Chunk.fresh(slot, self.start + units, bytes(self.data[at:]), self.produced_at, self.source),
+            Chunk.fresh(self.slot, self.start, bytes(self.data[:at]), self.age),
+            Chunk.fresh(slot, self.start + units, bytes(self.data[at:]), self.age),
         )
 
     def encode(self) -> bytes:
         """The form that the store keeps. Secret."""
         live = self.live.to_bytes(CHUNK_UNITS // 8)
-        return msgspec.msgpack.encode(_Stored(self.produced_at, self.source, live, bytes(self.data)))
+        return msgspec.msgpack.encode(_Stored(*self.age, live, bytes(self.data)))
 
     @classmethod
     def decode(cls, slot: Slot, start: int, encoded: bytes) -> "Chunk":
         """The inverse of `encode`."""
         stored = msgspec.msgpack.decode(encoded, type=_Stored)
-        return cls(slot, start, stored.data, int.from_bytes(stored.live), stored.produced_at, stored.source)
+        return cls(slot, start, stored.data, int.from_bytes(stored.live), Age(stored.produced_at, stored.source))
 
     def _clamp(self, start: int, end: int) -> tuple[int, int]:
         """The range [start, end), as far as it falls into this chunk, counted from its first unit."""
@@ -108,9 +115,9 @@ class Chunk:
         return min(max(low, 0), units), min(max(high, 0), units)
 
 
-def split(slot_at: Callable[[int], Slot], start: int, data: bytes, produced_at: float, source: str) -> Iterator[Chunk]:
+def split(slot_at: Callable[[int], Slot], start: int, data: bytes, age: Age) -> Iterator[Chunk]:
     """A block's bytes (whole units) as chunks, the first at `start`; `slot_at` a position each is stored."""
     step = CHUNK_UNITS * UNIT_BYTES
     for offset in range(0, len(data), step):
         at = start + offset // UNIT_BYTES
-        yield Chunk.fresh(slot_at(at), at, data[offset : offset + step], produced_at, source)
+        yield Chunk.fresh(slot_at(at), at, data[offset : offset + step], age)

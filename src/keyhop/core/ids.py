@@ -59,6 +59,8 @@ def key_id_from_text(text: str) -> bytes:
 
 def key_ids_from_texts(texts: Sequence[str]) -> bytes:
     """The same of many, one after the other, in a tenth of the time."""
+    if len(texts) == 1:
+        return key_id_from_text(texts[0])
     count, text = len(texts), "".join(texts)
     if text.isascii() and all(length == _TEXT_LENGTH for length in map(len, texts)):
         letters = text.encode("ascii")

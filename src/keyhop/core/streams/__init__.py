@@ -23,10 +23,10 @@ to survive.
     shelf       the chunks of an epoch, found by position
 """
 
+from keyhop.core.chunk import Age
 from keyhop.core.streams.base import (
     ID_KEY_UNITS,
     Admission,
-    Age,
     Ages,
     Block,
     Lease,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
-from keyhop.core.chunk import Chunk
+from keyhop.core.chunk import Age, Chunk
 from keyhop.core.ids import KmeId
 from keyhop.core.key_id import ID_KEY_BYTES, Located
 from keyhop.core.ledger import Ledger
@@ -74,13 +74,6 @@ def booked(block: Block, ledger: Ledger) -> bytes:
 def history_with(history: bytes, block: Block) -> bytes:
     """The digest of all blocks of an epoch in their order, after one more."""
     return hashlib.sha256(history + block.tag).digest()[:HISTORY_BYTES]
-
-
-class Age(NamedTuple):
-    """When something was produced, and where it comes from (`core.origin`)."""
-
-    produced_at: float
-    source: str
 
 
 type Ages = Sequence[tuple[int, Age]]

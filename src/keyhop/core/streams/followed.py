@@ -4,12 +4,13 @@ from collections.abc import Iterable
 
 import msgspec
 
+from keyhop.core.chunk import Age
 from keyhop.core.ids import SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.key_id import ID_KEY_BYTES, EpochKeyIds
 from keyhop.core.ledger import Ledger, Purpose
 from keyhop.core.store.base import KeyStore
-from keyhop.core.streams.base import ID_KEY_UNITS, Age, Ages, Block, Place, StreamRef, Uses, booked, history_with, plain
+from keyhop.core.streams.base import ID_KEY_UNITS, Ages, Block, Place, StreamRef, Uses, booked, history_with, plain
 from keyhop.core.streams.follower_state import EpochState, FollowerState
 from keyhop.core.streams.holdings import Holdings
 from keyhop.core.units import UNIT_BYTES, units_for
@@ -241,7 +242,7 @@ class FollowedStream:
             while (
                 (first := self._holdings.oldest(number))
                 and (state.taken == state.produced or first.end <= state.taken)
-                and (first.produced_at < before or self.unfetched_units > max_unfetched_units)
+                and (first.age.produced_at < before or self.unfetched_units > max_unfetched_units)
             ):
                 ledger.expired += self._holdings.erase(number, first.start, first.end) * UNIT_BYTES
                 self._save()

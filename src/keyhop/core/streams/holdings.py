@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from functools import partial
 
-from keyhop.core.chunk import Chunk, split
+from keyhop.core.chunk import Age, Chunk, split
 from keyhop.core.journal import Journal
 from keyhop.core.store.base import KeyStore
-from keyhop.core.streams.base import Age, Ages, StreamRef, load_chunks
+from keyhop.core.streams.base import Ages, StreamRef, load_chunks
 from keyhop.core.streams.shelf import Shelf
 
 
@@ -29,7 +29,7 @@ class Holdings:
 
     def put(self, epoch: int, start: int, data: bytes, age: Age) -> None:
         """Whole units, behind all others of the epoch."""
-        for chunk in split(partial(self._ref.chunk_slot, "follower", epoch), start, data, *age):
+        for chunk in split(partial(self._ref.chunk_slot, "follower", epoch), start, data, age):
             self._shelves[epoch].append(chunk)
             self.live_units += chunk.units
             self._journal.save(chunk.slot, chunk.encode)
@@ -49,14 +49,14 @@ class Holdings:
 
     def ages(self, epoch: int, start: int, end: int) -> list[Age]:
         """Those of the units of [start, end)."""
-        return [Age(chunk.produced_at, chunk.source) for chunk in self._shelves[epoch].covering(start, end)]
+        return [chunk.age for chunk in self._shelves[epoch].covering(start, end)]
 
     def take(self, epoch: int, start: int, end: int) -> tuple[bytes, Ages]:
         """Erases the units of [start, end) and returns what they were. The caller has asked `has`."""
         covering = self._shelves[epoch].covering(start, end)
         taken = b"".join([chunk.take(start, end) for chunk in covering])
         self._note(epoch, covering, end - start)
-        return taken, [(chunk.end, Age(chunk.produced_at, chunk.source)) for chunk in covering]
+        return taken, [(chunk.end, chunk.age) for chunk in covering]
 
     def erase(self, epoch: int, start: int, end: int) -> int:
         """Erases what is there of [start, end): how many units."""

@@ -7,7 +7,7 @@ from itertools import takewhile
 
 import msgspec
 
-from keyhop.core.chunk import Chunk, split
+from keyhop.core.chunk import Age, Chunk, split
 from keyhop.core.journal import Journal
 from keyhop.core.key_id import ID_KEY_BYTES, EpochKeyIds
 from keyhop.core.keys import Stored
@@ -15,7 +15,6 @@ from keyhop.core.ledger import Ledger, Purpose
 from keyhop.core.store.base import KeyStore
 from keyhop.core.streams.base import (
     ID_KEY_UNITS,
-    Age,
     Block,
     Lease,
     StreamRef,
@@ -122,7 +121,7 @@ class OwnedStream:
             ledger.id_key += ID_KEY_BYTES
             start = state.taken = self._cursor = self._lease_start = ID_KEY_UNITS
         slot_at = partial(self.ref.chunk_slot, "owner", state.epoch)
-        for chunk in split(slot_at, start, data, block.produced_at, block.source):
+        for chunk in split(slot_at, start, data, Age(block.produced_at, block.source)):
             self._chunks.append(chunk)
             self._available += chunk.units
             self._journal.save(chunk.slot, chunk.encode)
@@ -135,7 +134,7 @@ class OwnedStream:
         if not chunks:
             return None
         self._state.ledger.leased += (self._state.taken - start) * UNIT_BYTES
-        self._ages.extend((chunk.end, Age(chunk.produced_at, chunk.source)) for chunk in chunks)
+        self._ages.extend((chunk.end, chunk.age) for chunk in chunks)
         return Lease(self.epoch, start, self._state.taken, tuple(chunks))
 
     def activate(self, lease: Lease) -> None:
@@ -247,13 +246,13 @@ class OwnedStream:
             yield start, age
             start = end
         for chunk in self._chunks:
-            yield chunk.start, Age(chunk.produced_at, chunk.source)
+            yield chunk.start, chunk.age
 
     def _ages_to(self) -> Iterator[tuple[int, Age]]:
         """Where the bytes of each age end, in their order."""
         yield from self._ages
         for chunk in self._chunks:
-            yield chunk.end, Age(chunk.produced_at, chunk.source)
+            yield chunk.end, chunk.age
 
     def _pop(self, units: int) -> Iterator[Chunk]:
         while units > 0 and self._chunks:
