@@ -122,7 +122,8 @@ class Lists:
         asked = {slave: policy.as_asked(request) for slave, policy in policies.items()}
         try:
             for slave, policy in asked.items():
-                self._check_ways(slave, homes, policy)
+                if policy is not policies[slave]:
+                    self._check_ways(slave, homes, policy)
         except Unauthorised:
             raise BadRequest(UNMET) from None
         return asked

@@ -48,8 +48,8 @@ def _check_ways(origin: RecordOrigin, policy: PairPolicy) -> None:
     for way in origin.ways:
         if policy.direct_only and hides_from(way) is not None:
             raise Unauthorised(RELAYED)
-        if policy.admission is not None and not policy.admission.admits_source(way):
-            raise Unauthorised(f"these SAEs may not share keys that came by way of a {kind_of(way)}")
+        if policy.admission is not None:
+            _check_source(way, policy.admission, "came by way of a {}")
 
 
 def _check_combined(origin: RecordOrigin, combiner: Combiner) -> None:
@@ -62,8 +62,17 @@ def _check_combined(origin: RecordOrigin, combiner: Combiner) -> None:
 def _check_age(age: Age, admission: Admission, now: float) -> None:
     if admission.max_age_s is not None and now - age.produced_at > AS_LONG_AGAIN * admission.max_age_s:
         raise BadRequest(NOT_FOUND)
-    if not admission.admits_source(age.source):
-        raise Unauthorised(f"these SAEs may not share keys that a {kind_of(age.source)} made")
+    _check_source(age.source, admission, "a {} made")
+
+
+def _check_source(source: str, admission: Admission, how: str) -> None:
+    if admission.admits_source(source):
+        return
+    kind, needed, least = kind_of(source), hides_from(source), admission.least_paths
+    if needed is not None and needed < least:
+        only = f"these SAEs may only share keys that nobody on fewer than {least} paths knows"
+        raise Unauthorised(f"{only}, and this one came by way of a {kind}")
+    raise Unauthorised(f"these SAEs may not share keys that {how.format(kind)}")
 
 
 def _ages(found: Found, records: RecordBook) -> list[Age]:

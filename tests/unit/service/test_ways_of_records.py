@@ -12,6 +12,7 @@ from keyhop.testing.network import VirtualNetwork
 
 RELAYED = "these SAEs may only share keys of a link, and this one was relayed"
 NOT_BY = "these SAEs may not share keys that came by way of a"
+NOT_KNOWN_BY_ONE = "these SAEs may only share keys that nobody on fewer than 2 paths knows"
 SHARED = {"relay": "secret-shared", "min_disjoint_paths": 2}
 
 
@@ -33,7 +34,7 @@ def key(net: VirtualNetwork) -> Keys:
     [
         (C, {"direct_only": True}, RELAYED),
         (C, {"sources": frozenset({"virtual", "sae"})}, f"{NOT_BY} relay, hop-by-hop"),
-        (C, SHARED, f"{NOT_BY} relay, hop-by-hop"),
+        (C, SHARED, f"{NOT_KNOWN_BY_ONE}, and this one came by way of a relay, hop-by-hop"),
         (C, {"sources": frozenset({"relay, hop-by-hop", "sae"})}, None),
         (B, {"direct_only": True}, None),
         (B, SHARED, None),
