@@ -3,7 +3,7 @@
     interchange       both roles towards one other KMS, without I/O; it joins what follows
     sending           ext_keys as the sender sees it
     under_way         its requests, and what of them is acknowledged
-    recalling         what it takes back; `voiding`: void as the sender sees it
+    recalling         what it takes back; `voiding`: void as the sender sees it, of the keys in `voids`
     receiving         ext_keys as the receiver sees it; `taking_back`: void as the receiver sees it
     acks              what acknowledgements of the other KMS say
     acknowledgements  what we owe the other KMS, until it has taken them

@@ -111,6 +111,7 @@ class Interchange:
             self._expire_at = now + EXPIRE_S
             for memory in (self.sent, self.received):
                 memory.expire()
+            self.voiding.forget()
         if now >= self._ask_at:
             self._ask_at = now + ASK_AGAIN_S
             self._make(self._question())

@@ -11,6 +11,7 @@ from keyhop.service.etsi020.calls import VOID, Call, Make, Reply, delay_s
 from keyhop.service.etsi020.memory import Fate, KeyMemory
 from keyhop.service.etsi020.models import MAX_KEYS, Ack, AckStatus, VoidContainer, write
 from keyhop.service.etsi020.transfer import Saes
+from keyhop.service.etsi020.voids import Void, Voids
 
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 60.0
@@ -18,18 +19,6 @@ MAX_CALLS = 4
 """How many are under way at once; the others wait."""
 MAX_WAITS = 4096
 """How many masters may wait for answers; the others ask again."""
-
-
-@dataclass(slots=True)
-class _Void:
-    saes: Saes
-    missing: dict[bytes, set[SaeId]]
-    """The keys, each with those of its targets that may still have it."""
-    attempts: int = 0
-    next_at: float = 0.0
-    asking: bool = False
-    were_relayed: bool = False
-    """Then somebody may have been given them, before the other KMS forgot them."""
 
 
 @dataclass(slots=True)
@@ -55,29 +44,25 @@ class Voiding:
         self._make = make
         self._accounts = accounts
         self._callback = callback
-        self._voids: list[_Void] = []
-        self._asked_for: set[bytes] = set()
-        """All of their IDs: masters that wait are looked after at each tick."""
+        self._voids = Voids()
+        self._calls = 0
         self._waits: list[_Wait] = []
 
     def __len__(self) -> int:
-        return len(self._asked_for)
+        return len(self._voids)
 
     def void(self, saes: Saes, ids: tuple[bytes, ...], *, were_relayed: bool = False) -> None:
         """From now on, or from the next start on: their fate is open in the memory until the void is answered."""
-        self._asked_for.update(ids)
-        for at in range(0, len(ids), MAX_KEYS):
-            missing = {key_id: set(saes.targets) for key_id in ids[at : at + MAX_KEYS]}
-            self._voids.append(_Void(saes, missing, were_relayed=were_relayed))
+        self._voids.add(saes, ids, self._clock.monotonic(), were_relayed=were_relayed)
         self._ask_now()
 
     def when_answered(self, ids: Iterable[bytes], deadline: float, told: Callable[[bool], None]) -> None:
         """Tells once that no void of these keys is under way any more, or that the deadline (monotonic seconds) is
         over; at once when none is."""
-        if self._concern(ids := frozenset(ids)) and len(self._waits) < MAX_WAITS:
+        if self._voids.concern(ids := frozenset(ids)) and len(self._waits) < MAX_WAITS:
             self._waits.append(_Wait(ids, deadline, told))
         else:
-            told(not self._concern(ids))
+            told(not self._voids.concern(ids))
 
     def abandon(self) -> None:
         """The store has failed: nobody waits any longer."""
@@ -87,72 +72,78 @@ class Voiding:
 
     def acknowledged(self, ack: Ack, ids: list[bytes]) -> bool:
         """The other KMS says what became of keys at some of their targets; whether they were to be voided."""
-        found = self._asked_for & set(ids)
-        if found:
-            self._answered(found, ack.ack_status, ack.target_sae_ids)
+        found = self._voids.of(ids)
+        for void, keys in found:
+            self._answered(void, keys, ack.ack_status, ack.target_sae_ids)
         return bool(found)
 
     def tick(self) -> None:
         """Time has passed."""
-        for void in self._voids:
-            self._done(void, [key_id for key_id in void.missing if key_id not in self._memory])
-        self._voids = [void for void in self._voids if void.missing]
         self._ask_now()
         self._tell()
 
+    def forget(self) -> None:
+        """The memory may have forgotten keys: they are asked for no longer."""
+        self._voids.done([key_id for key_id in self._voids if key_id not in self._memory])
+
     def _ask_now(self) -> None:
         now = self._clock.monotonic()
-        room = MAX_CALLS - sum(void.asking for void in self._voids)
-        for void in [each for each in self._voids if not each.asking and each.next_at <= now][:room]:
+        while self._calls < MAX_CALLS and (void := self._voids.next_due(now)) is not None:
             self._ask(void)
 
-    def _ask(self, void: _Void) -> None:
+    def _ask(self, void: Void) -> None:
+        keys = void.take_next()
         void.asking = True
-        texts = tuple(map(key_id_text, sorted(void.missing)))
-        body = write(VoidContainer(texts, void.saes.initiator, void.saes.targets, self._callback))
-        self._make(Call("POST", VOID, body, lambda reply: self._asked(void, reply)))
+        self._calls += 1
+        saes, texts = void.saes, tuple(map(key_id_text, keys))
+        body = write(VoidContainer(texts, saes.initiator, saes.targets, self._callback))
+        self._make(Call("POST", VOID, body, lambda reply: self._asked(void, keys, reply)))
 
-    def _asked(self, void: _Void, reply: Reply | None) -> None:
+    def _asked(self, void: Void, keys: tuple[bytes, ...], reply: Reply | None) -> None:
         void.asking = False
-        void.next_at = self._clock.monotonic() + delay_s(void.attempts, FIRST_RETRY_S, LAST_RETRY_S)
-        void.attempts += 1
-        if reply is not None and reply.status == 200:  # to a call with a callback it says nothing by itself
-            for ack, ids in acks_in(reply.body):
+        self._calls -= 1
+        if reply is not None and reply.status in (200, 202):
+            void.most = MAX_KEYS
+            for ack, ids in acks_in(reply.body):  # to a call with a callback 200 says nothing by itself
                 if concerns(ack, void.saes):
                     self.acknowledged(ack, ids)
         elif reply is not None and reply.status in (400, 401):
-            self._answered(set(void.missing), "key not present", void.saes.targets)
+            self._refused(void, keys)
+        no_news = all(key_id in void.missing for key_id in keys)
+        pause_s = 0.0 if void.fresh else delay_s(void.attempts, FIRST_RETRY_S, LAST_RETRY_S)
+        void.attempts = void.attempts + 1 if no_news else 0
+        self._voids.schedule(void, self._clock.monotonic() + pause_s)
 
-    def _answered(self, ids: set[bytes], status: AckStatus, targets: Iterable[str]) -> None:
+    def _refused(self, void: Void, keys: tuple[bytes, ...]) -> None:
+        """Some are not there. Of keys that were relayed it counts which: they are asked for by themselves."""
+        if void.were_relayed and len(keys) > 1:
+            void.most = len(keys) // 2
+            void.fresh |= dict.fromkeys(key_id for key_id in keys if key_id in void.missing)
+        else:
+            still = [key_id for key_id in keys if key_id in void.missing]
+            self._answered(void, still, "key not present", void.saes.targets)
+
+    def _answered(self, void: Void, ids: list[bytes], status: AckStatus, targets: Iterable[str]) -> None:
         """Keys are void when no target has them; that one of them keeps them is the last word."""
-        for void in self._voids:
-            answered = void.missing.keys() & ids
-            is_void = status == "voided" or (status == "key not present" and not void.were_relayed)
-            if is_void:
-                for key_id in answered:
-                    void.missing[key_id].difference_update(map(SaeId, targets))
-                answered = {key_id for key_id in answered if not void.missing[key_id]}
-            if answered:
-                relied_on: Fate = "relayed" if void.were_relayed else "uncertain"
-                self._memory.settle(sorted(answered), "voided" if is_void else relied_on)
-                self._accounts.note("sent", status, void.saes, tuple(sorted(answered)))
-                self._done(void, answered)
+        is_void = status == "voided" or (status == "key not present" and not void.were_relayed)
+        answered = ids
+        if is_void:
+            for key_id in ids:
+                void.missing[key_id].difference_update(map(SaeId, targets))
+            answered = [key_id for key_id in ids if not void.missing[key_id]]
+        if answered:
+            relied_on: Fate = "relayed" if void.were_relayed else "uncertain"
+            self._memory.settle(sorted(answered), "voided" if is_void else relied_on)
+            self._accounts.note("sent", status, void.saes, tuple(sorted(answered)))
+            self._voids.done(answered)
         self._tell()
-
-    def _done(self, void: _Void, ids: Iterable[bytes]) -> None:
-        for key_id in ids:
-            del void.missing[key_id]
-            self._asked_for.discard(key_id)
-
-    def _concern(self, ids: frozenset[bytes]) -> bool:
-        return not self._asked_for.isdisjoint(ids)
 
     def _tell(self) -> None:
         """Those whose wait is over."""
         waits, self._waits = self._waits, []
         now = self._clock.monotonic()
         for wait in waits:
-            if not self._concern(wait.ids):
+            if not self._voids.concern(wait.ids):
                 wait.told(True)
             elif wait.deadline <= now:
                 wait.told(False)
