@@ -81,6 +81,8 @@ class AuditLog:
             _write_all(self._file, batch)
             if self._options.sync:
                 os.fdatasync(self._file)
+            if first and self._options.keep_files:
+                self._prune(self._file)
         except OSError as error:
             self._failed = f"the audit log failed: {error.strerror}"
             raise StoreFailure(self._failed, hint="free or repair its disk, and start the node again") from None
@@ -125,7 +127,6 @@ class AuditLog:
         self._size = 0
         if self._options.sync and self._lock is not None:
             os.fsync(self._lock)
-        self._prune()
         unsealed, self._unsealed = self._unsealed, None
         return Beginning(
             FORMAT,
@@ -138,10 +139,14 @@ class AuditLog:
             unsealed.sha256 if unsealed else None,
         ).line()
 
-    def _prune(self) -> None:
-        if self._options.keep_files:
-            for number in numbers_in(self._directory)[: -self._options.keep_files]:
-                path_of(self._directory, number).unlink()
+    def _prune(self, newest: int) -> None:
+        """Only what is sealed says how far the log has come; so there is some on the disk before the old files go."""
+        old = numbers_in(self._directory)[: -self._options.keep_files]
+        if old and self._lock is not None:
+            os.fsync(newest)
+            os.fsync(self._lock)
+        for number in old:
+            path_of(self._directory, number).unlink()
 
 
 def _locked(directory: Path) -> int:

@@ -1,8 +1,10 @@
 """The files of a log: what is written can be read again, what a crash leaves is found, and a full disk ends it."""
 
+import errno
 import hashlib
 import itertools
 import json
+import os
 import resource
 import signal
 import stat
@@ -104,6 +106,28 @@ def test_old_files_are_deleted_when_only_some_are_kept(tmp_path: Path) -> None:
             log.write([event_record(f"event {i}")])
     assert numbers_in(tmp_path) == [9, 10]
     assert find_ending(tmp_path).records == 10
+
+
+def test_old_files_stay_until_something_is_written_to_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash in between left nothing that says how far the log had come, and it began anew."""
+    with opened(tmp_path, rotate_bytes=1, keep_files=1) as log:
+        for number in range(3):
+            log.write([event_record(f"event {number}")])
+        head = log.head
+
+        def full(descriptor: int, data: bytes) -> int:
+            raise OSError(errno.ENOSPC, "no space")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", full)
+            with pytest.raises(StoreFailure):
+                log.write([event_record("lost")])
+    with opened(tmp_path, rotate_bytes=1, keep_files=1) as log:
+        assert (log.head, log.records) == (head, 3)
+        log.write([event_record("event 3")])
+        assert numbers_in(tmp_path) == [5]
 
 
 def test_one_process_at_a_time_and_one_kme_for_ever(tmp_path: Path) -> None:
