@@ -131,14 +131,18 @@ class Authority:
             return self._sign(register, old.kind, name, old.hosts, old.uri, days)
 
     def revoke(self, name: str) -> list[Issued]:
-        """Revoke every certificate of `name` that is still valid, and publish the list; returns those."""
+        """Revoke every certificate of `name` that is still valid, and publish the list; returns those.
+
+        Those that were revoked before are published again: what was cut short then may have left them out.
+        """
         with self._exclusive() as register:
             _known(register, name)
             now_s = self._clock.wall()
-            revoked = [i for i in register.certificates if i.name == name and i.state(now_s) == "valid"]
+            theirs = [issued for issued in register.certificates if issued.name == name]
+            revoked = [issued for issued in theirs if issued.state(now_s) == "valid"]
             for issued in revoked:
                 issued.revoked_at = int(now_s)
-            if revoked:
+            if any(issued.revoked_at is not None for issued in theirs):
                 self.publish(register)
             return revoked
 

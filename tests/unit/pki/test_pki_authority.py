@@ -91,6 +91,21 @@ def test_revoking_a_renewed_name_revokes_both_certificates(tmp_path: Path) -> No
     assert authority.revoke("alicesae") == []
 
 
+def test_a_revocation_that_was_cut_short_is_published_when_it_is_asked_for_again(tmp_path: Path) -> None:
+    """The register had it, and the list did not."""
+    authority = create_authority(tmp_path)
+    serial = int(authority.issue_sae("alicesae").serial, 16)
+    (tmp_path / "crl.pem").rename(tmp_path / "before.pem")
+    (tmp_path / "crl.pem").mkdir()  # in place of which no file can be put
+    with pytest.raises(IsADirectoryError):
+        authority.revoke("alicesae")
+    (tmp_path / "crl.pem").rmdir()
+    (tmp_path / "before.pem").rename(tmp_path / "crl.pem")
+    assert [entry.serial_number for entry in crl(tmp_path)] == []
+    assert authority.revoke("alicesae") == []
+    assert [entry.serial_number for entry in crl(tmp_path)] == [serial]
+
+
 def test_lists_of_one_second_have_increasing_dates_that_are_not_in_the_future(tmp_path: Path) -> None:
     clock = FixedClock(1_800_000_000)
     authority = create_authority(tmp_path, clock=clock)
