@@ -46,6 +46,8 @@ class Dispatch:
     def received(self, body: wire.Body) -> None:
         """Raises PeerError for what the protocol does not allow."""
         match body:
+            case Report() if self.gossip is not None:  # first: half of all that is said while nobody asks for keys
+                self.gossip.received(self.peer, body)
             case wire.Offer():
                 self.filling.offer(body)
             case wire.Placing():
@@ -84,8 +86,6 @@ class Dispatch:
                 self.hybrid.received(body)
             case OfPsk() if self.refreshing:
                 self.refreshing.received(body)
-            case Report() if self.gossip is not None:
-                self.gossip.received(self.peer, body)
             case wire.LinkMessage():
                 self.channels.received(body)
             case _:

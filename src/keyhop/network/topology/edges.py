@@ -61,8 +61,10 @@ class Edges:
         if said:
             self._said[node] = said
         for peer in before.keys() | said.keys():
-            if before.get(peer) != said.get(peer):
+            old, new = before.get(peer), said.get(peer)
+            if old != new:
                 self._judge(node, peer)
+            if _matters_to_its_end(old, new):
                 self._judge(peer, node)
 
     def of(self, node: KmeId) -> Mapping[KmeId, Edge]:
@@ -102,6 +104,11 @@ class Edges:
         edge = Edge(out.stock_bytes, out.rate_bps, min(out.priority, back.priority), level, mark)
         self.version += edge.differs(before)
         self._edges.setdefault(node, {})[peer] = edge
+
+
+def _matters_to_its_end(old: LinkReport | None, new: LinkReport | None) -> bool:
+    """Whether the edge from its other end may be another one; how much key there is, only its sender says."""
+    return old is None or new is None or (old.up, old.priority) != (new.up, new.priority)
 
 
 def _level(available: int, before: Edge | None) -> int | None:

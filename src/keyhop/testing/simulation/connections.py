@@ -34,7 +34,10 @@ class _End:
 
     def line(self, number: int) -> SimulatedLine | None:
         """The one with this number, if it is open here."""
-        return next((line for line in (self.lines.open if self.lines else ()) if line.number == number), None)
+        for line in (self.lines.heard, self.lines.next) if self.lines else ():
+            if line is not None and line.number == number:
+                return line
+        return None
 
 
 class Connections:

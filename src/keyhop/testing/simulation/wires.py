@@ -6,7 +6,7 @@ promises more than it needs: here some come late all the same.
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from keyhop.core.ids import KmeId
 from keyhop.network import wire
@@ -38,18 +38,18 @@ class Message:
     connection: int
     data: bytes
     said: wire.Envelope | Word
+    body: wire.Body | Word = field(init=False)
+    """What it says."""
     lost: bool = False
+
+    def __post_init__(self) -> None:
+        self.body = self.said.body if isinstance(self.said, wire.Envelope) else self.said
 
     @property
     def envelope(self) -> wire.Envelope:
         """Of what is no word about connections."""
         assert isinstance(self.said, wire.Envelope)
         return self.said
-
-    @property
-    def body(self) -> wire.Body | Word:
-        """What it says."""
-        return self.said.body if isinstance(self.said, wire.Envelope) else self.said
 
 
 class Wires:
