@@ -113,7 +113,7 @@ def brought_keys_are_not_recorded(patch: pytest.MonkeyPatch) -> None:
 
 PLANTED: dict[Plant, set[int]] = {
     a_voided_record_is_delivered: {0, 3},
-    a_voided_place_is_delivered: {3},
+    a_voided_place_is_delivered: {0, 3},
     voids_are_not_durable: {3},
     what_was_fetched_is_void: {3},
     anybody_voids: {0, 3, 5},

@@ -14,7 +14,6 @@ from keyhop.network.carriage import Batch, Done
 from keyhop.network.relay import assembly, destination, source
 from keyhop.network.relay.hop import Hop
 from keyhop.network.relay.messages import SECRET_HEAD_BYTES, Stored
-from keyhop.network.relay.parcels import Parcel, Plan
 from keyhop.network.relay.source import Source
 from keyhop.network.topology.gossip import Gossip
 from keyhop.network.topology.own_report import OwnReport
@@ -49,13 +48,16 @@ def one_pad_for_all_shares(patch: pytest.MonkeyPatch) -> None:
 
 def a_parcel_that_left_has_arrived(patch: pytest.MonkeyPatch) -> None:
     """A source does not wait for the destination's answer."""
-    send = Source.send
+    depart = Source._depart
 
-    def hasty(self: Source, parcel: Parcel, plan: Plan, deadline: float, done: Done) -> None:
-        send(self, parcel, plan, deadline, lambda reason: None)
-        done(None)
+    def hasty(self: Source, name: bytes, share: int, data: KeyMaterial, taken: Taken | None) -> None:
+        depart(self, name, share, data, taken)
+        under_way = self._under_way.get(name)
+        if taken is not None and under_way is not None:
+            done, under_way.done = under_way.done, lambda reason: None
+            done(None)
 
-    patch.setattr(Source, "send", hasty)
+    patch.setattr(Source, "_depart", hasty)
 
 
 def outcomes_are_told_twice(patch: pytest.MonkeyPatch) -> None:

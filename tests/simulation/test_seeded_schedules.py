@@ -32,16 +32,15 @@ REACHED = {
     "store failed": 20,
     "crashed between two turns": 50,
     "link stopped": 20,
-    "message Announce": 200,
-    "message Forward": 200,
+    "message Announce": 50,
+    "message Forward": 50,
     "message Contribution": 10,
-    "message Stuck": 5,
     "message Void": 20,
     "message Reclaim": 50,
     "has taken in": 20,
     "has voided": 20,
     "policy changed": 20,
-    "called": 100,
+    "called": 40,
     "key mlkem768-xor-v1": 5,
     "key mlkem768-kdf-v1": 5,
     "key expanded": 1,
@@ -56,6 +55,7 @@ REACHED = {
 """What a tenth of the schedules sees at least."""
 
 RARE = (
+    "message Stuck",
     "found silent",
     "lost on the way across",
     "answer: KME … does not answer",

@@ -13,6 +13,7 @@ type Choose = Callable[[int], int]
 SIZES = (256, 64, 128, 72, 1000, 512)
 BLOCK_BYTES = (1024, 1501, 2048, 3000, 104, 100)
 RECENT = 16
+IDLE_TICK_S = 1.0
 
 
 def enc(sim: Simulation, choose: Choose) -> None:
@@ -146,8 +147,12 @@ def wait(sim: Simulation, choose: Choose) -> None:
 
 
 def wait_long(sim: Simulation, choose: Choose) -> None:
-    """Long enough for keys to grow old."""
+    """Long enough for keys to grow old; machines tick less often meanwhile."""
+    for machine in sim.machines.values():
+        machine.tick_s = IDLE_TICK_S
     sim.run((15.0, 41.0, 81.0)[choose(3)])
+    for machine in sim.machines.values():
+        machine.tick_s = sim.setting.tick_s
 
 
 def flipped(data: bytes, at: int = 0) -> bytes:

@@ -69,7 +69,7 @@ class Machine:
         self.loop = loop
         self.trace = trace
         self.draw = draw
-        self._tick_s = tick_s
+        self.tick_s = tick_s
         self.clock = MachineClock(loop, draw.uniform(-1.0, 1.0))
         self.entropy = _SeenEntropy(draw.getrandbits(64), drew)
         self.power = Power()
@@ -147,7 +147,7 @@ class Machine:
         self.see_links()
         self.power.in_points = None
         self.kme.journal.on_failure.append(self._store_failed)
-        self.loop.after(self.draw.uniform(0.0, self._tick_s), partial(self._tick, self.life))
+        self.loop.after(self.draw.uniform(0.0, self.tick_s), partial(self._tick, self.life))
         for tell in self.started:
             tell(self)
 
@@ -258,7 +258,7 @@ class Machine:
     def _tick(self, life: int) -> None:
         if life != self.life or self.kme is None or self.failed:
             return
-        self.loop.after(self._tick_s, partial(self._tick, life))
+        self.loop.after(self.tick_s, partial(self._tick, life))
         if not self.frozen:
             self.act(self.kme.tick)
             for tell in self.ticked:

@@ -61,8 +61,9 @@ SOMETIMES: tuple[dict[Do, int], ...] = (
 ACTIONS: dict[str, Do] = {do.__name__: do for group in (DOINGS, *SOMETIMES) for do in group}
 """By name."""
 
-NETWORK_WEIGHTS = {"pair": 80, "triangle": 5, "line3": 4, "line4": 2, "ring4": 2, "theta5": 1, "joined": 6}
+NETWORK_WEIGHTS = {"pair": 172, "triangle": 8, "line3": 6, "line4": 2, "ring4": 2, "theta5": 1, "joined": 9}
 """Most schedules are of two KMEs: one of five costs as much time as ten of these."""
+TICKS_S = (0.25, 0.5, 0.5, 1.0, 1.0, 1.0)
 TERMS = (
     Terms(),
     Terms("xor-at-destination"),
@@ -102,7 +103,7 @@ def draw(seed: int, network: str | None = None, disk: DiskKind | None = None) ->
     chance = random.Random(seed * 0x9E3779B97F4A7C15 + 1)
     drawn = chance.choices(list(NETWORK_WEIGHTS), list(NETWORK_WEIGHTS.values()))[0]
     on: DiskKind = "sqlite" if chance.random() < SQLITE_SHARE else "fast"
-    tick_s = chance.choice((0.25, 0.5, 0.5, 1.0))
+    tick_s = chance.choice(TICKS_S)
     witness, redelivery_s = chance.random() < 0.3, chance.choice((0.0, 0.0, 0.0, 2.0))
     reserved = chance.choice((0, 0, 512))
     terms, buffering = chance.choice(TERMS), chance.choice(BUFFERING)
