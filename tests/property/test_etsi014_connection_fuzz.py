@@ -108,7 +108,7 @@ class AtOnce:
     def is_shared_by(self, _sae: SaeId | None) -> bool:
         return self.shared
 
-    def enter(self, _sae: SaeId | None, job: Callable[[], None]) -> None:
+    def enter(self, _sae: SaeId | None, job: Callable[[], None], kind: bytes = b"") -> None:
         job()
 
 

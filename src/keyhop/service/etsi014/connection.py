@@ -179,7 +179,7 @@ class SaeConnection:
                 in_turn = False
                 self._ask()
             else:
-                self._turns.enter(self.sae, self._ask)
+                self._turns.enter(self.sae, self._ask, self._current.kind)
         self._serving = False
         self._wire.read_on(not self._reader.waiting)
 

@@ -29,9 +29,13 @@ _NO_PARSER = HttpRequestParser(None)
 
 
 class Call(NamedTuple):
-    """A head as it was understood: `keep_alive` is what the client wants, `bodiless` what HEAD wants."""
+    """A head as it was understood: `keep_alive` is what the client wants, `bodiless` what HEAD wants.
+
+    `kind` is the end of the URL, which requests that are alike have in common.
+    """
 
     ask: Ask
+    kind: bytes
     keep_alive: bool
     bodiless: bool
 
@@ -145,7 +149,8 @@ class RequestReader:
                 self.awaited = True
         method = parser.get_method().decode("ascii")
         keep_alive = parser.should_keep_alive() and parser.get_http_version() != "1.0"
-        self._call = Call(understand(self._caller, method, self._url, headers), keep_alive, method == "HEAD")
+        ask, kind = understand(self._caller, method, self._url, headers), self._url.rpartition(b"/")[2]
+        self._call = Call(ask, kind, keep_alive, method == "HEAD")
         self.in_body = True
         self._part_bytes = 0
 

@@ -73,6 +73,6 @@ class TakingTurns(Protocol):
         """The same, now that this one has sent something."""
         ...
 
-    def enter(self, sae: SaeId | None, job: Callable[[], None]) -> None:
-        """Does the job when it is this SAE's turn."""
+    def enter(self, sae: SaeId | None, job: Callable[[], None], kind: bytes = b"") -> None:
+        """Does the job when it is this SAE's turn, in a row with others of its kind."""
         ...

@@ -10,12 +10,16 @@ turn that may take longer than a slice, by what its SAE's turns took before, is 
 committed and answered. As long as one SAE has everything for itself, nobody waits for it: it is read at once, and long
 slices are cheap, because what happens in one shares a commit. When others ask as well, slices are short, but never
 shorter than the commit between them: on a slow disk it would take most of the time.
+
+Of what one SAE has asked for, that which is alike comes in a row. It takes the processor less time than the same in
+turn with others: half of each call, a twentieth.
 """
 
 import time
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush, heapreplace
+from itertools import chain
 
 from keyhop.core.ids import SaeId
 
@@ -30,13 +34,33 @@ _REMEMBERED = 0.9
 type Job = Callable[[], None]
 
 
+class _Jobs:
+    """Those of one SAE that wait: first all that were there, alike ones in a row; then what has come meanwhile."""
+
+    def __init__(self) -> None:
+        self._now: deque[Job] = deque()
+        self._later: dict[bytes, list[Job]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._now or self._later)
+
+    def add(self, job: Job, kind: bytes) -> None:
+        self._later.setdefault(kind, []).append(job)
+
+    def next(self) -> Job:
+        if not self._now:
+            self._now.extend(chain.from_iterable(self._later.values()))
+            self._later.clear()
+        return self._now.popleft()
+
+
 class Turns:
     """`soon` calls something in the next turn of the event loop. Jobs shall not raise."""
 
     def __init__(self, soon: Callable[[Job], object], now: Callable[[], float] = time.perf_counter) -> None:
         self._soon = soon
         self._now = now
-        self._waiting: dict[SaeId | None, deque[Job]] = {}
+        self._waiting: dict[SaeId | None, _Jobs] = {}
         self._next: list[tuple[float, int, SaeId | None]] = []  # a heap: tag and number of each one's next turn
         self._number = 0
         self._tag_s = 0.0  # of the turn that is under way, or was
@@ -55,13 +79,14 @@ class Turns:
             self._notice(sae)
         return self.shared
 
-    def enter(self, sae: SaeId | None, job: Job) -> None:
-        """Does the job when it is this SAE's turn; an SAE's own jobs in their order."""
+    def enter(self, sae: SaeId | None, job: Job, kind: bytes = b"") -> None:
+        """Does the job when it is this SAE's turn; its own of one kind in their order."""
         jobs = self._waiting.get(sae)
         if jobs is not None:
-            jobs.append(job)
+            jobs.add(job, kind)
             return
-        self._waiting[sae] = deque((job,))
+        jobs = self._waiting[sae] = _Jobs()
+        jobs.add(job, kind)
         if sae != self._last or self._next:
             self._notice(sae)
         tag_s = self._over_s.get(sae, 0.0)
@@ -112,7 +137,7 @@ class Turns:
         self._tag_s, _, sae = self._next[0]
         jobs = self._waiting[sae]
         try:
-            jobs.popleft()()
+            jobs.next()()
         finally:
             ended = self._now()
             over_s = self._tag_s + ended - began

@@ -40,12 +40,14 @@ class Turns:
     shared: bool = True
     waiting: list[Callable[[], None]] = field(default_factory=list)
     noticed: list[SaeId | None] = field(default_factory=list)
+    kinds: list[bytes] = field(default_factory=list)
 
     def is_shared_by(self, sae: SaeId | None) -> bool:
         self.noticed.append(sae)
         return self.shared
 
-    def enter(self, _sae: SaeId | None, job: Callable[[], None]) -> None:
+    def enter(self, _sae: SaeId | None, job: Callable[[], None], kind: bytes = b"") -> None:
+        self.kinds.append(kind)
         if self.at_once:
             job()
         else:
@@ -272,6 +274,12 @@ def test_bytes_that_are_not_taken(bench: Bench, where: str) -> None:
     setattr(bench, where, True)
     assert bench.after(29) == ""
     assert bench.after(2) == "aborted"
+
+
+def test_requests_of_one_call_are_alike_whoever_the_slave_is(bench: Bench) -> None:
+    for request in (STATUS, STATUS.replace(b"bobsae", b"x"), STATUS, GET):
+        bench.connection.receive(request)
+    assert bench.turns.kinds == [b"status", b"status", b"status", b"enc_keys"]
 
 
 def test_a_client_that_leaves_before_its_turn_spends_nothing() -> None:

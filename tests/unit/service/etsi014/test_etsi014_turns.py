@@ -20,8 +20,8 @@ class Loop:
         self.done: list[str] = []
         self.turns = Turns(self.soon.append, lambda: self.now)
 
-    def enter(self, sae: SaeId | None, name: str, takes_s: float = 0.0) -> None:
-        self.turns.enter(sae, partial(self.do, name, takes_s))
+    def enter(self, sae: SaeId | None, name: str, takes_s: float = 0.0, kind: bytes = b"") -> None:
+        self.turns.enter(sae, partial(self.do, name, takes_s), kind)
 
     def do(self, name: str, takes_s: float) -> None:
         self.now += takes_s
@@ -62,6 +62,14 @@ def test_each_sae_has_one_request_in_each_round(loop: Loop) -> None:
     loop.enter(None, "stranger")
     loop.enter(HONEST, "h2")
     assert loop.turn() == ["g1", "h1", "stranger", "g2", "h2", "g3"]
+
+
+def test_what_is_alike_is_done_in_a_row_and_before_what_comes_meanwhile(loop: Loop) -> None:
+    loop.turns.enter(HONEST, lambda: loop.enter(HONEST, "late", kind=b"enc_keys"))
+    for i in range(3):
+        loop.enter(HONEST, f"enc{i}", kind=b"enc_keys")
+        loop.enter(HONEST, f"dec{i}", kind=b"dec_keys")
+    assert loop.turn() == ["enc0", "enc1", "enc2", "dec0", "dec1", "dec2", "late"]
 
 
 def test_who_comes_while_much_is_waiting_is_next(loop: Loop) -> None:
