@@ -64,6 +64,8 @@ class Voids:
 
     def add(self, saes: Saes, ids: Sequence[bytes], now: float, *, were_relayed: bool) -> None:
         """These are to be voided from now on."""
+        if not ids:
+            return
         self.done(ids)
         void = self._of_saes.setdefault((saes, were_relayed), Void(saes, were_relayed))
         for key_id in ids:

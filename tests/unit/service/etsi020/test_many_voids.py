@@ -63,6 +63,14 @@ def test_nobody_looks_through_all_of_them_time_and_again() -> None:
     assert len(two.near.interchange.voiding) == 600
 
 
+def test_of_saes_without_such_keys_nothing_is_remembered() -> None:
+    """A master may name slaves that there are not, where the operator has a pattern for those over there."""
+    near = TwoKms().near.interchange
+    for n in range(100):
+        near.recalling.void(Saes(SaeId("alice"), (SaeId(f"bob{n}"),)), key_ids(n), 5.0, lambda gone: None)
+    assert not near.voiding._voids._of_saes
+
+
 def test_they_are_forgotten_with_the_keys() -> None:
     two = given_up(3)
     two.clock.advance(2 * 3600.0)
