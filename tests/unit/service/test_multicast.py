@@ -7,8 +7,10 @@ from keyhop.core.errors import Unavailable
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.network import wire
 from keyhop.network.feeder.options import FeederOptions
+from keyhop.network.pair import PairOptions
+from keyhop.network.wire_types import MAX_SLAVES
 from keyhop.service.policy import PairPolicy, Policy
-from keyhop.service.requests import GetKey, Keys
+from keyhop.service.requests import GetKey, Keys, VoidedKeys, VoidKeys
 from keyhop.testing.network import VirtualNetwork
 
 ALICE, BOB, CAROL = map(KmeId, ("alice", "bob", "carol"))
@@ -87,3 +89,25 @@ def test_when_the_room_has_gone_meanwhile_all_copies_are_recalled(monkeypatch: p
 
 def is_carried(message: bytes) -> bool:
     return isinstance(wire.decode(message).body, wire.Carried)
+
+
+@pytest.mark.parametrize("links", [((ALICE, BOB),), ((ALICE, CAROL), (BOB, CAROL))], ids=["link", "relayed"])
+def test_as_many_slaves_as_a_policy_may_allow_can_be_at_one_kme(links: tuple[tuple[KmeId, KmeId], ...]) -> None:
+    """Whatever their names are: what leaves has to be what the other KME takes."""
+    slaves = [SaeId(chr(0x1F600 + n % 64) * 59 + f"{n:05}") for n in range(MAX_SLAVES)]
+    home = {A: ALICE, SaeId("c"): CAROL} | dict.fromkeys(slaves, BOB)
+    policy, options = Policy(max_additional_slaves=MAX_SLAVES - 1), PairOptions(reserved_bytes_per_pair=0)
+    network = VirtualNetwork(home, 1, policy=policy, options=options, links=links)
+    network.settle()
+    network.produce(16)
+    network.pass_time(2.0)
+    first, *others = slaves
+    answers = network.get_key(ALICE, GetKey(A, first, additional_slaves=tuple(others)))
+    network.pass_time(2.0)
+    (keys,) = answers
+    assert isinstance(keys, Keys)
+    voids = network.void_keys(ALICE, VoidKeys(A, first, keys.runs[0].ids, tuple(others)))
+    network.pass_time(2.0)
+    (void,) = voids
+    assert isinstance(void, VoidedKeys)
+    assert void.voided == (True,)

@@ -20,6 +20,7 @@ from keyhop.network.wire_types import (
     Name,
     Number,
     Position,
+    Slaves,
     Tag,
     Words,
 )
@@ -60,7 +61,7 @@ class RecordsPayload(Message, frozen=True):
     batch: Id
     made_by: RecordSource
     master: Name
-    slaves: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=256)]
+    slaves: Slaves
     ids: Annotated[bytes, Meta(max_length=16 * MAX_RECORDS_PER_BATCH)]
     combined: Masked | None = None
 

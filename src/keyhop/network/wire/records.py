@@ -14,6 +14,7 @@ from keyhop.network.wire_types import (
     Name,
     Number,
     Position,
+    Slaves,
     Words,
 )
 
@@ -31,7 +32,7 @@ class Carry(Message, frozen=True):
     epoch: Number
     pad: Position
     master: Name
-    slaves: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=256)]
+    slaves: Slaves
     ids: Annotated[bytes, Meta(max_length=16 * MAX_RECORDS_PER_BATCH)]
     sealed: Annotated[bytes, Meta(max_length=MAX_SEALED_BYTES)]
     tag: Annotated[bytes, Meta(max_length=16)] = b""
@@ -55,7 +56,7 @@ class Reclaim(Message, frozen=True):
 
     call: Id
     master: Name
-    slaves: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=256)]
+    slaves: Slaves
     ids: Annotated[bytes, Meta(max_length=16 * MAX_RECORDS_PER_BATCH)]
     spare_fetched: bool
     batch: Annotated[bytes, Meta(max_length=16)] = b""

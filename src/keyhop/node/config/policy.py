@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from keyhop.network.wire_types import MAX_SLAVES
 from keyhop.node.config.policy_rules import ClassEntry, RuleEntry
 from keyhop.service.gauges import Quota, Rate
 from keyhop.service.meters import Limit
@@ -66,7 +67,7 @@ class PolicySection:
     max_size_bits: Annotated[int, Meta(ge=8, le=8192, multiple_of=8, description="Largest key.")] = 8192
     max_keys_per_request: Annotated[int, Meta(ge=1, le=65_536, description="Keys in one request.")] = 1024
     max_additional_slaves: Annotated[
-        int, Meta(ge=0, le=1024, description="Additional slave SAEs in one request; 0: no multicast.")
+        int, Meta(ge=0, le=MAX_SLAVES - 1, description="Additional slave SAEs in one request; 0: no multicast.")
     ] = 16
     wait_s: Annotated[float, Meta(ge=0, le=60, description="Seconds that a request waits when a stream is empty.")] = (
         2.0

@@ -7,13 +7,14 @@ from msgspec import Meta
 
 from keyhop.core.errors import BadRequest
 from keyhop.core.ids import SaeId, key_ids_from_texts, sae_id
+from keyhop.network.wire_types import MAX_SLAVES
 from keyhop.service.etsi014.body import converted, plain
 from keyhop.service.etsi014.extensions import read_extensions
 from keyhop.service.etsi014.id_columns import ids_in_columns
 from keyhop.service.etsi014.target import MAX_INTEGER
 from keyhop.service.requests import GetKey, GetKeyWithIds, Status
 
-MAX_ADDITIONAL_SLAVES = 1024  # as policies may allow
+MAX_ADDITIONAL_SLAVES = MAX_SLAVES - 1  # as policies may allow
 _MAX_PARAMETERS = 64
 
 _Integer = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
