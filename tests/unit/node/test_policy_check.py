@@ -7,7 +7,7 @@ import pytest
 from policy_files import CONFIG, of_file
 
 from keyhop.cli import main
-from keyhop.core.errors import BadRequest
+from keyhop.core.errors import BadRequest, Unavailable
 from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.keys import KeyMaterial
 from keyhop.network.feeder.options import FeederOptions
@@ -19,6 +19,7 @@ from keyhop.service.kme_options import KmeOptions
 from keyhop.service.meters import Limit
 from keyhop.service.policy import PairPolicy, Policy, Rule
 from keyhop.service.requests import GetKey, InsertKeys, Keys
+from keyhop.testing.domains import ALICE as TWO_ALICE
 from keyhop.testing.domains import EAST, WEST, TwoDomains
 from keyhop.testing.network import VirtualNetwork
 
@@ -359,3 +360,19 @@ def test_a_gateway_tells_of_the_other_kms() -> None:
     east = two.east.kmes[EAST].kme
     arrival = check_kme(east, EAST, [], PolicyQuestion(SaeId("a"), SaeId("b")))
     assert said(arrival, "who") == ("yes", "a is in another domain, over this KME, b at KME bob")
+
+
+def test_a_key_for_another_domain_needs_the_gateway_and_a_pad_to_it() -> None:
+    """It is a record, so what is in the stream to the gateway is nothing but its pad."""
+    two = TwoDomains("a", "b")
+    alice, question = two.west.kmes[TWO_ALICE], PolicyQuestion(A, B)
+
+    def asked() -> PolicyCheck:
+        return check_kme(alice.kme, TWO_ALICE, [(WEST, "virtual")], question)
+
+    assert said(asked(), "copies") == ("yes", "one can go to KME west now")
+    alice.peers[WEST].disconnect()
+    assert said(asked(), "copies") == ("no", "KME west is not connected")
+    assert not asked().possible
+    answers = two.get_key(GetKey(A, B))
+    assert isinstance(answers[0], Unavailable)

@@ -1,7 +1,9 @@
 """What a running KME adds to the story of two SAEs: connections, stock, limits. Looking costs nobody anything."""
 
+from collections.abc import Sequence
+
 from keyhop.core.errors import KeyhopError
-from keyhop.core.ids import KmeId, SaePair
+from keyhop.core.ids import KmeId, SaeId, SaePair
 from keyhop.core.origin import kind_of
 from keyhop.core.units import UNIT_BYTES, units_for
 from keyhop.network.pair import Pair
@@ -11,7 +13,7 @@ from keyhop.node.policy.story import Story
 from keyhop.service.kme import Kme
 from keyhop.service.policy import PairPolicy
 from keyhop.service.requests import RECORD_SOURCE
-from keyhop.service.suiting import way_for
+from keyhop.service.suiting import pads_for, way_for
 
 MOST_PATHS = 4
 """How many are told, if the pair does not want more."""
@@ -29,9 +31,7 @@ def go_on(story: Story, kme: Kme) -> None:
     if site.home(question.master) == site.me:
         _limits(story, kme)
         if target != site.me and story.possible:
-            if not policy.direct_only:
-                _paths(story, kme, target, policy)
-            _stock(story, kme, target, policy)
+            _way(story, kme, target, policy)
     if site.home(question.slave) == site.me and target != site.me:
         _fetching(story, kme, target)
 
@@ -45,19 +45,33 @@ def go_on_together(together: Together, kme: Kme) -> None:
         story.no("room", "too many keys wait to be fetched")
     if not story.possible:
         return
-    policies = tuple(together.policies.values())
-    hybrid, way = any(policy.hybrid != "none" for policy in policies), way_for(policies)
-    pad_bytes = MAC_KEY_BYTES + story.size_bytes * story.number
     for target, slave in together.elsewhere.items():
-        peer = kme.peers.get(target)
-        if peer is None or not peer.synchronised:
-            story.no("copies", f"KME {target} is not connected")
-        elif hybrid and peer.secret is None:
-            story.no("copies", f"no ML-KEM secret is agreed on yet with KME {target}")
-        elif lack := kme.courier.lacks(target, (story.question.master, slave), pad_bytes, together.pads, way):
-            story.no("copies", f"none can go to KME {target} now: {lack}")
-        else:
-            story.yes("copies", f"one can go to KME {target} now")
+        _copies(story, kme, target, slave, tuple(together.policies.values()))
+
+
+def _way(story: Story, kme: Kme, target: KmeId, policy: PairPolicy) -> None:
+    """How a key would get to another KME now: one for an SAE of another domain is a record."""
+    slave = story.question.slave
+    if story.site.crossing.foreign(slave):
+        _copies(story, kme, target, slave, (policy,))
+        return
+    if not policy.direct_only:
+        _paths(story, kme, target, policy)
+    _stock(story, kme, target, policy)
+
+
+def _copies(story: Story, kme: Kme, target: KmeId, slave: SaeId, policies: Sequence[PairPolicy]) -> None:
+    """Whether a record can go to a KME where that slave is, or that leads to it."""
+    peer, saes = kme.peers.get(target), (story.question.master, slave)
+    pad_bytes = MAC_KEY_BYTES + story.size_bytes * story.number
+    if peer is None or not peer.synchronised:
+        story.no("copies", f"KME {target} is not connected")
+    elif any(policy.hybrid != "none" for policy in policies) and peer.secret is None:
+        story.no("copies", f"no ML-KEM secret is agreed on yet with KME {target}")
+    elif lack := kme.courier.lacks(target, saes, pad_bytes, pads_for(policies), way_for(policies)):
+        story.no("copies", f"none can go to KME {target} now: {lack}")
+    else:
+        story.yes("copies", f"one can go to KME {target} now")
 
 
 def _store(story: Story, kme: Kme) -> None:
