@@ -43,6 +43,7 @@ class MemoryWire:
     open: bool = True
     reading: bool = True
     blocked: bool = False
+    lost: Callable[[], None] = lambda: None
 
     def write(self, data: bytes) -> None:
         assert self.open
@@ -63,6 +64,7 @@ class MemoryWire:
 
     def abort(self) -> None:
         self.open = False
+        self.lost()
 
 
 @dataclass
@@ -112,19 +114,28 @@ class AtOnce:
         job()
 
 
-def outcome(pieces: list[bytes], *, later: bool = False) -> tuple[bytes, bool]:
-    """What came back, without the words that only depend on when a body arrives, and whether it is still open."""
+def outcome(pieces: list[bytes], *, later: bool = False, last_words: bool = False) -> tuple[bytes, bool]:
+    """What came back, without the words that only depend on when a body arrives, and whether it is still open.
+
+    They may be the `last_words` of the client, which it ends its stream with.
+    """
     wire, service = MemoryWire(), Service(later=later)
     limits, sae = Limits(), SaeId("alicesae")
     connection = SaeConnection(
         wire, service, limits, Peer(b"der"), sae, lambda: 0.0, AtOnce(), lambda _connection: None
     )
+    wire.lost = connection.lost
     for piece in pieces:
         while not wire.reading:
             assert service.held  # only what is under way stops the reading
             service.held.pop()()
         assert len(piece) <= READ_BYTES
         connection.receive(piece)
+    if last_words:
+        while not wire.reading:
+            service.held.pop()()
+        if wire.open:
+            connection.heard_all()
     while service.held:
         service.held.pop()()
     said, still_open = bytes(wire.written).replace(CONTINUE, b""), wire.open
@@ -259,5 +270,6 @@ def test_spoilt_requests_mean_the_same_in_all_pieces(
     for pieces in ([stream], cut(stream, cuts)):
         assert outcome(pieces) == (said, still_open)
         assert outcome(pieces, later=True) == (said, still_open)
+        assert outcome(pieces, last_words=True) == outcome(pieces, later=True, last_words=True) == (said, False)
     assert not said or said.startswith(b"HTTP/1.1 ")
     assert still_open or b"connection: close\r\n" in said
