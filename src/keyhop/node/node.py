@@ -22,6 +22,7 @@ from keyhop.node.address import host_and_port
 from keyhop.node.audit_log import Anchors, open_audit_log
 from keyhop.node.commits import Commits
 from keyhop.node.config import NodeConfig
+from keyhop.node.config.rules import check_ids
 from keyhop.node.copies import CopyWatch, tell_of_store
 from keyhop.node.credentials import credentials_of
 from keyhop.node.desk import Desk
@@ -166,6 +167,7 @@ class Node:
         Raises ConfigurationError.
         """
         config, waiting = taken_over(self.config, config)  # who is served where follows from them too
+        check_ids(config)  # of what is new beside what stays
         directory = sae_directory(config)
         options = kme_options(config, directory, self.id)
         self.credentials.renew()

@@ -207,3 +207,19 @@ def test_a_wrong_certificate_changes_nothing(authority: Authority, tmp_path: Pat
         assert node.config.policy.wait_s == 1.0
 
     asyncio.run(scenario())
+
+
+def test_no_sae_is_known_by_the_certificate_of_a_kme_that_the_node_still_has(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """The file has dropped the KME, which waits for the restart."""
+    before = CONFIG + '[[kmes]]\nid = "bob"\npeer_address = "127.0.0.1:18450"\n'
+    after = CONFIG + '[[saes]]\nid = "bob"\nkme = "alice"\n'
+
+    async def scenario() -> None:
+        node = Node(parse_config(before, tmp_path), SystemClock(), SystemEntropy(), lambda: None)
+        with pytest.raises(ConfigurationError, match="the certificate of KME bob has that subject CN too"):
+            node.reload(parse_config(after, tmp_path))
+        assert node.directory.kme_of(SaeId("bob")) is None
+
+    asyncio.run(scenario())

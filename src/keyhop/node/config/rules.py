@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def check(config: "NodeConfig") -> None:
     """Raises ConfigurationError at the first rule that is broken."""
-    _check_ids(config)
+    check_ids(config)
     _check_addresses(config)
     _check_references(config)
     rules_of_gateways.check(config)
@@ -33,7 +33,8 @@ def check(config: "NodeConfig") -> None:
     SaeDirectory(tuple(sae.entry() for sae in config.saes))
 
 
-def _check_ids(config: "NodeConfig") -> None:
+def check_ids(config: "NodeConfig") -> None:
+    """Names are names, each is there once, and no node's certificate makes it an SAE."""
     _check_names("[node] id", [config.node.id], kme_id)
     _check_names("[[kmes]] id", [kme.id for kme in config.kmes], kme_id)
     _check_names("[[saes]] id", [sae.id for sae in config.saes], sae_id)
