@@ -2,12 +2,13 @@
 
 import pytest
 
-from keyhop.core.ids import KmeId
+from keyhop.core.ids import KmeId, SaeId
 from keyhop.core.journal import Journal
 from keyhop.core.store.memory import MemoryStore
 from keyhop.core.streams import ID_KEY_UNITS, Block, OwnedStream, StreamRef
 from keyhop.network.leasing import Leasing
 from keyhop.network.leasing.demand import MOST_UNITS, READY_UNITS
+from keyhop.network.leasing.waiting import Waiting, Want
 from keyhop.network.wire import Body, Leased, LeaseNoted
 from keyhop.testing.virtual import VirtualClock
 
@@ -69,6 +70,91 @@ def test_a_lease_is_asked_for_ahead_and_usable_only_once_it_is_noted(owner: Owne
     taken = owner.leasing.take(8, 1, "delivered")
     assert taken is not None
     assert taken.position == ID_KEY_UNITS
+
+
+def test_those_who_wait_are_not_looked_through_for_each_who_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three thousand requests within the time that a lease takes took more than four seconds."""
+    looks = 0
+    needs_only_a_lease = Leasing._needs_only_a_lease
+
+    def counted(self: Leasing, want: Want) -> bool:
+        nonlocal looks
+        looks += 1
+        return needs_only_a_lease(self, want)
+
+    monkeypatch.setattr(Leasing, "_needs_only_a_lease", counted)
+    owner = Owner()
+    owner.leasing.synchronised()
+    owner.produce(LEASE_UNITS * 4)
+    for number in range(1000):
+        owner.wait(str(number), 4)
+    assert looks < 20_000
+    for _ in range(100):
+        owner.note()
+    assert len(owner.served) == 1000
+    assert looks < 20_000
+
+
+def test_who_gives_up_his_wait_makes_nobody_look_through_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for two streams does so whenever he is served: a hundred among three thousand took 50 ms."""
+    keeps = 0
+    keep = Waiting.keep
+
+    def counted(self: Waiting, want: Want) -> None:
+        nonlocal keeps
+        keeps += 1
+        keep(self, want)
+
+    monkeypatch.setattr(Waiting, "keep", counted)
+    owner = Owner()
+    owner.leasing.synchronised()
+    pairs = [(SaeId(f"a{number}"), SaeId("b")) for number in range(10)]
+    owner.leasing.reserve(1024, pairs, 1 << 20)
+    until = owner.clock.monotonic() + 10.0
+    cancels = [
+        owner.leasing.wait(32, 1, "delivered", until, lambda taken: None, pairs[number % 10]) for number in range(500)
+    ]
+    for cancel in cancels[:100]:
+        cancel()
+        cancel()
+    assert keeps <= 600
+    assert owner.leasing.waiting_units == 400 * 4
+
+
+def test_who_gives_up_no_longer_holds_up_what_his_pair_wants_later() -> None:
+    owner = Owner()
+    owner.leasing.synchronised()
+    pair, other = (SaeId("a"), SaeId("b")), (SaeId("a"), SaeId("c"))
+    owner.leasing.reserve(8 * 8, [pair, other], 1 << 20)
+    served: list[str] = []
+    until = owner.clock.monotonic() + 10.0
+    big = owner.leasing.wait(8 * 8, 1, "delivered", until, lambda taken: served.append("big"), pair)
+    owner.leasing.wait(8, 1, "delivered", until, lambda taken: served.append("small"), pair)
+    owner.produce(ID_KEY_UNITS + 8)
+    owner.note()
+    assert served == []
+    big()
+    assert served == ["small"]
+    owner.leasing.wait(8, 1, "delivered", until, lambda taken: served.append("next"), pair)
+    assert served == ["small", "next"]
+
+
+@pytest.mark.parametrize("how", ["late", "gives up"])
+def test_what_was_kept_for_a_pad_that_nobody_waits_for_any_more_is_for_others_at_once(owner: Owner, how: str) -> None:
+    """They waited for the next block, which may not come in their time."""
+    until, served = owner.clock.monotonic() + 1.0, list[str]()
+    pair = (SaeId("a"), SaeId("b"))
+    owner.leasing.wait(64, 1, "delivered", until + 9.0, lambda taken: served.append("pair"), pair)
+    give_up = owner.leasing.wait(512, 1, "pad", until, lambda taken: None)
+    owner.produce(ID_KEY_UNITS + 10)
+    owner.note()
+    assert served == []
+    if how == "late":
+        owner.clock.advance(2.0)
+        owner.leasing.tick()
+    else:
+        give_up()
+    assert served == ["pair"]
 
 
 def test_a_note_of_less_or_of_another_epoch_activates_nothing(owner: Owner) -> None:

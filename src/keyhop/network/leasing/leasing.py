@@ -119,16 +119,15 @@ class Leasing:
             return lambda: None
         units = units_for(size_bytes) * count
         want = Want(size_bytes, count, units, purpose, deadline, use, pair, admission, sparing)
-        if want.units > self._shares.entitled(pair, sparing=sparing):
-            if pair is None:
-                self._shares.expect(want.units + self._pad_units)
-            else:
-                self._shares.ask(pair)
-                taken = self.take(size_bytes, count, purpose, pair, admission)
-                if taken is not None:
-                    use(taken)
-                    return lambda: None
+        if pair is not None and want.units > self._shares.entitled(pair):
+            self._shares.ask(pair)
+            taken = self.take(size_bytes, count, purpose, pair, admission)
+            if taken is not None:
+                use(taken)
+                return lambda: None
         self._waiting.keep(want)
+        if pair is None and self._shares.expect(self._pad_units):
+            self._serve()
         self._ask_ahead()
         return partial(self._cancel, want)
 
@@ -136,7 +135,8 @@ class Leasing:
         """So much is wanted by those who will come and wait for pads one after the other."""
         if units != self._pads_behind:
             self._pads_behind = units
-            self._shares.expect(self._pad_units)
+            if self._shares.expect(self._pad_units):
+                self._serve()
 
     def synchronised(self) -> None:
         """A session begins: leases that the follower may not have noted are told again."""
@@ -235,6 +235,16 @@ class Leasing:
 
     def _serve(self) -> None:
         """Gives those who wait what they may have now, in their order."""
+        served = self._served()
+        while self._shares.expect(self._pad_units):
+            served += self._served()
+        for want, taken in served:
+            want.use(taken)
+        self._when_served()
+        self._ask_ahead()
+
+    def _served(self) -> list[tuple[Want, Taken]]:
+        """Those who wait no more, and what they have."""
         waiting = self._waiting
         served: list[tuple[Want, Taken]] = []
         for want in waiting.take_all():
@@ -246,20 +256,18 @@ class Leasing:
                 waiting.keep(want)
             else:
                 served.append((want, taken))
-        self._shares.expect(self._pad_units)
-        for want, taken in served:
-            want.use(taken)
-        self._when_served()
-        self._ask_ahead()
+        return served
 
     @property
     def _pad_units(self) -> int:
         return self._waiting.pad_units + self._pads_behind
 
     def _cancel(self, want: Want) -> None:
-        with suppress(ValueError):  # its wait is over
-            self._waiting.wants.remove(want)
-            self._serve()
+        waiting, pair = self._waiting, want.pair
+        if not waiting.forget(want):  # its wait is over
+            return
+        if pair is None or waiting.lease_awaited or waiting.has_one_of(pair, self._shares.entitled(pair)):
+            self._serve()  # else it held up nobody: who is served by one stream gives up his wait for another one
 
     def _needs_only_a_lease(self, want: Want) -> bool:
         """Whether it may have what it wants, and there is that much: for a new lease the follower is needed."""
@@ -277,6 +285,7 @@ class Leasing:
     def _ask_ahead(self) -> None:
         if self._synchronised and not self._sealed:
             waiting = self._waiting
-            self._ahead.ask(waiting.lease_units(MOST_UNITS))
+            if not self._ahead.asked_units:  # else the next one is asked for when that has come: many may wait by then
+                self._ahead.ask(waiting.lease_units(MOST_UNITS))
             if waiting.lease_awaited:
                 waiting.plan(min(self._stream.leased_units + self._ahead.asked_units, self._shares.common))

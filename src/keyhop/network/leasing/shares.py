@@ -96,13 +96,15 @@ class Shares:
             nobodys = self._others % (self._count - len(self._asking))
             self._begin_asking(pair, min(self._part() + nobodys, self.floor_units))
 
-    def expect(self, units: int) -> None:
-        """Those who wait for pads want that many together."""
+    def expect(self, units: int) -> bool:
+        """Those who wait for pads want that many together; whether more was kept for them, and is for others now."""
         self._expected = units
-        if self._pads > units:
-            self.common += self._pads - units
+        spare = self._pads - units
+        if spare > 0:
+            self.common += spare
             self._pads = units
         self._fill()
+        return spare > 0
 
     def spend(self, pair: SaePair | None, units: int, *, sparing: bool = False) -> None:
         """The pair took what it is entitled to; None: a pad."""

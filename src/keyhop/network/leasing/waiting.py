@@ -7,7 +7,7 @@ the next bytes will not do (`Admission`): a stream is spent in its order, and wh
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from keyhop.core.ids import SaePair
@@ -91,6 +91,23 @@ class Waiting:
             self.lease_awaited = True
         elif want.pair and self._fits_a_floor(want):
             self.floors_awaited.add(want.pair)
+
+    def forget(self, want: Want) -> bool:
+        """It waits no more; whether it did."""
+        try:
+            self.wants.remove(want)
+        except ValueError:
+            return False
+        if want.pair in self.floors_awaited and not any(map(self._fits_a_floor, self._those_of(want.pair))):
+            self.floors_awaited.discard(want.pair)
+        return True
+
+    def has_one_of(self, pair: SaePair, units: int) -> bool:
+        """Whether one of that pair waits for so many at most."""
+        return any(want.units <= units for want in self._those_of(pair))
+
+    def _those_of(self, pair: SaePair | None) -> Iterator[Want]:
+        return (want for want in self.wants if want.pair == pair)
 
     def take_all(self) -> deque[Want]:
         """Nobody waits any more: these did."""
