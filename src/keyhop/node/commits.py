@@ -35,7 +35,10 @@ class Commits:
         kme.journal.on_failure.append(partial(self._failed, kme))
 
     def wake(self) -> None:
-        """A turn later: what its sockets bring shares the commit, which costs as much as several requests."""
+        """A turn later: what its sockets bring shares the commit, which costs as much as several requests.
+
+        `service.etsi014.turns` measures how long that takes, and has to know when it comes.
+        """
         self._loop.call_soon(self._loop.call_soon, self._flush)
 
     def last(self) -> None:

@@ -107,7 +107,7 @@ class Turns:
         until = self._end_of_slice(began)
         try:
             if self.shared:
-                self._soon(self._slice_is_over)
+                self._soon(self._put_off)
                 self._take_turns_of_many(began, until)
             else:
                 while self._next and began < until:
@@ -149,6 +149,10 @@ class Turns:
                 del self._waiting[sae]
                 self._over_s[sae] = over_s
         return ended
+
+    def _put_off(self) -> None:
+        """For a second turn of the event loop, as the commit is (`node.commits`)."""
+        self._soon(self._slice_is_over)
 
     def _slice_is_over(self) -> None:
         """Comes before what the slice's jobs have put off, such as the commit, and after sockets were looked at."""
