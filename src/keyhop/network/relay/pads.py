@@ -54,6 +54,8 @@ class _Asked:
     deadline: float
     use: Use
     asked_for: bool
+    place: int = -1
+    """In the queue."""
     passes: bool = False
     """It does not wait for its turn: there is enough that the next one leaves."""
     give_up: Cancel = lambda: None
@@ -92,7 +94,8 @@ class Pads:
         priority, weight = self._standing(flow)
         asked = _Asked(flow, priority, MAC_KEY_BYTES + size_bytes, deadline, use, asked_for)
         whose, head_start = (flow.brought_by, flow.source, flow.destination), _head_start_units(size_bytes)
-        self._queue.add(whose, priority, weight, asked.units, asked, head_start=head_start)
+        places = self._queue.add
+        asked.place = places(whose, priority, weight, asked.units, asked, head_start=head_start, passes=asked_for)
         first = self._first
         if first is not None and self._queue.put_back():
             self._first = None
@@ -112,10 +115,10 @@ class Pads:
     def tick(self) -> None:
         """Gives up on those whose time is over."""
         now = self._clock.monotonic()
-        waiting = self._queue.items()
-        late = [asked for asked in waiting if asked.deadline <= now]
+        late = [asked for asked in self._queue.items() if asked.deadline <= now]
         if late:
-            self._queue.keep([asked for asked in waiting if asked.deadline > now])
+            for asked in late:
+                self._drop(asked)
             self._leasing.expect_pads(self._queue.size)
             for asked in late:
                 asked.use(None)
@@ -144,7 +147,7 @@ class Pads:
     def _next_passes(self) -> bool:
         if self._first is None or not self._first.is_sparing:
             return False
-        asked = self._queue.first_of(lambda each: each.asked_for)
+        asked = self._queue.first_passing()
         if asked is None or self._passing_units + asked.units > self._leasing.common_units:
             return False
         self._drop(asked)
@@ -189,7 +192,7 @@ class Pads:
             self._drop(asked)
 
     def _drop(self, asked: _Asked) -> None:
-        self._queue.keep([other for other in self._queue.items() if other is not asked])
+        self._queue.remove(asked.place)
 
 
 def _head_start_units(size_bytes: int) -> int:

@@ -1,6 +1,8 @@
 """Who is next: priorities are strict, flows of one have their parts, nobody saves anything up."""
 
+import sys
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -110,12 +112,59 @@ def test_when_nobody_waits_all_flows_are_equal_again() -> None:
 
 def test_those_that_are_dropped_are_gone_and_the_others_keep_their_places() -> None:
     queue: FairQueue[str, str] = FairQueue()
-    for item in ("a1", "b1", "a2", "b2"):
-        queue.add(item[0], 0, 1.0, 1, item)
-    queue.keep([item for item in queue.items() if item != "a1"])
+    places = [queue.add(item[0], 0, 1.0, 1, item) for item in ("a1", "b1", "a2", "b2")]
+    queue.remove(places[0])
+    queue.remove(places[0])
+    assert (len(queue), queue.size, queue.items()) == (3, 3, ["b1", "a2", "b2"])
     assert [queue.pop() for _ in range(3)] == ["b1", "a2", "b2"]
     with pytest.raises(IndexError):
         queue.pop()
+
+
+def test_what_was_dropped_does_not_come_back_with_what_is_put_back() -> None:
+    queue: FairQueue[str, str] = FairQueue()
+    first, second = (queue.add(item, 0, 1.0, 1, item) for item in ("a", "b"))
+    assert queue.pop() == "a"
+    queue.remove(first)
+    queue.remove(second)
+    assert not queue.put_back()
+    queue.add("c", 0, 1.0, 10, "waited for", head_start=20)
+    assert queue.put_back()
+    assert [queue.pop() for _ in range(2)] == ["waited for", "a"]
+
+
+def test_the_first_that_passes_is_found_among_others() -> None:
+    queue: FairQueue[str, str] = FairQueue()
+    places = {}
+    for number, passes in enumerate([False, True, False, True]):
+        item = f"{passes} {number}"
+        places[item] = queue.add(str(number), 0, 1.0, 1, item, passes=passes)
+    assert queue.first_passing() == "True 1"
+    queue.remove(places["True 1"])
+    assert queue.first_passing() == "True 3"
+    assert [queue.pop() for _ in range(3)] == ["False 0", "False 2", "True 3"]
+    assert queue.first_passing() is None
+
+
+def test_thousands_are_dropped_without_a_look_at_all_others_for_each() -> None:
+    """Two thousand keys on demand that were late together stopped the event loop for more than two seconds."""
+    calls = 0
+
+    def counted(frame: object, event: str, argument: object) -> Any:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    queue: FairQueue[str, int] = FairQueue()
+    places = [queue.add(str(number % 7), 0, 1.0, 1, number, passes=True) for number in range(3000)]
+    sys.setprofile(counted)
+    try:
+        for place in places[:-1]:
+            queue.remove(place)
+    finally:
+        sys.setprofile(None)
+    assert calls < 20 * 3000
+    assert len(queue._heap) + len(queue._passing) < 200
+    assert (queue.first_passing(), queue.pop(), len(queue), queue.size) == (2999, 2999, 0, 0)
 
 
 def test_flows_that_are_gone_are_forgotten() -> None:
