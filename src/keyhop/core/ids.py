@@ -49,9 +49,9 @@ def key_id_from_text(text: str) -> bytes:
     """The 16 bytes of a UUID in its 8-4-4-4-12 form (either case), or `BadRequest`."""
     if len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-":
         digits = text.replace("-", "")
-        if len(digits) == 32 and digits.isascii() and digits.isalnum():
+        if len(digits) == 32:
             try:
-                return bytes.fromhex(digits)
+                return unhexlify(digits)  # unlike bytes.fromhex it takes no white space
             except ValueError:
                 pass
     raise BadRequest("key_ID shall be a UUID")
@@ -68,7 +68,7 @@ def key_ids_from_texts(texts: Sequence[str]) -> bytes:
         hyphens = b"-" * count
         if len(digits) == 32 * count and all(letters[at::_TEXT_LENGTH] == hyphens for at in (8, 13, 18, 23)):
             with suppress(ValueError):
-                return unhexlify(digits)  # unlike bytes.fromhex it takes no white space
+                return unhexlify(digits)
     raise BadRequest("key_ID shall be a UUID")
 
 

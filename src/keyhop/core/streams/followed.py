@@ -138,7 +138,7 @@ class FollowedStream:
         """
         for number, key_ids in self._key_ids.items():
             located = key_ids.locate(key_id)
-            if located is None or not self.has(Place(number, located)):
+            if located is None or not self._has(number, located.position, located.end):
                 continue
             for use in uses(number):
                 if key_ids.pair(master, slave, use).recognises(key_id, located):
@@ -148,7 +148,7 @@ class FollowedStream:
     def is_someone_elses(self, key_id: bytes) -> bool:
         """Whether the ID, which is not this pair's, names bytes that are there for somebody."""
         return any(
-            (located := key_ids.locate(key_id)) and self.has(Place(number, located))
+            (located := key_ids.locate(key_id)) and self._has(number, located.position, located.end)
             for number, key_ids in self._key_ids.items()
         )
 
@@ -157,9 +157,11 @@ class FollowedStream:
 
         As in what follows, `count` keys of one size may lie one after the other, the first of them at `place`.
         """
-        start, end = _range(place, count)
-        state = self._state.epochs.get(place.epoch)
-        return state is not None and state.was_taken(start, end) and self._holdings.has(place.epoch, start, end)
+        return self._has(place.epoch, *_range(place, count))
+
+    def _has(self, epoch: int, start: int, end: int) -> bool:
+        state = self._state.epochs.get(epoch)
+        return state is not None and state.was_taken(start, end) and self._holdings.has(epoch, start, end)
 
     def peek(self, place: Place) -> bytes:
         """What the place holds, to check something by it. The caller has asked `has`."""
