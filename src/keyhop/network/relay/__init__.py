@@ -17,7 +17,7 @@ on a path cannot go on tells the source at once. Plans come from elsewhere; what
     hop           shares of others, from under one pad to under the next
     combining     pads of others, one XOR another
     destination   parcels for this KME: put together, proven, kept, answered
-    assembly      what has come of one parcel, and which secrets can be made of it
+    assembly      what has come of one parcel, and which secrets can be made of it; attempts: records that came again
     places        pads that neighbours have told of before it is known what for
     announcing    what is said of a parcel, and what of that the proof covers
     proof         the two one-time MACs that bind what comes to what was sent

@@ -16,6 +16,7 @@ from keyhop.core.xor import xor
 from keyhop.network.arrivals import Arrivals, Opened
 from keyhop.network.relay.announcing import header_of, plan_of, size_of
 from keyhop.network.relay.assembly import Assembly
+from keyhop.network.relay.attempts import Attempts
 from keyhop.network.relay.memory import ITEM_BYTES, Budget, Remembered
 from keyhop.network.relay.messages import (
     NOT_KNOWN,
@@ -54,6 +55,7 @@ class Destination:
         self._clock = clock
         self._budget = Budget()
         self._assemblies: dict[ParcelName, Assembly] = {}
+        self._attempts = Attempts()
         self._answers: dict[KmeId, Remembered[bytes, Stored | Refused]] = {}
 
     def announced(self, source: KmeId, announce: Announce) -> None:
@@ -73,6 +75,7 @@ class Destination:
                 self._answer(name, refusal)
                 return
             self._assembly(name, source, size).announce = announce
+            self._attempts.add(source, announce)
             self._claim_last_pad(name)
             self._try(name)
 
@@ -181,16 +184,11 @@ class Destination:
         def answer(refusal: str | None) -> None:
             self._answer(name, _records_answer(parcel, refusal))
             if refusal is None:  # a slave may fetch them from now on, and they must not come again
-                for other in self._attempts(source, payload):
+                for other in self._attempts.of(source, payload):
                     self._answer((source, other.parcel), Stored(other.parcel))
 
-        ways = dict.fromkeys(source_label(plan_of(each)) for each in self._attempts(source, payload))
+        ways = dict.fromkeys(source_label(plan_of(each)) for each in self._attempts.of(source, payload))
         self._arrivals.take(source, payload, len(data), lambda: Opened(data, tuple(ways)), answer)
-
-    def _attempts(self, source: KmeId, payload: RecordsPayload) -> list[Announce]:
-        """The source may have sent the same records before, over paths that did not bring them in time."""
-        of_source = (assembly.announce for name, assembly in self._assemblies.items() if name[0] == source)
-        return [announce for announce in of_source if announce is not None and announce.payload == payload]
 
     def _answer(self, name: ParcelName, answer: Stored | Refused) -> None:
         self._drop(name)
@@ -216,7 +214,11 @@ class Destination:
 
     def _drop(self, name: ParcelName) -> None:
         assembly = self._assemblies.pop(name, None)
-        for peer, size_bytes in assembly.charged if assembly else ():
+        if assembly is None:
+            return
+        if assembly.announce is not None:
+            self._attempts.drop(name[0], assembly.announce)
+        for peer, size_bytes in assembly.charged:
             self._budget.refund(peer, name[0], size_bytes)
 
 
