@@ -184,7 +184,8 @@ def who_is_late_gets_keys_too(patch: pytest.MonkeyPatch) -> None:
         tick(self)
         now = self._clock.monotonic()
         gone = [want for want in wants if want not in self._waiting.wants and want.deadline <= now]
-        self._waiting.wants.extend(want._replace(deadline=now + 1.0) for want in gone)
+        for want in gone:
+            self._waiting.keep(want._replace(deadline=now + 1.0))
 
     patch.setattr(Leasing, "tick", forgetful)
 

@@ -119,6 +119,9 @@ def test_who_gives_up_his_wait_makes_nobody_look_through_all_others(monkeypatch:
         cancel()
     assert keeps <= 600
     assert owner.leasing.waiting_units == 400 * 4
+    owner.clock.advance(20.0)
+    owner.leasing.tick()
+    assert owner.leasing.waiting_units == 0
 
 
 def test_who_gives_up_no_longer_holds_up_what_his_pair_wants_later() -> None:

@@ -43,22 +43,14 @@ class Waiting:
         self._needs_only_a_lease = needs_only_a_lease
         self._fits_a_floor = fits_a_floor
         self.wants: deque[Want] = deque()
+        self.units = self.pad_units = 0
+        """What they want together; and those of them who are of no pair of SAEs."""
         self.lease_awaited = False
         """Whether one of them holds up all others."""
         self.spare_units = 0
         """What others may take before the lease comes: it is enough for those who wait for it all the same."""
         self.floors_awaited: set[SaePair] = set()
         """Pairs of which one holds up later ones."""
-
-    @property
-    def units(self) -> int:
-        """What they want."""
-        return sum(want.units for want in self.wants)
-
-    @property
-    def pad_units(self) -> int:
-        """What those want who are of no pair of SAEs."""
-        return sum(want.units for want in self.wants if want.pair is None)
 
     @property
     def have_terms(self) -> bool:
@@ -85,6 +77,7 @@ class Waiting:
     def keep(self, want: Want) -> None:
         """Lets it wait, and notes whom it holds up."""
         self.wants.append(want)
+        self._count(want.pair, want.units)
         if self.holds_up(want.pair):
             return
         if self._needs_only_a_lease(want):
@@ -98,6 +91,7 @@ class Waiting:
             self.wants.remove(want)
         except ValueError:
             return False
+        self._count(want.pair, -want.units)
         if want.pair in self.floors_awaited and not any(map(self._fits_a_floor, self._those_of(want.pair))):
             self.floors_awaited.discard(want.pair)
         return True
@@ -112,6 +106,7 @@ class Waiting:
     def take_all(self) -> deque[Want]:
         """Nobody waits any more: these did."""
         wants, self.wants = self.wants, deque()
+        self.units = self.pad_units = 0
         self.lease_awaited = False
         self.spare_units = 0
         self.floors_awaited.clear()
@@ -122,6 +117,8 @@ class Waiting:
         late = [want for want in self.wants if want.deadline <= now]
         if late:
             self.wants = deque(want for want in self.wants if want.deadline > now)
+            for want in late:
+                self._count(want.pair, -want.units)
         return late
 
     def lease_units(self, most: int) -> int:
@@ -134,3 +131,8 @@ class Waiting:
                         break
                     units += want.units
         return units
+
+    def _count(self, pair: SaePair | None, units: int) -> None:
+        self.units += units
+        if pair is None:
+            self.pad_units += units
