@@ -5,7 +5,7 @@ Only an end that is restored from a backup may have nothing that the other one h
 
 import random
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from keyhop.core.keys import KeyMaterial
@@ -106,6 +106,16 @@ class Life:
             assert end.followed.ledger.balances(end.followed.available_bytes)
 
 
+ANSWERED_LATE = "cA dA cB tA dB cA dA hA cB tA tA rA dB cA"
+"""What one end has stored is said to the other one after that has given it up, and proposed another one."""
+
+
+def told(brief: str) -> list[tuple[str, int]]:
+    names = {"c": "commit", "d": "deliver", "t": "time", "h": "half a handshake", "r": "relayed"}
+    return [(names[step[0]], "AB".index(step[1])) for step in brief.split()]
+
+
+@example(told(ANSWERED_LATE), False)
 @given(steps, st.booleans())
 @settings(max_examples=300, deadline=None)
 def test_they_always_have_a_generation_in_common(taken: list[tuple[str, int]], dry: bool) -> None:

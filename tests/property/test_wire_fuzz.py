@@ -59,7 +59,7 @@ BODIES: tuple[wire.Body, ...] = (
     Contribution(TAG, "a", bytes(96)),
     PskProposed(1, TAG, InStream(1, 8)),
     PskProposed(1, TAG),
-    PskStored(1),
+    PskStored(TAG),
     PskRefused(TAG),
 )
 bodies = st.sampled_from(BODIES)

@@ -29,9 +29,9 @@ class PskProposed(OfPsk, frozen=True):
 
 
 class PskStored(OfPsk, frozen=True):
-    """The sender has made the same, and holds it durably."""
+    """The sender has made the same as the one with this check, and holds it durably."""
 
-    generation: Number
+    check: Tag
 
 
 class PskRefused(OfPsk, frozen=True):

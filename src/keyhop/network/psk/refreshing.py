@@ -97,11 +97,10 @@ class Refreshing:
         match body:
             case PskProposed():
                 self._proposed(body)
-            case PskStored(number):
-                self._stored(number)
-            case PskRefused(check):
-                if self._proposal and self._proposal.generation.check == check:
-                    self._proposal = None  # the next tick takes others
+            case PskStored(check) if self._is_proposed(check):
+                self._stored()
+            case PskRefused(check) if self._is_proposed(check):
+                self._proposal = None  # the next tick takes others
 
     def brought(self, check: bytes, fresh: KeyMaterial) -> bool:
         """Bytes that the other end has had relayed. Whether they may be any for a generation."""
@@ -147,11 +146,15 @@ class Refreshing:
             generation, place = self._proposal
             self._send(PskProposed(generation.number, generation.check, place))
 
-    def _stored(self, number: int) -> None:
-        if self._proposal is not None and self._proposal.generation.number == number:
-            self._generations.adopt(self._proposal.generation, self._clock.wall())
-            self._proposal = None
-            self._next_at = self._clock.monotonic() + self._interval_s
+    def _is_proposed(self, check: bytes) -> bool:
+        """By its check, not by its number: another one of that number may have been given up."""
+        return self._proposal is not None and self._proposal.generation.check == check
+
+    def _stored(self) -> None:
+        assert self._proposal is not None
+        self._generations.adopt(self._proposal.generation, self._clock.wall())
+        self._proposal = None
+        self._next_at = self._clock.monotonic() + self._interval_s
 
     def _proposed(self, message: PskProposed) -> None:
         generations = self._generations
@@ -159,7 +162,7 @@ class Refreshing:
         if generations.leads or not (has_it or message.generation == generations.in_use + 1):
             raise PeerError("a generation of the PSK that is not the next one")
         if has_it or self._adopted(message):
-            self._send(PskStored(message.generation))
+            self._send(PskStored(message.check))
         else:
             self._send(PskRefused(message.check))
 

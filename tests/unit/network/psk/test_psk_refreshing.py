@@ -132,9 +132,9 @@ def test_other_bytes_at_the_other_end_make_no_key_and_erase_nothing(ends: PskEnd
 
 
 def test_an_answer_to_something_else_changes_nothing(ends: PskEnds) -> None:
-    proposed, place = proposed_by(ends)
+    _, place = proposed_by(ends)
     ends.alice.received(PskRefused(b"x" * 16))
-    ends.alice.received(PskStored(proposed.generation + 1))
+    ends.alice.received(PskStored(b"x" * 16))
     ends.alice.sent.clear()
     ends.pass_time(RESEND_S)
     assert ends.bob.followed.ledger.psk == 32
@@ -151,7 +151,7 @@ def test_what_was_said_twice_is_answered_after_the_connection_has_moved_as_well(
     assert generation == proposed.generation
     ends.bob.received(proposed)
     ends.flush()
-    assert list(ends.bob.sent) == [PskStored(proposed.generation)]
+    assert list(ends.bob.sent) == [PskStored(proposed.check)]
 
 
 @pytest.mark.parametrize("generation", [0, 2, 1 << 62])

@@ -115,7 +115,7 @@ def test_a_proposal_is_good_once_and_those_bytes_are_gone(ends: PskEnds) -> None
     ends.settle()
     ends.bob.received(PskProposed(1, check))  # comes again: the same answer
     ends.flush()
-    assert list(ends.bob.sent) == [PskStored(1)]
+    assert list(ends.bob.sent) == [PskStored(check)]
     ends.disconnect()
     ends.connect()
     ends.settle()
