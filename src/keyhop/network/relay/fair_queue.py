@@ -74,6 +74,7 @@ class FairQueue[Flow: Hashable, Item]:
         self._clean(self._heap)
         self._last = entry = heappop(self._heap)
         del self._waiting[entry.place]
+        self._clean(self._passing)
         self.size -= entry.size
         priority = -entry.inverse
         self._now[priority] = max(entry.start, self._now.get(priority, 0.0))

@@ -167,6 +167,18 @@ def test_thousands_are_dropped_without_a_look_at_all_others_for_each() -> None:
     assert (queue.first_passing(), queue.pop(), len(queue), queue.size) == (2999, 2999, 0, 0)
 
 
+def test_what_had_its_turn_is_not_kept_among_those_that_pass() -> None:
+    """It stayed there for good as long as nobody looked for one that passes: every key on demand left something."""
+    queue: FairQueue[str, int] = FairQueue()
+    for number in range(1000):
+        queue.add(str(number % 7), number % 3, 1.0, 1, number, passes=True, head_start=number % 5)
+        if number >= 10:
+            queue.pop()
+            if queue.put_back():
+                queue.pop()
+    assert len(queue._passing) <= len(queue) + 64 < 100
+
+
 def test_flows_that_are_gone_are_forgotten() -> None:
     queue: FairQueue[str, str] = FairQueue()
     for number in range(1000):
