@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from keyhop.core.ids import KmeId
 from keyhop.core.keys import KeyMaterial
+from keyhop.core.priority import USUAL_PRIORITY
 from keyhop.network.relay.messages import BlockPayload
 from keyhop.network.relay.parcels import Parcel, Plan
 from measure import MAX_STOLEN
@@ -22,6 +23,8 @@ AT_ONCE = 4
 """Parcels that are under way at a time, as the feeder has them."""
 STOCK_BYTES = 6 << 20
 LEFT_BYTES = AT_ONCE * 2 * PARCEL_BYTES
+PRIORITY = USUAL_PRIORITY + 1
+"""Whatever has no higher one than the usual leaves a part of each link, until more has come."""
 HOPS = (1, 2, 4, 8)
 SHARED_HOPS = (2, 4, 8)
 
@@ -126,7 +129,8 @@ def _send(sites: Sites, plan: Plan, source: KmeId, target: KmeId) -> int:
     begin = time.process_time()
     for _ in range(AT_ONCE):
         data = KeyMaterial(sites.entropy.token(PARCEL_BYTES))
-        kme.relay.send(Parcel(target, BlockPayload(), data), plan, sites.clock.monotonic() + 10.0, outcome.append)
+        parcel = Parcel(target, BlockPayload(), data, PRIORITY)
+        kme.relay.send(parcel, plan, sites.clock.monotonic() + 10.0, outcome.append)
     sites.cpu_s[source] += time.process_time() - begin
     sites.settle()
     if outcome != [None] * AT_ONCE:
