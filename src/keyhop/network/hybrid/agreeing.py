@@ -62,7 +62,6 @@ class Agreeing:
         self._proposal: _Proposal | None = None
         self._own_seed: bytes | None = None
         """Of the key that was offered last."""
-        self._answered: tuple[HybridSealed, HybridStored] | None = None
 
     @property
     def secret(self) -> Secret | None:
@@ -94,8 +93,7 @@ class Agreeing:
             case HybridSealed():
                 self._sealed(body)
             case HybridNamed(epoch, check):
-                held = any(secret.check == check for secret in self.kept.of(epoch))
-                self._send(HybridStored(epoch, check if held else bytes(CHECK_BYTES)))
+                self._say_whether_kept(epoch, check)
             case HybridStored(epoch, check):
                 self._stored(epoch, check)
 
@@ -115,7 +113,7 @@ class Agreeing:
     def _question(self) -> HybridMessage:
         proposal, current = self._proposal, self._of_this_epoch
         if proposal is not None:
-            return HybridSealed(proposal.secret.epoch, proposal.sealed)
+            return HybridSealed(proposal.secret.epoch, proposal.sealed, proposal.secret.check)
         return HybridNamed(current.epoch, current.check) if current and self._in_doubt else HybridAsked()
 
     @property
@@ -132,18 +130,21 @@ class Agreeing:
             raise PeerError("that is no ML-KEM-768 key") from None
         secret = Secret(self._owned.epoch, KeyMaterial(shared))
         self._proposal = _Proposal(secret, sealed)
-        self._send(HybridSealed(secret.epoch, sealed))
+        self._send(HybridSealed(secret.epoch, sealed, secret.check))
 
     def _sealed(self, body: HybridSealed) -> None:
+        """Keeps no other secret than its owner's: what was sealed to an earlier key may come again after another was
+        offered, and what that makes of it would take the place of the secret in use."""
         if self._own_seed is not None and self.kept.takes(body.epoch):
             secret = Secret(body.epoch, KeyMaterial(self._kem.decapsulate(self._own_seed, body.sealed)))
-            self._own_seed = None  # its key is good for one secret
-            self.kept.add(secret, self._clock.wall())
-            self._answered = (body, HybridStored(body.epoch, secret.check))
-        if self._answered is not None and self._answered[0] == body:
-            self._send(self._answered[1])
-        elif self._own_seed is None:
-            self._send(HybridStored(body.epoch, bytes(CHECK_BYTES)))
+            if secret.check == body.check:
+                self._own_seed = None  # its key is good for one secret
+                self.kept.add(secret, self._clock.wall())
+        self._say_whether_kept(body.epoch, body.check)
+
+    def _say_whether_kept(self, epoch: int, check: bytes) -> None:
+        held = any(secret.check == check for secret in self.kept.of(epoch))
+        self._send(HybridStored(epoch, check if held else bytes(CHECK_BYTES)))
 
     def _stored(self, epoch: int, check: bytes) -> None:
         proposal = self._proposal

@@ -25,10 +25,11 @@ class HybridOffered(OfHybrid, frozen=True):
 
 
 class HybridSealed(OfHybrid, frozen=True):
-    """The owner's secret for an epoch, encapsulated to that key."""
+    """The owner's secret for an epoch, with this check, encapsulated to that key."""
 
     epoch: Number
     sealed: Annotated[bytes, Meta(min_length=SEALED_BYTES, max_length=SEALED_BYTES)]
+    check: Id
 
 
 class HybridNamed(OfHybrid, frozen=True):

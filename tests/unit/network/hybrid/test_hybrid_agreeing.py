@@ -60,6 +60,10 @@ def key_of(end: End) -> bytes:
     return offered.key
 
 
+def check_of(shared: bytes) -> bytes:
+    return Secret(1, KeyMaterial(shared)).check
+
+
 def secret_of(end: End) -> Secret | None:
     return end.agreeing.secret
 
@@ -137,22 +141,35 @@ def test_a_follower_says_whether_it_has_a_secret(end: End) -> None:
 
 
 def test_what_was_sealed_to_no_key_of_ours_is_answered_but_not_kept(end: End) -> None:
-    end.agreeing.received(HybridSealed(1, bytes(SEALED_BYTES)))
+    end.agreeing.received(HybridSealed(1, bytes(SEALED_BYTES), bytes(range(16))))
     assert end.said[-1] == HybridStored(1, bytes(16))
     key_of(end)
-    end.agreeing.received(HybridSealed(0, bytes(SEALED_BYTES)))
+    for epoch in (0, 1):
+        end.agreeing.received(HybridSealed(epoch, bytes(SEALED_BYTES), bytes(range(16))))
+        assert end.said[-1] == HybridStored(epoch, bytes(16))
     assert len(end.kept) == 0
 
 
 def test_a_key_is_good_for_one_secret_which_may_be_asked_for_again(end: End) -> None:
-    key_of(end)
-    sealed = HybridSealed(1, bytes(range(256)) * 4 + bytes(64))
-    for _ in range(2):
+    key = key_of(end)
+    kem = MlKem768()
+    first, other = (HybridSealed(1, sealed, check_of(shared)) for shared, sealed in map(kem.encapsulate, [key, key]))
+    for sealed in (first, first, other):
         end.agreeing.received(sealed)
-    end.agreeing.received(HybridSealed(1, bytes(SEALED_BYTES)))
-    stored, again, other = end.said[-3:]
-    assert stored == again != other
+    assert end.said[-3:] == [HybridStored(1, first.check)] * 2 + [HybridStored(1, bytes(16))]
     assert len(end.kept) == 1
+
+
+def test_a_secret_that_comes_again_after_another_key_was_offered_stays_the_one_that_is_kept(end: End) -> None:
+    """It was opened with that key: what came of it took the place of the secret that its owner went on to use, and a
+    minute later that one was forgotten."""
+    shared, ciphertext = MlKem768().encapsulate(key_of(end))
+    sealed = HybridSealed(1, ciphertext, check_of(shared))
+    end.agreeing.received(sealed)
+    key_of(end)
+    end.agreeing.received(sealed)
+    assert end.said[-1] == HybridStored(1, sealed.check)
+    assert [secret.check for secret in end.kept.of(1)] == [sealed.check]
 
 
 def test_what_is_kept_is_bounded(end: End) -> None:
@@ -163,7 +180,12 @@ def test_what_is_kept_is_bounded(end: End) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [HybridOffered(bytes(PUBLIC_KEY_BYTES - 1)), HybridSealed(1, bytes(SEALED_BYTES + 1)), HybridStored(1, b"")]
+    "body",
+    [
+        HybridOffered(bytes(PUBLIC_KEY_BYTES - 1)),
+        HybridSealed(1, bytes(SEALED_BYTES + 1), bytes(16)),
+        HybridStored(1, b""),
+    ],
 )
 def test_lengths_are_checked_before_anything_else(body: HybridMessage) -> None:
     with pytest.raises(PeerError, match="malformed"):
