@@ -157,12 +157,13 @@ class SocketWire:
             self._end_hearing()
 
     def _end_hearing(self) -> None:
-        if self._closing or self._ended:
+        if self._ended or (self._closing and not self._rest):
             self.abort()
             return
         self.read_on(False)
         self._heard_all = True
-        self.owner.heard_all()
+        if not self._closing:  # else the last word is under way
+            self.owner.heard_all()
 
     def _writable(self) -> None:
         data, self._rest = self._rest, b""

@@ -1,4 +1,5 @@
-"""A wire may change hands: whoever reads a proxy's header owns it first, then the connection of the SAE."""
+"""What owners of a wire can rely on: it may change hands, as whoever reads a proxy's header owns it first, then the
+connection of the SAE; and what they wrote last is heard."""
 
 import asyncio
 import socket
@@ -6,6 +7,9 @@ import socket
 import pytest
 
 from keyhop.service.etsi014.wire import SocketWire
+
+LONG_BYTES = 1 << 23
+"""More than the buffers of a socket hold."""
 
 
 class Told:
@@ -47,3 +51,33 @@ async def test_the_owner_of_now_decides_when_it_is_read() -> None:
         wire.abort()
     assert (first.times, first.received) == (1, b"header")
     assert (second.times, second.received) == (1, b"request")
+
+
+class Last(Told):
+    """An owner that has a long word to say, and no more."""
+
+    def receive(self, data: bytes) -> None:
+        super().receive(data)
+        self.wire.write(bytes(LONG_BYTES))
+        self.wire.close()
+
+
+@pytest.mark.anyio
+async def test_who_says_nothing_more_hears_the_last_word_to_its_end() -> None:
+    """Who asked for a long answer, and that the connection be closed after it, was cut off in the midst of it."""
+    near, far = socket.socketpair()
+    for end in (near, far):
+        end.setblocking(False)
+    loop = asyncio.get_running_loop()
+    wire = SocketWire(loop, near)
+    with far:
+        wire.start(Last(wire))
+        await loop.sock_sendall(far, b"request")
+        far.shutdown(socket.SHUT_WR)
+        heard = 0
+        async with asyncio.timeout(10):
+            while chunk := await loop.sock_recv(far, 1 << 16):
+                heard += len(chunk)
+                await asyncio.sleep(0)
+        assert heard == LONG_BYTES
+    assert near.fileno() == -1
