@@ -11,11 +11,13 @@ REFRESHED_WITHIN_S = 24.0
 
 
 def refreshes(sim: Simulation) -> None:
-    """Says nothing of KMEs that may disagree on what is too old. Raises Violation."""
+    """Says nothing of KMEs that may disagree on what is too old, nor of any to which bytes may be relayed over such a
+    one. Raises Violation."""
     if sim.setting.psk_refresh_s is None:
         return
     aged = {name for name, machine in sim.machines.items() if machine.aged}
-    pairs = [pair for pair in sim.sites.wires if may_be_served(sim, *pair) and not aged.intersection(pair)]
+    wires = [pair for pair in sim.sites.wires if not aged or pair in sim.sites.links or pair[::-1] in sim.sites.links]
+    pairs = [pair for pair in wires if may_be_served(sim, *pair) and not aged.intersection(pair)]
     before = {pair: _in_use(sim, *pair) for pair in pairs}
     sessions, until = _sessions(sim), sim.loop.now + REFRESHED_WITHIN_S
     while late := [pair for pair in pairs if _in_use(sim, *pair) <= before[pair] or not _alike(sim, pair)]:
