@@ -37,9 +37,10 @@ class Marks:
             for key_id in each_id(run.ids):
                 self._told[record_name(master, key_id)] = run.mark
 
-    def slave_got(self, request: GetKeyWithIds, keys: Keys, policy: Policy) -> None:
-        """dec_keys was answered. What is sent again is as it was."""
-        given = given_to(policy, request.master, request.slave)
+    def slave_got(self, request: GetKeyWithIds, keys: Keys, *policies: Policy) -> None:
+        """dec_keys was answered; `policies` have held meanwhile, and any of them may have counted. What is sent again
+        is as it was."""
+        given = [given_to(policy, request.master, request.slave) for policy in policies]
         leaves = self._home[request.slave] != self._home[request.master]
         for run in keys.runs:
             told = [self._told.get(record_name(request.master, key_id), run.mark) for key_id in each_id(run.ids)]
@@ -47,10 +48,11 @@ class Marks:
                 raise Violation(0, f"{request.slave} gets keys made by {run.mark}, its master was told {told}")
             if keys.sent_before:
                 continue
-            if run.mark == "expanded" and given.get("when_dry") != "expand":
+            if run.mark == "expanded" and all(each.get("when_dry") != "expand" for each in given):
                 raise Violation(0, f"{request.slave} gets expanded keys, which its policy does not allow")
-            if leaves and "hybrid" in given and run.mark != COMBINERS[given["hybrid"]]:
-                raise Violation(0, f"{request.slave} gets keys made by {run.mark}, its policy wants {given['hybrid']}")
+            if leaves and all("hybrid" in each and run.mark != COMBINERS[each["hybrid"]] for each in given):
+                wanted = " or ".join(each["hybrid"] for each in given)
+                raise Violation(0, f"{request.slave} gets keys made by {run.mark}, its policy wants {wanted}")
 
 
 def marks_of(keys: Keys) -> Iterable[Mark]:

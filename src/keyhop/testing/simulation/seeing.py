@@ -54,7 +54,8 @@ class Seeing:
                 self._audited(asked, request.slave, ids_of(keys))
                 self._sim.watch.got(asked.request, keys)
                 self._sim.noting(partial(self._sim.history.slave_got, request, keys, asked.at, self._sim.loop.now))
-                self._sim.noting(partial(self._marks.slave_got, request, keys, asked.policy))
+                policies = asked.policy, asked.machine.options.policy
+                self._sim.noting(partial(self._marks.slave_got, request, keys, *policies))
             case InsertKeys() as request, InsertedKeys() as inserted:
                 self._audited(asked, request.master, each_id(inserted.ids))
                 self._sim.noting(partial(self._brought, asked, request, inserted))
