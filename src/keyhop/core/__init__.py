@@ -17,6 +17,7 @@
     record_room how many there may be of one master, and of one KME
     outgoing    records on their way to other KMEs, until it is settled whether they are there
     endings     what became of keys that are no longer here
+    directories syncs one, so that names in it stay
     newest      so many values in the store, of which the oldest go: what both of these are
     watched     a task that tells when it fails
     journal     one durable commit per event-loop tick, and what may happen only after it

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+from keyhop.core.directories import sync_directory
+
 PUBLIC = 0o644
 SECRET = 0o600
 
@@ -20,8 +22,4 @@ def write_file(path: Path, content: bytes, mode: int) -> None:
         except BaseException:
             Path(partial.name).unlink(missing_ok=True)
             raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(path.parent)

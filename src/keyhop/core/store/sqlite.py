@@ -13,6 +13,7 @@ from tempfile import NamedTemporaryFile
 
 import apsw
 
+from keyhop.core.directories import sync_directory
 from keyhop.core.errors import ConfigurationError, StoreFailure
 from keyhop.core.keys import KeyMaterial
 from keyhop.core.store.base import Kind, Slot
@@ -170,11 +171,7 @@ def _make_store_key(path: Path) -> None:
         os.fsync(file.fileno())
         with suppress(FileExistsError):
             os.link(file.name, path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(path.parent)
 
 
 def _read_store_key(path: Path) -> KeyMaterial:

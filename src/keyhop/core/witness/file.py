@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from keyhop.core.directories import sync_directory
 from keyhop.core.errors import ConfigurationError, StoreFailure
 from keyhop.core.witness.base import Statement
 
@@ -79,11 +80,7 @@ class FileWitness:
             raise
         finally:
             Path(name).unlink()
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(self._path.parent)
         return file
 
     def _lock(self, file: int) -> None:
