@@ -16,7 +16,7 @@ def refreshes(sim: Simulation) -> None:
     if sim.setting.psk_refresh_s is None:
         return
     aged = {name for name, machine in sim.machines.items() if machine.aged}
-    wires = [pair for pair in sim.sites.wires if not aged or pair in sim.sites.links or pair[::-1] in sim.sites.links]
+    wires = [pair for pair in sim.sites.wires if not aged or pair[1] in sim.sites.neighbours(pair[0])]
     pairs = [pair for pair in wires if may_be_served(sim, *pair) and not aged.intersection(pair)]
     before = {pair: _in_use(sim, *pair) for pair in pairs}
     sessions, until = _sessions(sim), sim.loop.now + REFRESHED_WITHIN_S
