@@ -72,40 +72,37 @@ def test_a_lease_is_asked_for_ahead_and_usable_only_once_it_is_noted(owner: Owne
     assert taken.position == ID_KEY_UNITS
 
 
+def looks_of(patch: pytest.MonkeyPatch, part: type, name: str) -> list[Want]:
+    """At which of those who wait that method looks, from now on."""
+    looks: list[Want] = []
+    method = getattr(part, name)
+
+    def looked(self: object, want: Want) -> object:
+        looks.append(want)
+        return method(self, want)
+
+    patch.setattr(part, name, looked)
+    return looks
+
+
 def test_those_who_wait_are_not_looked_through_for_each_who_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three thousand requests within the time that a lease takes took more than four seconds."""
-    looks = 0
-    needs_only_a_lease = Leasing._needs_only_a_lease
-
-    def counted(self: Leasing, want: Want) -> bool:
-        nonlocal looks
-        looks += 1
-        return needs_only_a_lease(self, want)
-
-    monkeypatch.setattr(Leasing, "_needs_only_a_lease", counted)
+    looks = looks_of(monkeypatch, Leasing, "_needs_only_a_lease")
     owner = Owner()
     owner.leasing.synchronised()
     owner.produce(LEASE_UNITS * 4)
     for number in range(1000):
         owner.wait(str(number), 4)
-    assert looks < 20_000
+    assert len(looks) < 20_000
     for _ in range(100):
         owner.note()
     assert len(owner.served) == 1000
-    assert looks < 20_000
+    assert len(looks) < 20_000
 
 
 def test_who_gives_up_his_wait_makes_nobody_look_through_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for two streams does so whenever he is served: a hundred among three thousand took 50 ms."""
-    keeps = 0
-    keep = Waiting.keep
-
-    def counted(self: Waiting, want: Want) -> None:
-        nonlocal keeps
-        keeps += 1
-        keep(self, want)
-
-    monkeypatch.setattr(Waiting, "keep", counted)
+    keeps = looks_of(monkeypatch, Waiting, "keep")
     owner = Owner()
     owner.leasing.synchronised()
     pairs = [(SaeId(f"a{number}"), SaeId("b")) for number in range(10)]
@@ -117,7 +114,7 @@ def test_who_gives_up_his_wait_makes_nobody_look_through_all_others(monkeypatch:
     for cancel in cancels[:100]:
         cancel()
         cancel()
-    assert keeps <= 600
+    assert len(keeps) <= 600
     assert owner.leasing.waiting_units == 400 * 4
     owner.clock.advance(20.0)
     owner.leasing.tick()

@@ -2,18 +2,15 @@
 
 from pathlib import Path
 
+from node_text import ALICE
+
 from keyhop.node.config import parse_config
 from keyhop.node.policy.check import check_config
 from keyhop.node.policy.state import PolicyCheck, PolicyQuestion
 
-CONFIG = """
-[node]
-id = "alice"
-lab = true
-[tls]
-ca = "ca.pem"
-certificate = "alice.pem"
-key = "alice.key"
+CONFIG = (
+    ALICE
+    + """lab = true
 [[kmes]]
 id = "bob"
 peer_address = "bob.example:1"
@@ -38,6 +35,7 @@ peer = "bob"
 kind = "rate"
 secret_file = "link.secret"
 """
+)
 
 
 def of_file(text: str, question: PolicyQuestion) -> PolicyCheck:

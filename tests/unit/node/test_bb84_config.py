@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from node_text import ALICE
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import LinkId
@@ -10,14 +11,9 @@ from keyhop.link.bb84.optics.options import ChannelOptions, DetectorOptions, Fib
 from keyhop.link.bb84.settings import Bb84Options, agreed_text, check_options, differences
 from keyhop.node.config import parse_config
 
-TEXT = """
-[node]
-id = "alice"
-lab = true
-[tls]
-ca = "ca.pem"
-certificate = "alice.pem"
-key = "alice.key"
+TEXT = (
+    ALICE
+    + """lab = true
 [[kmes]]
 id = "bob"
 peer_address = "bob.example:18445"
@@ -40,6 +36,7 @@ length_km = 50
 [links.detectors]
 visibility = 0.98
 """
+)
 
 
 def options(text: str = TEXT) -> Bb84Options:

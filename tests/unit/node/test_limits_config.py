@@ -3,23 +3,20 @@
 from pathlib import Path
 
 import pytest
+from node_text import ALICE
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.node.config import parse_config
 from keyhop.service.gauges import Quota, Rate
 from keyhop.service.meters import Limit
 
-HEAD = """
-[node]
-id = "alice"
-[tls]
-ca = "ca.pem"
-certificate = "alice.pem"
-key = "alice.key"
-[[saes]]
+HEAD = (
+    ALICE
+    + """[[saes]]
 id = "alicesae"
 kme = "alice"
 """
+)
 
 
 def read(*entries: str) -> list[Limit]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from node_text import ALICE
 
 from keyhop.audit.files import path_of
 from keyhop.audit.log import AuditLog, AuditOptions
@@ -14,16 +15,12 @@ from keyhop.node.audit_log import ANCHOR_S, LOOK_S, Anchors, open_audit_log
 from keyhop.node.config import parse_config
 from keyhop.testing.virtual import VirtualClock
 
-CONFIG = """
-[node]
-id = "alice"
-[tls]
-ca = "ca.pem"
-certificate = "alice.pem"
-key = "alice.key"
-[audit]
+CONFIG = (
+    ALICE
+    + """[audit]
 directory = "audit"
 """
+)
 
 
 @pytest.fixture

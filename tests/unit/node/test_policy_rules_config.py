@@ -3,20 +3,16 @@
 from pathlib import Path
 
 import pytest
+from node_text import ALICE
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import SaeId
 from keyhop.node.config import parse_config
 from keyhop.service.policy import PairPolicy, Policies, Policy, Rule, SaeClass
 
-HEAD = """
-[node]
-id = "alice"
-[tls]
-ca = "ca.pem"
-certificate = "alice.pem"
-key = "alice.key"
-[[kmes]]
+HEAD = (
+    ALICE
+    + """[[kmes]]
 id = "bob"
 peer_address = "bob.example:1"
 [[saes]]
@@ -29,6 +25,7 @@ kme = "bob"
 wait_s = 3
 key_lifetime_s = 600
 """
+)
 CLASS = '[[policy.classes]]\nname = "encryptors"\nsaes = ["alicesae", "enc-*"]\n'
 
 

@@ -3,25 +3,22 @@
 from pathlib import Path
 
 import pytest
+from node_text import ALICE
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.core.ids import KmeId
 from keyhop.node.config import NodeConfig, parse_config
 
-HEAD = """
-[node]
-id = "alice"
-[tls]
-ca = "ca.pem"
-certificate = "alice.pem"
-key = "alice.key"
-[[kmes]]
+HEAD = (
+    ALICE
+    + """[[kmes]]
 id = "bob"
 peer_address = "bob:1"
 [[kmes]]
 id = "carol"
 peer_address = "carol:1"
 """
+)
 BOB, CAROL = KmeId("bob"), KmeId("carol")
 
 

@@ -5,18 +5,13 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from node_text import ALICE
+
 from keyhop.node.config import NodeConfig, parse_config
 from keyhop.node.reloading import taken_over
 
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "operations.md"
-CONFIG = """
-[node]
-id = "alice"
-[tls]
-ca = "ca.pem"
-certificate = "alice.pem"
-key = "alice.key"
-"""
+CONFIG = ALICE + """"""
 
 
 def waits_for_a_restart(section: str) -> bool:

@@ -3,22 +3,19 @@
 from pathlib import Path
 
 import pytest
+from node_text import ALICE
 
 from keyhop.core.errors import ConfigurationError
 from keyhop.link.vendors.settings import Etsi004Options, Etsi014Options, FilesOptions
 from keyhop.node.config import NodeConfig, parse_config
 
-NODE = """
-[node]
-id = "alice"
-[tls]
-ca = "ca.pem"
-certificate = "alice.pem"
-key = "alice.key"
-[[kmes]]
+NODE = (
+    ALICE
+    + """[[kmes]]
 id = "bob"
 peer_address = "bob.example:18445"
 """
+)
 
 ETSI014 = """
 [[links]]
